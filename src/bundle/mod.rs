@@ -1,0 +1,184 @@
+//! A model: a folder (or the copy inside the program) of ONNX parts, weights and a tokenizer, described by `coca.json`.
+//!
+//! Every file's length and SHA-256 stand in `coca.json` and are checked when the file is first needed,
+//! so that labelling never reads the decoder and nothing unchecked reaches the engine.
+
+mod caption_settings;
+mod config;
+mod error;
+mod parts;
+#[cfg(feature = "pocket")]
+mod pocket;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use sha2::{Digest, Sha256};
+
+pub use caption_settings::{CaptionOptions, CaptionOptionsError, CaptionSettings, Search};
+pub use config::{Config, Dimensions, FORMAT, FileEntry, Precision};
+pub use error::Error;
+
+use crate::kernels::MappedFile;
+
+/// A file of a bundle, checked against `coca.json`.
+pub type CheckedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+/// An opened model: its description, and access to its files.
+#[derive(Debug)]
+pub struct Bundle {
+    config: Config,
+    files: Files,
+    fingerprint: Fingerprint,
+}
+
+/// SHA-256 over the names and checksums of a model's files: two models with the same fingerprint give the same answers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint(pub [u8; 32]);
+
+impl std::fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hexadecimal(&self.0))
+    }
+}
+
+impl std::fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+/// Where a bundle's files are.
+#[derive(Debug)]
+enum Files {
+    Folder(PathBuf),
+    #[cfg(feature = "pocket")]
+    Embedded(&'static [(&'static str, &'static [u8])]),
+}
+
+impl Bundle {
+    /// Opens the model in the folder `path`. Only `coca.json` is read now.
+    ///
+    /// # Errors
+    /// When there is no such folder, when `coca.json` is missing or wrong.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let folder = path.as_ref().to_path_buf();
+        if !folder.join("coca.json").is_file() {
+            return Err(Error::NotABundle { path: folder });
+        }
+        Self::from_files(Files::Folder(folder))
+    }
+
+    /// The model inside the program.
+    ///
+    /// # Errors
+    /// None in a program whose build passed its tests; the signature is that of [`Bundle::open`].
+    #[cfg(feature = "pocket")]
+    pub fn pocket() -> Result<Self, Error> {
+        Self::from_files(Files::Embedded(pocket::FILES))
+    }
+
+    fn from_files(files: Files) -> Result<Self, Error> {
+        let path = files.path("coca.json");
+        let json = files.read("coca.json", 0)?;
+        let config = Config::parse((*json).as_ref())
+            .map_err(|reason| Error::Config { path: path.clone(), reason })?;
+        let fingerprint = Fingerprint::of(&config);
+        Ok(Self { config, files, fingerprint })
+    }
+
+    /// What `coca.json` says.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What tells this model from every other.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// Whether the model has a decoder.
+    #[must_use]
+    pub fn captions(&self) -> bool {
+        self.config.caption.is_some()
+    }
+
+    /// The file `name`, with the length and checksum that `coca.json` gives.
+    ///
+    /// # Errors
+    /// When the file is not listed, missing, of another length or altered.
+    pub fn read(&self, name: &str, needed_for: &'static str) -> Result<CheckedBytes, Error> {
+        let entry = self.config.files.get(name).ok_or_else(|| Error::NotListed {
+            path: self.files.path("coca.json"),
+            name: name.to_owned(),
+            needed_for,
+        })?;
+        let path = self.files.path(name);
+        let bytes = self.files.read(name, entry.bytes)?;
+        let found = (*bytes).as_ref().len() as u64;
+        if found != entry.bytes {
+            return Err(Error::Length { path, expected: entry.bytes, found });
+        }
+        let found = hexadecimal(&Sha256::digest((*bytes).as_ref()));
+        if found != entry.sha256 {
+            return Err(Error::Checksum { path, expected: entry.sha256.clone(), found });
+        }
+        Ok(bytes)
+    }
+}
+
+impl Files {
+    /// The file's name for messages.
+    fn path(&self, name: &str) -> PathBuf {
+        match self {
+            Self::Folder(folder) => folder.join(name),
+            #[cfg(feature = "pocket")]
+            Self::Embedded(_) => Path::new("embedded model").join(name),
+        }
+    }
+
+    fn read(&self, name: &str, bytes: u64) -> Result<CheckedBytes, Error> {
+        match self {
+            Self::Folder(folder) => read_file(&folder.join(name), bytes),
+            #[cfg(feature = "pocket")]
+            Self::Embedded(files) => files
+                .iter()
+                .find(|(file, _)| *file == name)
+                .map(|(_, bytes)| Arc::new(*bytes) as CheckedBytes)
+                .ok_or_else(|| Error::Missing { path: self.path(name), bytes }),
+        }
+    }
+}
+
+fn read_file(path: &Path, bytes: u64) -> Result<CheckedBytes, Error> {
+    let unreadable = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::NotFound => Error::Missing { path: path.to_path_buf(), bytes },
+        _ => Error::Unreadable { path: path.to_path_buf(), source },
+    };
+    // An empty file cannot be mapped everywhere.
+    if std::fs::metadata(path).map_err(unreadable)?.len() == 0 {
+        return Ok(Arc::new([0_u8; 0]));
+    }
+    Ok(Arc::new(MappedFile::open(path).map_err(unreadable)?))
+}
+
+impl Fingerprint {
+    fn of(config: &Config) -> Self {
+        let mut hash = Sha256::new();
+        for (name, entry) in &config.files {
+            hash.update(name.as_bytes());
+            hash.update([0]);
+            hash.update(entry.sha256.as_bytes());
+        }
+        Self(hash.finalize().into())
+    }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,75 @@
+//! The four ONNX parts of a model, each prepared with the inputs and outputs that it must have.
+
+use super::{Bundle, Error};
+use crate::engine::{Graph, Onnx, Weights};
+
+impl Bundle {
+    /// `pixel_values [N,3,H,W]` → `image_embedding [N,E]` and, in a model that captions, `image_tokens [N,T,D]`.
+    ///
+    /// # Errors
+    /// When a file of the part is missing or altered, or the graph is another.
+    pub fn image_encoder(&self) -> Result<Graph, Error> {
+        let mut outputs = vec!["image_embedding".to_owned()];
+        if self.captions() {
+            outputs.push("image_tokens".to_owned());
+        }
+        self.part("image_encoder.onnx", "encoding pictures", &["pixel_values".to_owned()], &outputs)
+    }
+
+    /// `input_ids [N,L]` → `text_embedding [N,E]`.
+    ///
+    /// # Errors
+    /// As [`Bundle::image_encoder`].
+    pub fn text_encoder(&self) -> Result<Graph, Error> {
+        let outputs = ["text_embedding".to_owned()];
+        self.part("text_encoder.onnx", "encoding texts", &["input_ids".to_owned()], &outputs)
+    }
+
+    /// `image_tokens [N,T,D]` → `cross_key.j [N,T,W]` and `cross_value.j [N,T,W]` for each multimodal layer j.
+    ///
+    /// # Errors
+    /// As [`Bundle::image_encoder`].
+    pub fn cross_kv(&self) -> Result<Graph, Error> {
+        let outputs = pairs("cross", self.config.dimensions.multimodal_layers);
+        self.part("cross_kv.onnx", "captions", &["image_tokens".to_owned()], &outputs)
+    }
+
+    /// One cached step: `input_ids [B,S]`, `position [S]`, `text_mask [B,S,P+S]`, `causal_mask [S,P+S]`,
+    /// `past_key.i [B,P,W]`, `past_value.i [B,P,W]`, `cross_key.j [1,T,W]`, `cross_value.j [1,T,W]`
+    /// → `logits [B,V]`, `new_key.i [B,S,W]`, `new_value.i [B,S,W]`.
+    ///
+    /// # Errors
+    /// As [`Bundle::image_encoder`].
+    pub fn caption_decoder(&self) -> Result<Graph, Error> {
+        let dimensions = &self.config.dimensions;
+        let self_attention = dimensions.unimodal_layers + dimensions.multimodal_layers;
+        let mut inputs: Vec<_> =
+            ["input_ids", "position", "text_mask", "causal_mask"].map(str::to_owned).into();
+        inputs.extend(pairs("past", self_attention));
+        inputs.extend(pairs("cross", dimensions.multimodal_layers));
+        let mut outputs = vec!["logits".to_owned()];
+        outputs.extend(pairs("new", self_attention));
+        self.part("caption_decoder.onnx", "captions", &inputs, &outputs)
+    }
+
+    fn part(
+        &self,
+        name: &str,
+        needed_for: &'static str,
+        inputs: &[String],
+        outputs: &[String],
+    ) -> Result<Graph, Error> {
+        let file = self.read(name, needed_for)?;
+        let onnx = Onnx::parse(name, (*file).as_ref())?;
+        let mut weights = Weights::new();
+        for file in onnx.weight_files() {
+            weights = weights.with(&file, self.read(&file, needed_for)?);
+        }
+        Ok(Graph::prepare(onnx, &weights, inputs, outputs)?)
+    }
+}
+
+/// `kind_key.0, kind_value.0, kind_key.1, …`
+fn pairs(kind: &str, layers: usize) -> Vec<String> {
+    (0..layers).flat_map(|i| ["key", "value"].map(|half| format!("{kind}_{half}.{i}"))).collect()
+}

@@ -1,0 +1,121 @@
+//! `coca bench`: times a part of the model on made-up input.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use coca_edge::{bundle::Precision, engine, tasks};
+use serde::Serialize;
+
+use super::{Global, Outcome, info::kernel_names};
+
+/// Time a part of the model on made-up input
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// What to time
+    #[arg(long)]
+    part: Part,
+    /// Rows of a step, beams of a caption
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=256))]
+    beams: u16,
+    /// Tokens in the cache before a step
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    past: u16,
+    /// Tokens of the label that text runs, start and end included
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..))]
+    tokens: u16,
+    /// The length of the caption
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(2..))]
+    max_tokens: u16,
+    /// How to print it
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Part {
+    Image,
+    Text,
+    CrossKv,
+    Step,
+    Caption,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    part: String,
+    median_ms: f64,
+    min_ms: f64,
+    runs: usize,
+    threads: usize,
+    precision: Precision,
+    kernel: String,
+    rss_mb: Option<u64>,
+}
+
+/// How long each part is timed for.
+const BUDGET: Duration = Duration::from_secs(3);
+
+pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
+    let coca = global.open_model()?;
+    let timing = coca.time(arguments.part(), BUDGET)?;
+    let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
+    let answer = Answer {
+        part: arguments.part.to_possible_value().map_or_else(String::new, |p| p.get_name().into()),
+        median_ms: milliseconds(timing.median()),
+        min_ms: milliseconds(timing.min()),
+        runs: timing.runs(),
+        threads: engine::threads(),
+        precision: Precision::F32,
+        kernel: kernel_names(&coca)?,
+        rss_mb: resident_megabytes(),
+    };
+    match arguments.format {
+        Format::Json => println!("{}", serde_json::to_string(&answer)?),
+        Format::Text => println!("{}", answer.text()),
+    }
+    Ok(Outcome::Done)
+}
+
+impl Arguments {
+    fn part(&self) -> tasks::Part {
+        let (beams, past) = (self.beams.into(), self.past.into());
+        match self.part {
+            Part::Image => tasks::Part::Image,
+            Part::Text => tasks::Part::Text { tokens: self.tokens.into() },
+            Part::CrossKv => tasks::Part::CrossKv,
+            Part::Step => tasks::Part::Step { beams, past },
+            Part::Caption => tasks::Part::Caption { max_tokens: self.max_tokens.into(), beams },
+        }
+    }
+}
+
+impl Answer {
+    fn text(&self) -> String {
+        let memory = self.rss_mb.map(|mb| format!(", {mb} MB resident")).unwrap_or_default();
+        format!(
+            "{}: median {:.3} ms, min {:.3} ms, {} runs, {} threads, {}, {}{memory}",
+            self.part,
+            self.median_ms,
+            self.min_ms,
+            self.runs,
+            self.threads,
+            self.precision,
+            self.kernel
+        )
+    }
+}
+
+/// Memory of this process that is in RAM, where the system tells it.
+fn resident_megabytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kilobytes| kilobytes / 1024)
+}

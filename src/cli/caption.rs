@@ -1,0 +1,141 @@
+//! `coca caption`: a sentence about a picture.
+
+use clap::ValueEnum;
+use coca_edge::CaptionOptions;
+use serde::Serialize;
+
+use super::{
+    Global, Outcome,
+    output::{self, Format},
+    pictures::{self, Images},
+};
+
+/// Write a sentence about a picture
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    images: Images,
+    #[command(flatten)]
+    options: Options,
+    /// What the caption begins with
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    prompt: String,
+    /// How to print results
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
+
+/// What is not given follows the model.
+#[derive(clap::Args)]
+struct Options {
+    /// How to search for words [default: the model's]
+    #[arg(long)]
+    search: Option<Search>,
+    /// Beams of a beam search
+    #[arg(long, value_name = "N")]
+    beams: Option<usize>,
+    /// Groups that the beams of --search openclip are in
+    #[arg(long, value_name = "N")]
+    beam_groups: Option<usize>,
+    /// The most tokens, start token and prompt included
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<usize>,
+    /// The fewest tokens, start token and prompt included
+    #[arg(long, value_name = "N")]
+    min_tokens: Option<usize>,
+    /// Above 1: tokens that the caption already has score less
+    #[arg(long, value_name = "P")]
+    repetition_penalty: Option<f32>,
+    /// The power of the length that a beam's score is divided by
+    #[arg(long, value_name = "P")]
+    length_penalty: Option<f32>,
+    /// No run of N tokens occurs twice; 0: no such rule
+    #[arg(long, value_name = "N")]
+    no_repeat_ngram: Option<usize>,
+    /// Divides the logits before --search sample draws
+    #[arg(long, value_name = "T")]
+    temperature: Option<f32>,
+    /// --search sample draws among the K likeliest tokens; 0: among all
+    #[arg(long, value_name = "K")]
+    top_k: Option<usize>,
+    /// --search sample draws among the likeliest tokens that add up to P
+    #[arg(long, value_name = "P")]
+    top_p: Option<f32>,
+    /// Where --search sample starts its random numbers
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Search {
+    /// open_clip 2.24 to 3.3's beam search, which adds up raw logits
+    #[value(name = "openclip")]
+    OpenClip,
+    /// The usual beam search, which adds up log-probabilities
+    LogProb,
+    /// The likeliest token at each step
+    Greedy,
+    /// A token drawn by its probability at each step
+    Sample,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    source: &'a str,
+    caption: &'a str,
+    tokens: &'a [u32],
+    score: f32,
+}
+
+pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
+    let coca = global.open_model()?;
+    let options = arguments.options.to_library();
+    coca.caption_settings(&options)?;
+    let format = arguments.format;
+    pictures::for_each(global, &coca, &arguments.images.images, |bar, source, picture| {
+        let picture = match picture {
+            Ok(picture) => picture,
+            Err(error) => return output::report(bar, format, source, error),
+        };
+        let caption = coca.caption_from(picture, &arguments.prompt, &options)?;
+        let (text, tokens) = (caption.text.as_str(), caption.tokens.as_slice());
+        match format {
+            Format::Jsonl => output::print_json(
+                bar,
+                &Answer { source, caption: text, tokens, score: caption.score },
+            ),
+            Format::Text => output::print(bar, &format!("{source}: {text}")),
+        }
+    })
+}
+
+impl Options {
+    fn to_library(&self) -> CaptionOptions {
+        CaptionOptions {
+            search: self.search.map(Search::to_library),
+            beams: self.beams,
+            beam_groups: self.beam_groups,
+            max_tokens: self.max_tokens,
+            min_tokens: self.min_tokens,
+            repetition_penalty: self.repetition_penalty,
+            length_penalty: self.length_penalty,
+            no_repeat_ngram: self.no_repeat_ngram,
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            seed: self.seed,
+            ..CaptionOptions::default()
+        }
+    }
+}
+
+impl Search {
+    fn to_library(self) -> coca_edge::Search {
+        match self {
+            Self::OpenClip => coca_edge::Search::OpenClip,
+            Self::LogProb => coca_edge::Search::LogProb,
+            Self::Greedy => coca_edge::Search::Greedy,
+            Self::Sample => coca_edge::Search::Sample,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! `coca embed`: the place of pictures and texts in the model's space.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write},
+    path::PathBuf,
+};
+
+use anyhow::Context;
+use clap::ValueEnum;
+use coca_edge::Coca;
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use super::{Global, Outcome, output, pictures};
+
+/// Give the embeddings of pictures or texts
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Pictures: files, folders (every picture in them, sorted) or - for standard input
+    #[arg(value_name = "IMAGE", required_unless_present = "text", conflicts_with = "text")]
+    images: Vec<PathBuf>,
+    /// A text; may be given more than once
+    #[arg(long, value_name = "T")]
+    text: Vec<String>,
+    /// How to print embeddings
+    #[arg(long, default_value = "jsonl")]
+    format: Format,
+    /// Where to write them [default: standard output]
+    #[arg(long, short, value_name = "F")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A JSON object a line
+    Jsonl,
+    /// A NumPy array f32 [inputs, embedding]; an input that failed is a row of NaN
+    Npy,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer<'a> {
+    Image { source: &'a str, embedding: &'a [f32] },
+    Text { text: &'a str, embedding: &'a [f32] },
+    Failure(output::Failure<'a>),
+}
+
+/// Writes rows as they come, or gathers them for one array.
+struct Writer {
+    to: BufWriter<Box<dyn Write>>,
+    format: Format,
+    rows: Vec<f32>,
+    width: usize,
+}
+
+pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
+    let coca = global.open_model()?;
+    let mut writer = Writer::new(arguments, &coca)?;
+    let outcome = if arguments.text.is_empty() {
+        embed_images(global, &coca, &arguments.images, &mut writer)?
+    } else {
+        embed_texts(&coca, &arguments.text, &mut writer)?
+    };
+    writer.finish()?;
+    Ok(outcome)
+}
+
+fn embed_images(
+    global: &Global,
+    coca: &Coca,
+    images: &[PathBuf],
+    writer: &mut Writer,
+) -> anyhow::Result<Outcome> {
+    pictures::for_each(global, coca, images, |bar, source, picture| match picture {
+        Ok(picture) => {
+            let embedding = picture.embedding().as_slice();
+            writer.write(bar, &Answer::Image { source, embedding })
+        }
+        Err(error) => {
+            let error = error.to_string();
+            if writer.format == Format::Npy {
+                bar.suspend(|| eprintln!("{error}"));
+            }
+            writer.write(bar, &Answer::Failure(output::Failure { source, error }))
+        }
+    })
+}
+
+fn embed_texts(coca: &Coca, texts: &[String], writer: &mut Writer) -> anyhow::Result<Outcome> {
+    for text in texts {
+        let embedding = coca.encode_text(text)?;
+        let embedding = embedding.as_slice();
+        writer.write(&ProgressBar::hidden(), &Answer::Text { text, embedding })?;
+    }
+    Ok(Outcome::Done)
+}
+
+impl Writer {
+    fn new(arguments: &Arguments, coca: &Coca) -> anyhow::Result<Self> {
+        let to: Box<dyn Write> = match &arguments.output {
+            Some(path) => Box::new(
+                File::create(path)
+                    .with_context(|| format!("{}: cannot be written", path.display()))?,
+            ),
+            None => Box::new(io::stdout()),
+        };
+        let width = coca.bundle().config().dimensions.embedding;
+        Ok(Self { to: BufWriter::new(to), format: arguments.format, rows: Vec::new(), width })
+    }
+
+    fn write(&mut self, bar: &ProgressBar, answer: &Answer<'_>) -> anyhow::Result<()> {
+        match self.format {
+            Format::Jsonl => {
+                let line = serde_json::to_string(answer)?;
+                bar.suspend(|| writeln!(self.to, "{line}").and_then(|()| self.to.flush()))?;
+            }
+            Format::Npy => match answer {
+                Answer::Image { embedding, .. } | Answer::Text { embedding, .. } => {
+                    self.rows.extend_from_slice(embedding);
+                }
+                Answer::Failure(_) => self.rows.resize(self.rows.len() + self.width, f32::NAN),
+            },
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> anyhow::Result<()> {
+        if self.format == Format::Npy {
+            self.to.write_all(&npy_header(self.rows.len() / self.width, self.width))?;
+            for value in &self.rows {
+                self.to.write_all(&value.to_le_bytes())?;
+            }
+        }
+        Ok(self.to.flush()?)
+    }
+}
+
+/// The header of a NumPy file, format 1.0, of f32 `[rows, columns]`, padded so that the numbers are aligned to 64 bytes.
+fn npy_header(rows: usize, columns: usize) -> Vec<u8> {
+    let mut header = b"\x93NUMPY\x01\x00\x00\x00".to_vec();
+    let text =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
+    header.extend(text.bytes());
+    header.resize((header.len() + 1).next_multiple_of(64) - 1, b' ');
+    header.push(b'\n');
+    let length = (header.len() - 10) as u16;
+    header[8..10].copy_from_slice(&length.to_le_bytes());
+    header
+}

@@ -1,0 +1,117 @@
+//! `coca labels build`, and the labels that `coca classify` is given.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Subcommand;
+use coca_edge::{Coca, Labels, Templates};
+
+use super::{Global, Outcome, Usage, progress};
+
+/// Make a label table: text embeddings computed once, for `coca classify --table`
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Compute the embeddings of a list of labels and save them
+    Build(Build),
+}
+
+#[derive(clap::Args)]
+struct Build {
+    /// A text file with one label a line
+    #[arg(long, value_name = "FILE")]
+    labels_file: PathBuf,
+    /// Where to write the table
+    #[arg(long, short, value_name = "TABLE")]
+    output: PathBuf,
+    #[command(flatten)]
+    templates: TemplateChoice,
+}
+
+/// How labels become sentences.
+#[derive(clap::Args)]
+pub(super) struct TemplateChoice {
+    /// Sentences to put each label into: simple (7), imagenet (80), or a file with one a line and {}
+    /// where the label goes [default: the model's own]
+    #[arg(long, value_name = "simple|imagenet|FILE")]
+    templates: Option<String>,
+}
+
+pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
+    let Action::Build(build) = &arguments.action;
+    let coca = global.open_model()?;
+    let names = read_list(&build.labels_file)?;
+    let labels = build_labels(global, &coca, names, &build.templates)?;
+    labels.save(&build.output)?;
+    log::info!(
+        "{}: {} labels × {} templates",
+        build.output.display(),
+        labels.names().len(),
+        labels.templates().len()
+    );
+    Ok(Outcome::Done)
+}
+
+/// Computes the embeddings of `names`, with a bar.
+pub(super) fn build_labels(
+    global: &Global,
+    coca: &Coca,
+    names: Vec<String>,
+    choice: &TemplateChoice,
+) -> anyhow::Result<Labels> {
+    let templates = choice.templates(coca)?;
+    let names = without_repeats(names);
+    let bar = progress::bar(global, names.len() * templates.len(), "labels");
+    let labels = coca.labels_with(names, &templates, |done, _| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+    Ok(labels)
+}
+
+/// The labels in a file, one a line; blank lines do not count.
+pub(super) fn read_list(path: &Path) -> anyhow::Result<Vec<String>> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{}: cannot be read as a list of labels", path.display()))?;
+    let names: Vec<_> = text
+        .trim_start_matches('\u{feff}')
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect();
+    if names.is_empty() {
+        let path = path.display();
+        return Err(Usage(format!("{path}: expected one label a line, found none")).into());
+    }
+    Ok(names)
+}
+
+/// A label that stands twice would share its score between its two places.
+fn without_repeats(names: Vec<String>) -> Vec<String> {
+    let mut seen = std::collections::HashSet::new();
+    names
+        .into_iter()
+        .filter(|name| {
+            let new = seen.insert(name.clone());
+            if !new {
+                log::warn!("{name}: this label stands more than once; it is used once");
+            }
+            new
+        })
+        .collect()
+}
+
+impl TemplateChoice {
+    fn templates(&self, coca: &Coca) -> anyhow::Result<Templates> {
+        match self.templates.as_deref() {
+            None => Ok(coca.default_template()?),
+            Some(name) => Templates::named(name).with_context(|| {
+                format!("--templates {name}: expected simple, imagenet or a file of templates")
+            }),
+        }
+    }
+}

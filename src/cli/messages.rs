@@ -1,0 +1,32 @@
+//! Messages to standard error: warnings, and with `-v` more.
+
+use log::{LevelFilter, Log, Metadata, Record};
+
+struct Messages;
+
+/// Shows what the library says at the level that the user asked for.
+pub(super) fn start(quiet: bool, verbose: u8) {
+    let level = match (quiet, verbose) {
+        (true, _) => LevelFilter::Error,
+        (false, 0) => LevelFilter::Warn,
+        (false, 1) => LevelFilter::Info,
+        (false, _) => LevelFilter::Debug,
+    };
+    if log::set_logger(&Messages).is_ok() {
+        log::set_max_level(level);
+    }
+}
+
+impl Log for Messages {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("coca")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            eprintln!("{}: {}", record.level().as_str().to_lowercase(), record.args());
+        }
+    }
+
+    fn flush(&self) {}
+}

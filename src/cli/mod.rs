@@ -1,0 +1,135 @@
+//! The command line: parses, calls the library and prints.
+
+mod bench;
+mod caption;
+mod classify;
+mod embed;
+mod info;
+mod labels;
+mod messages;
+mod output;
+mod pictures;
+mod progress;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand, ValueEnum};
+use coca_edge::Coca;
+
+/// Labels and captions for pictures, offline, on the CPU.
+///
+/// Results go to standard output; progress and messages to standard error.
+/// Exit status: 0; 1 if any input failed, the others are still answered; 2 wrong usage.
+#[derive(Parser)]
+#[command(name = "coca", version, max_term_width = 100)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Args)]
+struct Global {
+    /// A model's folder [default: the model inside the program]
+    #[arg(long, global = true, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Threads to compute with [default: the physical cores]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// What to compute in [default: what the model is made for]
+    #[arg(long, global = true)]
+    precision: Option<Precision>,
+    /// No progress, no messages but errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// More messages; twice for all
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Precision {
+    F32,
+    Int8,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Classify(classify::Arguments),
+    Caption(caption::Arguments),
+    Embed(embed::Arguments),
+    Labels(labels::Arguments),
+    Bench(bench::Arguments),
+    Info(info::Arguments),
+}
+
+/// How a command ended that did not break off.
+enum Outcome {
+    /// Every input was answered.
+    Done,
+    /// Some inputs failed and were reported.
+    SomeFailed,
+}
+
+/// Something that the user must say otherwise: exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+pub(crate) fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    messages::start(arguments.global.quiet, arguments.global.verbose);
+    match execute(&arguments) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::SomeFailed) => ExitCode::from(1),
+        Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("coca: {error:#}");
+            ExitCode::from(if is_usage(&error) { 2 } else { 1 })
+        }
+    }
+}
+
+fn execute(arguments: &Arguments) -> anyhow::Result<Outcome> {
+    let global = &arguments.global;
+    if matches!(global.precision, Some(Precision::Int8)) {
+        return Err(Usage("--precision int8: this version computes in f32 only".to_owned()).into());
+    }
+    coca_edge::set_threads(global.threads.map(usize::from))?;
+    match &arguments.command {
+        Command::Classify(arguments) => classify::run(global, arguments),
+        Command::Caption(arguments) => caption::run(global, arguments),
+        Command::Embed(arguments) => embed::run(global, arguments),
+        Command::Labels(arguments) => labels::run(global, arguments),
+        Command::Bench(arguments) => bench::run(global, arguments),
+        Command::Info(arguments) => info::run(global, arguments),
+    }
+}
+
+impl Global {
+    /// Opens the model that the user named, or the one inside the program.
+    fn open_model(&self) -> anyhow::Result<Coca> {
+        match &self.model {
+            Some(folder) => Ok(Coca::open(folder)?),
+            #[cfg(feature = "pocket")]
+            None => Coca::pocket().context("the model inside the program"),
+            #[cfg(not(feature = "pocket"))]
+            None => Err(Usage(
+                "no model: this program was built without one; name a folder with --model DIR"
+                    .to_owned(),
+            ))
+            .context("--model"),
+        }
+    }
+}
+
+/// Whether the user has to say something else, rather than bring other files.
+fn is_usage(error: &anyhow::Error) -> bool {
+    use coca_edge::Error::{CannotCaption, NoLabels, Options};
+    error.chain().any(|cause| {
+        cause.is::<Usage>()
+            || matches!(cause.downcast_ref(), Some(Options(_) | NoLabels | CannotCaption { .. }))
+    })
+}

@@ -1,0 +1,54 @@
+//! Running every picture that the user named through the model, in order.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use coca_edge::{
+    Coca, EncodedPicture,
+    tasks::{PictureReader, ReadError, sources},
+};
+use indicatif::ProgressBar;
+
+use super::{Global, Outcome, progress};
+
+/// Pictures to work on: the IMAGE arguments of every command.
+#[derive(clap::Args)]
+pub(super) struct Images {
+    /// Pictures: files, folders (every picture in them, sorted) or - for standard input
+    #[arg(value_name = "IMAGE", required = true)]
+    pub(super) images: Vec<PathBuf>,
+}
+
+/// Encodes every picture and hands it to `answer`, or the reason why it cannot be; the rest go on.
+pub(super) fn for_each(
+    global: &Global,
+    coca: &Coca,
+    images: &[PathBuf],
+    mut answer: impl FnMut(
+        &ProgressBar,
+        &str,
+        Result<&EncodedPicture, &ReadError>,
+    ) -> anyhow::Result<()>,
+) -> anyhow::Result<Outcome> {
+    let sources = sources(images);
+    let bar = progress::bar(global, sources.len(), "pictures");
+    let reader = PictureReader::start(sources, coca.preprocessor().clone());
+    coca.load_image_encoder()?;
+    let mut outcome = Outcome::Done;
+    for (source, pixels) in reader {
+        let source = source.to_string();
+        match pixels {
+            Ok(pixels) => {
+                let picture = coca.encode_pixels(pixels).with_context(|| source.clone())?;
+                answer(&bar, &source, Ok(&picture))?;
+            }
+            Err(error) => {
+                outcome = Outcome::SomeFailed;
+                answer(&bar, &source, Err(&error))?;
+            }
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(outcome)
+}

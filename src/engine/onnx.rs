@@ -1,0 +1,105 @@
+//! An ONNX file, parsed: which weights it needs, and its inputs and outputs.
+
+use std::collections::BTreeSet;
+
+use tract_onnx::{
+    pb::{ModelProto, TensorProto, tensor_proto::DataLocation},
+    prelude::{Framework, InferenceModel},
+};
+
+use super::{Error, Weights, error::chain};
+
+/// A parsed ONNX graph, not yet joined with its external data.
+pub struct Onnx {
+    part: String,
+    proto: ModelProto,
+}
+
+impl Onnx {
+    /// Reads the graph in `bytes`; `part` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::NotOnnx`] when the bytes are something else or cut off.
+    pub fn parse(part: &str, bytes: &[u8]) -> Result<Self, Error> {
+        let proto = tract_onnx::onnx()
+            .proto_model_for_read(&mut &bytes[..])
+            .map_err(|e| Error::NotOnnx { part: part.to_owned(), reason: chain(&e) })?;
+        if proto.graph.is_none() {
+            let reason = "it holds no graph".to_owned();
+            return Err(Error::NotOnnx { part: part.to_owned(), reason });
+        }
+        Ok(Self { part: part.to_owned(), proto })
+    }
+
+    /// The name it goes by in errors.
+    #[must_use]
+    pub fn part(&self) -> &str {
+        &self.part
+    }
+
+    /// The files that its external data stands in.
+    #[must_use]
+    pub fn weight_files(&self) -> BTreeSet<String> {
+        let tensors = self.proto.graph.iter().flat_map(|graph| &graph.initializer);
+        tensors
+            .filter(|tensor| is_external(tensor))
+            .flat_map(|tensor| &tensor.external_data)
+            .filter(|entry| entry.key == "location")
+            .map(|entry| entry.value.clone())
+            .collect()
+    }
+
+    /// Joins the graph with its weights and leaves the inputs and outputs asked for, in order.
+    pub(super) fn into_model(
+        mut self,
+        weights: &Weights,
+        inputs: &[String],
+        outputs: &[String],
+    ) -> Result<InferenceModel, Error> {
+        let part = &self.part;
+        if let Some(graph) = &mut self.proto.graph {
+            for tensor in graph.initializer.iter_mut().filter(|t| is_external(t)) {
+                weights.inline(part, tensor)?;
+            }
+            graph.input.retain(|i| graph.initializer.iter().all(|t| t.name != i.name));
+            let found = std::mem::take(&mut graph.input);
+            graph.input = in_order(part, "input", found, inputs, |i| &i.name)?;
+            let found = std::mem::take(&mut graph.output);
+            graph.output = in_order(part, "output", found, outputs, |o| &o.name)?;
+        }
+        tract_onnx::onnx()
+            .model_for_proto_model(&self.proto)
+            .map_err(|e| Error::Unsupported { part: part.clone(), reason: chain(&e) })
+    }
+}
+
+fn is_external(tensor: &TensorProto) -> bool {
+    tensor.data_location == Some(DataLocation::External as i32)
+}
+
+/// The entries of `all` that `names` names, in that order. Inputs must all be named: none can be left unfed.
+fn in_order<T>(
+    part: &str,
+    direction: &'static str,
+    mut all: Vec<T>,
+    names: &[String],
+    name: impl Fn(&T) -> &String,
+) -> Result<Vec<T>, Error> {
+    let found = all.iter().map(|t| name(t).as_str()).collect::<Vec<_>>().join(", ");
+    let signature = |expected: String| Error::Signature {
+        part: part.to_owned(),
+        direction,
+        expected,
+        found: found.clone(),
+    };
+    let mut ordered = Vec::with_capacity(names.len());
+    for wanted in names {
+        let at =
+            all.iter().position(|t| name(t) == wanted).ok_or_else(|| signature(wanted.clone()))?;
+        ordered.push(all.swap_remove(at));
+    }
+    if direction == "input" && !all.is_empty() {
+        return Err(signature(format!("one of {} and nothing else", names.join(", "))));
+    }
+    Ok(ordered)
+}

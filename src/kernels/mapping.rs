@@ -1,0 +1,33 @@
+//! Model files mapped into memory, so that weights are paged in once and shared between processes.
+
+use std::{fs::File, io, path::Path};
+
+/// A whole file, mapped read-only.
+///
+/// The bytes are those of the page cache. A caller checks length and checksum before it trusts them.
+#[derive(Debug)]
+pub struct MappedFile {
+    map: memmap2::Mmap,
+}
+
+impl MappedFile {
+    /// Maps the file at `path`.
+    ///
+    /// # Errors
+    /// What the operating system says when the file cannot be opened or mapped.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        // SAFETY: the map is private to this value and never written through. A file that another
+        // process rewrites while it is mapped can change the bytes, which are plain numbers to every
+        // reader here; one that is truncated raises SIGBUS, which ends the process rather than
+        // letting it read foreign memory. Bundles are written once and replaced by rename.
+        let map = unsafe { memmap2::Mmap::map(&file)? };
+        Ok(Self { map })
+    }
+}
+
+impl AsRef<[u8]> for MappedFile {
+    fn as_ref(&self) -> &[u8] {
+        &self.map
+    }
+}

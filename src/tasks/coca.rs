@@ -1,0 +1,346 @@
+//! A model and what it can do: the front door of the library.
+
+use std::{collections::BTreeSet, path::Path};
+
+use ndarray::{Array2, ArrayD, Ix2};
+
+use super::{
+    Embedding, Error, Labels,
+    caption::{
+        CachedDecoder, CaptionOptions, CaptionSearch, CaptionSettings, CrossKv, Decoded, Vocabulary,
+    },
+    classify::mean_over_templates,
+    on_demand::OnDemand,
+};
+use crate::{
+    bundle::Bundle,
+    engine::Graph,
+    text::{Templates, TokenIds, Tokenizer},
+    vision::{self, Pixels, Preprocessor},
+};
+
+/// Texts that go through the text encoder together.
+const TEXT_BATCH: usize = 32;
+
+/// An opened CoCa model.
+///
+/// Its parts are loaded when they are first needed, so that labelling with a saved table never loads
+/// the text encoder, and nothing but a caption loads the decoder. Threads may share it.
+pub struct Coca {
+    bundle: Bundle,
+    preprocessor: Preprocessor,
+    tokenizer: OnDemand<Tokenizer>,
+    image_encoder: OnDemand<Graph>,
+    text_encoder: OnDemand<Graph>,
+    cross_kv: OnDemand<Graph>,
+    caption_decoder: OnDemand<Graph>,
+}
+
+/// A picture as the model sees it, encoded once for any number of questions.
+#[derive(Debug)]
+pub struct EncodedPicture {
+    embedding: Embedding,
+    /// `[1, T, D]`; absent from a model that cannot caption.
+    tokens: Option<ArrayD<f32>>,
+    cross: OnDemand<CrossKv>,
+}
+
+/// A caption of a picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Caption {
+    /// The sentence, for people.
+    pub text: String,
+    /// Its token ids: start token, prompt, caption and, unless the caption was cut off, end token.
+    pub tokens: Vec<u32>,
+    /// The score that the search gave it: comparable only between captions of one search.
+    pub score: f32,
+}
+
+impl Coca {
+    /// Opens the model in the folder `path`.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the folder is no model, or its `coca.json` is wrong.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::new(Bundle::open(path)?)
+    }
+
+    /// The small model inside the program.
+    ///
+    /// # Errors
+    /// As [`Coca::open`].
+    #[cfg(feature = "pocket")]
+    pub fn pocket() -> Result<Self, Error> {
+        Self::new(Bundle::pocket()?)
+    }
+
+    /// Uses an opened bundle.
+    ///
+    /// # Errors
+    /// [`Error::Vision`] when the bundle describes pictures that cannot be made.
+    pub fn new(bundle: Bundle) -> Result<Self, Error> {
+        let preprocessor = Preprocessor::new(bundle.config().image.clone())?;
+        Ok(Self {
+            bundle,
+            preprocessor,
+            tokenizer: OnDemand::new(),
+            image_encoder: OnDemand::new(),
+            text_encoder: OnDemand::new(),
+            cross_kv: OnDemand::new(),
+            caption_decoder: OnDemand::new(),
+        })
+    }
+
+    /// The model's description and files.
+    #[must_use]
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// How pictures become pixels for this model.
+    #[must_use]
+    pub fn preprocessor(&self) -> &Preprocessor {
+        &self.preprocessor
+    }
+
+    /// Encodes a picture: its embedding and, in a model that captions, its image tokens.
+    ///
+    /// Takes what [`vision::open`] gives, and the image crate's pictures: `&DynamicImage`, `&RgbImage`.
+    ///
+    /// # Errors
+    /// [`Error::Vision`] for a picture without pixels, [`Error::Model`] when the image encoder cannot be loaded.
+    pub fn encode_image<'a>(
+        &self,
+        image: impl Into<vision::Picture<'a>>,
+    ) -> Result<EncodedPicture, Error> {
+        self.encode_pixels(self.preprocessor.pixels(image)?)
+    }
+
+    /// Encodes a picture that is already resized and normalised.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the image encoder cannot be loaded.
+    pub fn encode_pixels(&self, pixels: Pixels) -> Result<EncodedPicture, Error> {
+        let mut outputs = self.image_encoder()?.run(vec![pixels.into_array().into()])?.into_iter();
+        let embeddings = self.embeddings("image_encoder.onnx", outputs.next(), 1)?;
+        let embedding = Embedding::new(embeddings.row(0).to_owned(), self.bundle.fingerprint());
+        Ok(EncodedPicture { embedding, tokens: outputs.next(), cross: OnDemand::new() })
+    }
+
+    /// Encodes a text: the place of its meaning in the space that pictures share.
+    ///
+    /// # Errors
+    /// [`Error::Text`] when it cannot be cut into tokens, [`Error::Model`] when the text encoder cannot be loaded.
+    pub fn encode_text(&self, text: &str) -> Result<Embedding, Error> {
+        let rows = self.encode_texts(&[text.to_owned()], |_| ())?;
+        Ok(Embedding::new(rows.row(0).to_owned(), self.bundle.fingerprint()))
+    }
+
+    /// Labels to choose from, each put into the model's own template.
+    ///
+    /// # Errors
+    /// [`Error::NoLabels`] without any, else as [`Coca::encode_text`].
+    pub fn labels<L: Into<String>>(
+        &self,
+        names: impl IntoIterator<Item = L>,
+    ) -> Result<Labels, Error> {
+        let names = names.into_iter().map(Into::into).collect();
+        self.labels_with(names, &self.default_template()?, |_, _| ())
+    }
+
+    /// The template that the model's `coca.json` names.
+    ///
+    /// # Errors
+    /// [`Error::Text`] when it has no `{}`.
+    pub fn default_template(&self) -> Result<Templates, Error> {
+        Ok(Templates::single(&self.bundle.config().template)?)
+    }
+
+    /// Labels to choose from, each put into all `templates`; `progress` hears of texts done and texts in all.
+    ///
+    /// # Errors
+    /// As [`Coca::labels`].
+    pub fn labels_with(
+        &self,
+        names: Vec<String>,
+        templates: &Templates,
+        mut progress: impl FnMut(usize, usize),
+    ) -> Result<Labels, Error> {
+        let sentences: Vec<String> = names.iter().flat_map(|name| templates.apply(name)).collect();
+        let total = sentences.len();
+        let rows = self.encode_texts(&sentences, |done| progress(done, total))?;
+        let means = mean_over_templates(&rows, templates.len());
+        Labels::new(
+            names,
+            templates.iter().map(str::to_owned).collect(),
+            means,
+            self.bundle.config().logit_scale,
+            self.bundle.fingerprint(),
+        )
+    }
+
+    /// Reads a label table that [`Labels::save`] wrote with this model.
+    ///
+    /// # Errors
+    /// [`Error::NotATable`] and [`Error::OtherTable`] for a file that is none, or another model's.
+    pub fn load_labels(&self, path: impl AsRef<Path>) -> Result<Labels, Error> {
+        Labels::load(path, self.bundle.fingerprint(), self.bundle.config().logit_scale)
+    }
+
+    /// Writes a caption for a picture.
+    ///
+    /// # Errors
+    /// [`Error::CannotCaption`] without a decoder, [`Error::OtherModel`] for a picture that another
+    /// model encoded, [`Error::Options`] for an option out of its range.
+    pub fn caption(
+        &self,
+        picture: &EncodedPicture,
+        options: &CaptionOptions,
+    ) -> Result<Caption, Error> {
+        self.caption_from(picture, "", options)
+    }
+
+    /// Writes a caption that begins with `prompt`.
+    ///
+    /// # Errors
+    /// As [`Coca::caption`].
+    pub fn caption_from(
+        &self,
+        picture: &EncodedPicture,
+        prompt: &str,
+        options: &CaptionOptions,
+    ) -> Result<Caption, Error> {
+        let settings = self.caption_settings(options)?;
+        let prompt = self.tokenizer()?.prompt(prompt)?;
+        let search = CaptionSearch::new(&settings, self.vocabulary(), prompt.without_start())?;
+        let mut decoder = self.decoder(self.cross_kv(picture)?)?;
+        let Decoded { tokens, score } = search.run(&mut decoder)?;
+        Ok(Caption { text: self.tokenizer()?.decode(&tokens), tokens, score })
+    }
+
+    /// The model's caption settings with `options` in the place of its own.
+    ///
+    /// # Errors
+    /// [`Error::CannotCaption`] without a decoder, [`Error::Options`] for an option out of its range.
+    pub fn caption_settings(&self, options: &CaptionOptions) -> Result<CaptionSettings, Error> {
+        let settings = self.require_decoder()?.clone().with(options);
+        settings.validate(&self.vocabulary())?;
+        Ok(settings)
+    }
+
+    /// Loads what labelling needs now rather than with the first picture; gives the kernels that it runs on.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when a part cannot be loaded.
+    pub fn load_image_encoder(&self) -> Result<BTreeSet<String>, Error> {
+        Ok(self.image_encoder()?.kernels())
+    }
+
+    fn image_encoder(&self) -> Result<&Graph, Error> {
+        Ok(self.image_encoder.get_or_load(|| self.bundle.image_encoder())?)
+    }
+
+    pub(super) fn text_encoder(&self) -> Result<&Graph, Error> {
+        Ok(self.text_encoder.get_or_load(|| self.bundle.text_encoder())?)
+    }
+
+    fn tokenizer(&self) -> Result<&Tokenizer, Error> {
+        self.tokenizer.get_or_load(|| {
+            let file = self.bundle.read("tokenizer.json", "texts")?;
+            Ok(Tokenizer::new((*file).as_ref(), self.bundle.config().text.clone())?)
+        })
+    }
+
+    fn cross_kv<'p>(&self, picture: &'p EncodedPicture) -> Result<&'p CrossKv, Error> {
+        let (expected, found) = (self.bundle.fingerprint(), picture.embedding.model());
+        if expected != found {
+            return Err(Error::OtherModel { expected, found });
+        }
+        picture.cross.get_or_load(|| {
+            let model = || Error::CannotCaption { model: self.bundle.config().name.clone() };
+            let tokens = picture.tokens.clone().ok_or_else(model)?;
+            CrossKv::compute(self.cross_kv_graph()?, tokens)
+        })
+    }
+
+    pub(super) fn cross_kv_graph(&self) -> Result<&Graph, Error> {
+        self.require_decoder()?;
+        Ok(self.cross_kv.get_or_load(|| self.bundle.cross_kv())?)
+    }
+
+    /// A decoder with an empty cache.
+    pub(super) fn decoder<'a>(&'a self, cross: &'a CrossKv) -> Result<CachedDecoder<'a>, Error> {
+        self.require_decoder()?;
+        let graph = self.caption_decoder.get_or_load(|| self.bundle.caption_decoder())?;
+        let config = self.bundle.config();
+        Ok(CachedDecoder::new(graph, cross, &config.dimensions, config.text.pad_id))
+    }
+
+    fn require_decoder(&self) -> Result<&CaptionSettings, Error> {
+        let config = self.bundle.config();
+        let model = || Error::CannotCaption { model: config.name.clone() };
+        config.caption.as_ref().ok_or_else(model)
+    }
+
+    fn vocabulary(&self) -> Vocabulary {
+        Vocabulary::from(&self.bundle.config().text)
+    }
+
+    /// `[texts, E]`; texts of like length run together, so that short ones cost only their own rows.
+    fn encode_texts(
+        &self,
+        texts: &[String],
+        mut done: impl FnMut(usize),
+    ) -> Result<Array2<f32>, Error> {
+        let tokenizer = self.tokenizer()?;
+        let graph = self.text_encoder()?;
+        let ids = texts.iter().map(|text| tokenizer.encode(text));
+        let mut ids =
+            ids.enumerate().map(|(i, ids)| Ok((i, ids?))).collect::<Result<Vec<_>, Error>>()?;
+        ids.sort_by_key(|(_, ids)| ids.len());
+        let mut rows = Array2::zeros((texts.len(), self.bundle.config().dimensions.embedding));
+        for (batch, chunk) in ids.chunks(TEXT_BATCH).enumerate() {
+            let batch_ids: Vec<TokenIds> = chunk.iter().map(|(_, ids)| ids.clone()).collect();
+            let output = graph.run(vec![tokenizer.batch(&batch_ids).into()])?.pop();
+            let embeddings = self.embeddings("text_encoder.onnx", output, chunk.len())?;
+            for ((i, _), embedding) in chunk.iter().zip(embeddings.rows()) {
+                rows.row_mut(*i).assign(&embedding);
+            }
+            done(batch * TEXT_BATCH + chunk.len());
+        }
+        Ok(rows)
+    }
+
+    /// An encoder's output as `[N, E]`, if it is that.
+    fn embeddings(
+        &self,
+        part: &'static str,
+        output: Option<ArrayD<f32>>,
+        rows: usize,
+    ) -> Result<Array2<f32>, Error> {
+        let expected = [rows, self.bundle.config().dimensions.embedding];
+        let found = output.as_ref().map(|o| o.shape().to_vec()).unwrap_or_default();
+        output
+            .filter(|_| found == expected)
+            .and_then(|array| array.into_dimensionality::<Ix2>().ok())
+            .ok_or_else(|| Error::Shape {
+                part,
+                expected: format!("{expected:?}"),
+                found: format!("{found:?}"),
+            })
+    }
+}
+
+impl EncodedPicture {
+    /// The picture's place in the embedding space.
+    #[must_use]
+    pub fn embedding(&self) -> &Embedding {
+        &self.embedding
+    }
+}
+
+impl AsRef<Embedding> for EncodedPicture {
+    fn as_ref(&self) -> &Embedding {
+        &self.embedding
+    }
+}

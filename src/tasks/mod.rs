@@ -1,0 +1,19 @@
+//! What a model is for: [labels](Labels), [captions](Caption) and [embeddings](Embedding).
+
+pub mod caption;
+mod classify;
+mod coca;
+mod embedding;
+mod error;
+mod on_demand;
+mod reader;
+mod table;
+mod timing;
+
+pub use caption::{CaptionOptions, CaptionSettings, Search};
+pub use classify::{LabelScore, Labels};
+pub use coca::{Caption, Coca, EncodedPicture};
+pub use embedding::Embedding;
+pub use error::Error;
+pub use reader::{PictureReader, ReadError, Source, sources};
+pub use timing::{Part, Timing};

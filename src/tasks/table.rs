@@ -1,0 +1,202 @@
+//! The label table on disk: text embeddings computed once, then read on every start.
+//!
+//! A table is a safetensors file with one tensor, `embeddings` f16 `[labels, E]`. Its metadata holds the
+//! labels, the templates, the model's fingerprint and the SHA-256 of the tensor.
+
+use std::{collections::HashMap, io::Write, path::Path};
+
+use half::f16;
+use ndarray::Array2;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use sha2::{Digest, Sha256};
+
+use super::{Error, Labels};
+use crate::bundle::{Fingerprint, hexadecimal};
+
+/// What the metadata's `format` says.
+const FORMAT: &str = "coca-labels-1";
+const TENSOR: &str = "embeddings";
+
+impl Labels {
+    /// Writes the table to `path`, which is replaced only once the whole table is written.
+    ///
+    /// # Errors
+    /// [`Error::TableFile`] when the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let path = path.as_ref();
+        let failed = |source| Error::TableFile { path: path.to_path_buf(), source };
+        let bytes = self.to_bytes().map_err(|e| failed(std::io::Error::other(e.to_string())))?;
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let mut file =
+            tempfile::Builder::new().prefix(".coca-labels-").tempfile_in(folder).map_err(failed)?;
+        file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+        share(file.as_file()).map_err(failed)?;
+        file.persist(path).map_err(|e| failed(e.error))?;
+        Ok(())
+    }
+
+    /// Reads the table at `path`, which must have been made with the model `model`.
+    ///
+    /// # Errors
+    /// [`Error::NotATable`] when the file is something else, cut off or altered, and
+    /// [`Error::OtherModel`] when another model made it.
+    pub fn load(
+        path: impl AsRef<Path>,
+        model: Fingerprint,
+        logit_scale: f32,
+    ) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path)
+            .map_err(|source| Error::TableFile { path: path.to_path_buf(), source })?;
+        let table = Table::read(&bytes)
+            .map_err(|reason| Error::NotATable { path: path.to_path_buf(), reason })?;
+        if table.model != model.to_string() {
+            return Err(Error::OtherTable {
+                path: path.to_path_buf(),
+                expected: model.to_string(),
+                found: table.model,
+            });
+        }
+        Self::new(table.labels, table.templates, table.embeddings, logit_scale, model)
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+        let data: Vec<u8> =
+            self.embeddings().iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect();
+        let list = |texts: &[String]| serde_json::Value::from(texts).to_string();
+        let metadata = HashMap::from([
+            ("format".to_owned(), FORMAT.to_owned()),
+            ("model".to_owned(), self.model().to_string()),
+            ("labels".to_owned(), list(self.names())),
+            ("templates".to_owned(), list(self.templates())),
+            ("sha256".to_owned(), hexadecimal(&Sha256::digest(&data))),
+        ]);
+        let shape = self.embeddings().shape().to_vec();
+        let tensor = TensorView::new(Dtype::F16, shape, &data)?;
+        safetensors::serialize([(TENSOR, tensor)], Some(metadata))
+    }
+}
+
+/// A table as it stands in a file.
+struct Table {
+    labels: Vec<String>,
+    templates: Vec<String>,
+    model: String,
+    embeddings: Array2<f32>,
+}
+
+impl Table {
+    fn read(bytes: &[u8]) -> Result<Self, String> {
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let entry = |key: &str| metadata.get(key).cloned().unwrap_or_default();
+        let list = |key: &str| {
+            serde_json::from_str::<Vec<String>>(&entry(key))
+                .map_err(|e| format!("{key}: expected a list of texts: {e}"))
+        };
+        if entry("format") != FORMAT {
+            return Err(format!("format: expected {FORMAT}, found {:?}", entry("format")));
+        }
+        let (labels, templates) = (list("labels")?, list("templates")?);
+        let tensors = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+        let tensor = tensors.tensor(TENSOR).map_err(|e| e.to_string())?;
+        let found = hexadecimal(&Sha256::digest(tensor.data()));
+        if found != entry("sha256") {
+            return Err(format!("sha256: expected {:?}, found {found}", entry("sha256")));
+        }
+        let (Dtype::F16, &[rows, columns]) = (tensor.dtype(), tensor.shape()) else {
+            let found = format!("{:?} {:?}", tensor.dtype(), tensor.shape());
+            return Err(format!("{TENSOR}: expected f16 [labels, embedding], found {found}"));
+        };
+        if rows != labels.len() {
+            return Err(format!("{TENSOR}: expected {} rows, found {rows}", labels.len()));
+        }
+        let numbers = tensor.data().chunks_exact(2);
+        let numbers = numbers.map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect();
+        let embeddings =
+            Array2::from_shape_vec((rows, columns), numbers).map_err(|e| e.to_string())?;
+        Ok(Self { labels, templates, model: entry("model"), embeddings })
+    }
+}
+
+/// Temporary files are private to their maker; a table is not.
+fn share(file: &std::fs::File) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    }
+    #[cfg(not(unix))]
+    let _ = file;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MODEL: Fingerprint = Fingerprint([7; 32]);
+
+    fn labels() -> Labels {
+        let names = ["a cat", "ein Hund, \"groß\""].map(str::to_owned).to_vec();
+        let templates = vec!["a photo of {}.".to_owned(), "{}".to_owned()];
+        Labels::new(names, templates, array![[0.6, 0.8, 0.0], [0.0, -1.0, 0.0]], 100.0, MODEL)
+            .unwrap()
+    }
+
+    fn load(bytes: &[u8], model: Fingerprint) -> Result<Labels, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.table");
+        std::fs::write(&path, bytes).unwrap();
+        Labels::load(&path, model, 100.0)
+    }
+
+    #[test]
+    fn a_saved_table_comes_back_with_its_labels_and_templates() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.table");
+        labels().save(&path).unwrap();
+        let back = Labels::load(&path, MODEL, 100.0).unwrap();
+        assert_eq!((back.names(), back.templates()), (labels().names(), labels().templates()));
+        let worst = (back.embeddings() - labels().embeddings()).fold(0_f32, |a, b| a.max(b.abs()));
+        assert!(worst < 1e-3, "{worst}");
+    }
+
+    #[test]
+    fn a_table_of_another_model_is_refused() {
+        let error = load(&labels().to_bytes().unwrap(), Fingerprint([8; 32])).unwrap_err();
+        assert!(error.to_string().contains("made with another model"), "{error}");
+    }
+
+    #[test]
+    fn an_altered_table_is_refused() {
+        let mut bytes = labels().to_bytes().unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        assert!(load(&bytes, MODEL).unwrap_err().to_string().contains("sha256"));
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_written_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(labels().save(folder.path().join("no/such/folder.table")).is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_end_in_a_table_or_an_error(cut in 0_usize..400, at in 0_usize..400, value: u8) {
+            let mut bytes = labels().to_bytes().unwrap();
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = value;
+            }
+            bytes.truncate(cut.max(at));
+            let _ = load(&bytes, MODEL);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What can be wrong with a picture or with how a model wants its pictures.
+
+/// A picture that cannot be used. The text names no file: the caller knows which one it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot be read: {0}")]
+    Read(std::io::Error),
+    /// The bytes are of no format that is known here.
+    #[error("not a picture: {found}; expected JPEG, PNG, WebP, BMP or GIF")]
+    UnknownFormat {
+        /// What the bytes are instead.
+        found: String,
+    },
+    /// The format is known but the content is damaged, or of a kind that is not supported.
+    #[error("not a picture: {0}")]
+    Undecodable(image::ImageError),
+    /// The picture has no pixels.
+    #[error("not a picture: its size is {width}×{height}")]
+    Empty {
+        /// Columns.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+    /// The picture's header announces more pixels than [`Limits`](super::Limits) allows.
+    #[error(
+        "too large a picture: {width}×{height} pixels, where at most {limit} in all are allowed"
+    )]
+    TooManyPixels {
+        /// Columns.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// The most that is allowed.
+        limit: u64,
+    },
+    /// The file or the decoded picture takes more memory than [`Limits`](super::Limits) allows.
+    #[error("too large a picture: it needs more than the allowed {limit} bytes of memory")]
+    TooMuchMemory {
+        /// The most that is allowed.
+        limit: u64,
+    },
+    /// A value of a model's `image` object cannot be used.
+    #[error("image.{key}: expected {expected}, found {found}")]
+    Spec {
+        /// The value's key.
+        key: &'static str,
+        /// What would be right.
+        expected: &'static str,
+        /// What is there.
+        found: String,
+    },
+    /// The picture cannot be resized.
+    #[error("cannot be resized: {0}")]
+    Resize(String),
+}
