@@ -1,0 +1,52 @@
+"""Concept words: the stems that captions mention, and which of them a picture's captions name."""
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from data import Picture
+
+MIN_PHOTOS = 8
+# Words that say nothing about what is seen; numbers of things stay in.
+FUNCTION_WORDS = frozenset(
+    "a an the of in on at to and with is are was were be being been by for from as it its it's his her their "
+    "some that this there one up down out over under near next into onto while who which has have having he "
+    "she they them him i you very other another each another's or but not no so than what where when do does "
+    "can if we your my off s t".split()
+)
+_ENDINGS = (("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("sses", "ss"), ("xes", "x"), ("ing", ""), ("ed", ""), ("s", ""))
+
+
+def stem(word: str) -> str:
+    """Plural and -ing/-ed endings off: "beaches" → "beach", "running" → "runn"."""
+    for ending, replacement in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)] + replacement
+    return word
+
+
+def stems(text: str) -> list[str]:
+    return [stem(word) for word in re.findall(r"[a-z0-9']+", text.lower()) if word not in FUNCTION_WORDS]
+
+
+def choose_concepts(pictures: list[Picture]) -> list[str]:
+    """Every stem that the captions of at least MIN_PHOTOS photos mention, the most frequent first."""
+    seen = Counter(word for p in pictures for word in {w for c in p.captions for w in stems(c)})
+    return [word for word, count in seen.most_common() if count >= MIN_PHOTOS]
+
+
+def mention_share(pictures: list[Picture], concepts: list[str]) -> np.ndarray:
+    """[pictures, concepts]: the share of a picture's captions that mention the word.
+
+    An unbiased target whether a photo has one caption or five.
+    """
+    index = {word: i for i, word in enumerate(concepts)}
+    share = np.zeros((len(pictures), len(concepts)), np.float32)
+    for row, picture in enumerate(pictures):
+        for caption in picture.captions:
+            for word in set(stems(caption)) & index.keys():
+                share[row, index[word]] += 1 / len(picture.captions)
+    return share

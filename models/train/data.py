@@ -1,0 +1,74 @@
+"""The pictures, captions and names of the data folder, and the splits made of them."""
+from __future__ import annotations
+
+import json
+import random
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SPLIT_SEED = 7
+CHOOSE_PHOTOS = 300
+CHOOSE_CALTECH = 300
+
+
+@dataclass
+class Picture:
+    """One picture with what is known about it: captions, or a class name."""
+
+    file: str
+    captions: list[str] = field(default_factory=list)
+    label: str = ""
+    split: str = "train"
+
+
+def read_jsonl(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def clean_sentence(text: str) -> str:
+    """Lower case, single spaces, no space before punctuation, one full stop at the end."""
+    text = text.lower().replace("\u2019", "'").replace("`", "'")
+    text = re.sub(r"[\"“”()\[\]*_~<>|]", " ", text)
+    text = re.sub(r"\s+", " ", text).strip()
+    text = re.sub(r"\s+([.,;:!?'])", r"\1", text)
+    return re.sub(r"[\s.,;:!?-]+$", "", text) + "."
+
+
+def load_pictures(data: Path, name: str) -> list[Picture]:
+    """`photos` (to train on), `val`, `caltech` or `imagenet`, always in the file's order."""
+    if name == "photos":
+        return _with_choose_split(_captioned(data / "captions-train.jsonl", "train"))
+    if name == "val":
+        return _captioned(data / "captions-val.jsonl", "val")
+    if name == "caltech":
+        rows = read_jsonl(data / "labels-caltech101.jsonl")
+        pictures = [Picture(row["file"], label=row["label"], split=row["split"]) for row in rows]
+        train = [p for p in pictures if p.split == "train"]
+        for picture in random.Random(SPLIT_SEED).sample(train, CHOOSE_CALTECH):
+            picture.split = "choose"
+        return pictures
+    if name == "imagenet":
+        rows = read_jsonl(data / "labels-imagenet.jsonl")
+        return [Picture(row["file"], label=row["label"].lower()) for row in rows]
+    raise ValueError(f"unknown set of pictures: {name}")
+
+
+def load_sentences(data: Path) -> list[str]:
+    """The caption sentences that have no picture."""
+    return [clean_sentence(line) for line in (data / "sentences.txt").read_text(encoding="utf-8").splitlines() if line]
+
+
+def _captioned(path: Path, split: str) -> list[Picture]:
+    return [
+        Picture(row["file"], captions=[clean_sentence(text) for text in row["captions"]], split=split)
+        for row in read_jsonl(path)
+    ]
+
+
+def _with_choose_split(pictures: list[Picture]) -> list[Picture]:
+    """Some photos with five captions become a second validation set, on which settings are chosen."""
+    several = [p for p in pictures if len(p.captions) >= 5]
+    for picture in random.Random(SPLIT_SEED).sample(several, CHOOSE_PHOTOS):
+        picture.split = "choose"
+    return pictures

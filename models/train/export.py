@@ -1,0 +1,102 @@
+"""Writes the bundle: int8 weights, four ONNX parts, tokenizer and coca.json."""
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from generate import DecodingSettings, repeatable_tokens
+from model import CoCa, Config
+from parts import Parts
+from quantise import Int8, quantise_module
+from tokenizer import END, PAD, START, load_tokenizer
+from trunk import IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD, EfficientNetLite0, load_pretrained
+
+TEMPLATE = "a photo of a {}."
+LICENCE = ("research and non-commercial use: trained on COCO and Flickr8k photos (Flickr licences, research use) "
+           "and ImageNet pictures (research); trunk weights Apache-2.0")
+
+
+class Pocket(nn.Module):
+    """Trunk and CoCa head together: pixels in."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.trunk = EfficientNetLite0()
+        self.coca = CoCa(config)
+
+    def grid(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.trunk(pixels).flatten(2).transpose(1, 2)
+
+
+def load_trained(checkpoint: Path) -> Pocket:
+    saved = torch.load(checkpoint, weights_only=False)
+    model = Pocket(saved["config"])
+    model.trunk = load_pretrained()[0]
+    model.coca.load_state_dict(saved["model"])
+    return model.eval()
+
+
+def load_quantised(checkpoint: Path) -> tuple[Pocket, dict[str, Int8]]:
+    """The model with every weight rounded to what the bundle stores, and the stored weights."""
+    model = load_trained(checkpoint)
+    trunk = {f"trunk.{name}": weight for name, weight in quantise_module(model.trunk).items()}
+    return model, quantise_module(model.coca) | trunk
+
+
+def file_entry(path: Path) -> dict:
+    content = path.read_bytes()
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def description(config: Config, scale: float, settings: DecodingSettings, repeatable: list[int], folder: Path) -> dict:
+    """The content of coca.json; every other file must be in the folder already."""
+    return {
+        "format": 1, "name": "pocket", "architecture": "coca", "precision": "int8",
+        "licence": LICENCE, "source": "models/train",
+        "image": {"width": IMAGE_SIZE, "height": IMAGE_SIZE, "mean": IMAGE_MEAN, "std": IMAGE_STD,
+                  "resize": "squash", "interpolation": "bicubic"},
+        "text": {"context_length": config.context_length, "vocab_size": config.vocabulary,
+                 "start_id": START, "end_id": END, "pad_id": PAD, "cleaning": "none", "truncate_to_end": True},
+        "dimensions": {"embedding": config.embedding, "image_tokens": config.pooler_queries + config.concept_tokens,
+                       "image_width": config.width, "decoder_width": config.width,
+                       "unimodal_layers": config.unimodal_layers, "multimodal_layers": config.multimodal_layers},
+        "logit_scale": round(scale, 4),
+        "template": TEMPLATE,
+        "caption": {"search": "log_prob", "beams": settings.beams, "beam_groups": 1,
+                    "max_tokens": settings.max_tokens, "min_tokens": settings.min_tokens,
+                    "length_penalty": settings.length_penalty, "no_repeat_ngram": settings.no_repeat_ngram,
+                    "once_except": repeatable, "suppress": [PAD, START]},
+        "files": {path.name: file_entry(path) for path in sorted(folder.iterdir())
+                  if path.name not in ("coca.json", "README.md")},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="the bundle's folder")
+    parser.add_argument("--checkpoint", default="trained.pt", help="a file of the work folder")
+    args = parser.parse_args()
+    model, stored = load_quantised(args.work / args.checkpoint)
+    tokenizer = load_tokenizer(args.work)
+    args.out.mkdir(parents=True, exist_ok=True)
+    parts = Parts(model.coca, model.trunk, stored)
+    for graph in parts.all():
+        graph.save(args.out)
+    for weights in parts.files.values():
+        (args.out / weights.name).write_bytes(weights.content)
+    tokenizer.save(str(args.out / "tokenizer.json"), pretty=False)
+    entry = description(model.coca.config, model.coca.scale().item(), DecodingSettings(),
+                        repeatable_tokens(tokenizer), args.out)
+    (args.out / "coca.json").write_text(json.dumps(entry, separators=(",", ":")) + "\n", encoding="utf-8")
+    print(f"{sum(p.numel() for p in model.parameters()):,} parameters, "
+          f"{sum(path.stat().st_size for path in args.out.iterdir()):,} bytes")
+
+
+if __name__ == "__main__":
+    main()

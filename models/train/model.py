@@ -1,0 +1,216 @@
+"""A small CoCa over the grid features of a convolutional trunk.
+
+image: grid [N, 49, 1280] → one contrastive embedding [N, E] and caption tokens [N, T, D]; the caption
+tokens are attentional-pooler outputs followed by the embedded concept words of the concept head.
+text: causal unimodal layers; the row of the end mark gives the text embedding.
+caption: multimodal layers that cross-attend to the caption tokens and predict the next token.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tokenizer import END
+from trunk import GRID_CELLS, GRID_WIDTH
+
+MASKED = -1e9
+
+
+@dataclass(frozen=True)
+class Config:
+    vocabulary: int
+    concepts: int
+    embedding: int = 256
+    width: int = 256
+    heads: int = 4
+    feed_forward: int = 768
+    pooler_queries: int = 16
+    concept_tokens: int = 12
+    unimodal_layers: int = 2
+    multimodal_layers: int = 2
+    context_length: int = 32
+    dropout: float = 0.1
+
+
+class Attention(nn.Module):
+    """Multi-head attention over keys and values that the caller has projected."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.query, self.key, self.value, self.out = (nn.Linear(config.width, config.width) for _ in range(4))
+
+    def split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(-3, -2)
+
+    def forward(self, x: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        query = self.split(self.query(x))
+        y = F.scaled_dot_product_attention(query, self.split(key), self.split(value), attn_mask=mask)
+        return self.out(y.transpose(-3, -2).flatten(-2))
+
+
+class FeedForward(nn.Module):
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.expand = nn.Linear(config.width, config.feed_forward)
+        self.project = nn.Linear(config.feed_forward, config.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.project(F.gelu(self.expand(x)))
+
+
+class SelfBlock(nn.Module):
+    """Pre-norm self-attention and feed-forward."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.norm_1, self.norm_2 = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
+        self.attention, self.feed_forward = Attention(config), FeedForward(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def attend(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        h = self.norm_1(x)
+        h = self.attention(h, self.attention.key(h), self.attention.value(h), mask)
+        return x + self.dropout(h)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        x = self.attend(x, mask)
+        return x + self.dropout(self.feed_forward(self.norm_2(x)))
+
+
+class CrossBlock(SelfBlock):
+    """Self-attention, cross-attention to the image's caption tokens, feed-forward."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.norm_cross, self.norm_image = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
+        self.cross = Attention(config)
+
+    def cross_kv(self, image_tokens: Tensor) -> tuple[Tensor, Tensor]:
+        h = self.norm_image(image_tokens)
+        return self.cross.key(h), self.cross.value(h)
+
+    def forward(self, x: Tensor, mask: Tensor | None, cross: tuple[Tensor, Tensor]) -> Tensor:
+        x = self.attend(x, mask)
+        x = x + self.dropout(self.cross(self.norm_cross(x), *cross))
+        return x + self.dropout(self.feed_forward(self.norm_2(x)))
+
+
+class ConceptHead(nn.Module):
+    """Mean feature [N, 1280] → one logit for each concept word: does a caption mention it?"""
+
+    def __init__(self, concepts: int, hidden: int = 512, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.expand, self.project = nn.Linear(GRID_WIDTH, hidden), nn.Linear(hidden, concepts)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, mean: Tensor) -> Tensor:
+        return self.project(self.dropout(F.gelu(self.expand(self.dropout(mean)))))
+
+
+class ImageHead(nn.Module):
+    """Grid features → image embedding (not normalised) and caption tokens."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        width = config.width
+        self.concept_tokens = config.concept_tokens
+        self.project = nn.Linear(GRID_WIDTH, width)
+        self.cell_position = nn.Parameter(torch.randn(GRID_CELLS, width) * 0.02)
+        self.block = SelfBlock(config)
+        self.norm_grid, self.norm_query, self.norm_post = (nn.LayerNorm(width) for _ in range(3))
+        self.queries = nn.Parameter(torch.randn(1 + config.pooler_queries, width) * 0.5)
+        self.pooler = Attention(config)
+        self.pooled_embedding = nn.Linear(width, config.embedding, bias=False)
+        self.mean_embedding = nn.Linear(GRID_WIDTH, config.embedding, bias=False)
+        self.concept_embedding = nn.Linear(config.concepts, config.embedding, bias=False)
+        self.concept_words = nn.Embedding(config.concepts, width)
+        self.concept_score = nn.Linear(1, width)
+        nn.init.normal_(self.concept_words.weight, std=0.5)
+        nn.init.normal_(self.concept_embedding.weight, std=0.1)
+
+    def pool(self, grid: Tensor) -> Tensor:
+        """[N, 1 + pooler queries, D]: the first row is for the embedding."""
+        x = self.block(self.project(grid) + self.cell_position)
+        h = self.norm_grid(x)
+        queries = self.norm_query(self.queries).expand(len(grid), -1, -1)
+        return self.norm_post(self.pooler(queries, self.pooler.key(h), self.pooler.value(h)))
+
+    def embed_concepts(self, probability: Tensor) -> Tensor:
+        """The picture's most probable concept words as tokens [N, concept_tokens, D]."""
+        score, index = probability.topk(self.concept_tokens, dim=-1)
+        return self.concept_words(index) + self.concept_score(score[..., None])
+
+    def forward(self, grid: Tensor, probability: Tensor) -> tuple[Tensor, Tensor]:
+        pooled = self.pool(grid)
+        embedding = (self.pooled_embedding(pooled[:, 0]) + self.mean_embedding(grid.mean(1))
+                     + self.concept_embedding(probability))
+        return embedding, torch.cat([pooled[:, 1:], self.embed_concepts(probability)], 1)
+
+
+class CoCa(nn.Module):
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.concept_head = ConceptHead(config.concepts)
+        self.image = ImageHead(config)
+        self.token_embedding = nn.Embedding(config.vocabulary, config.width)
+        self.position = nn.Parameter(torch.randn(config.context_length, config.width) * 0.02)
+        self.unimodal = nn.ModuleList(SelfBlock(config) for _ in range(config.unimodal_layers))
+        self.norm_text = nn.LayerNorm(config.width)
+        self.text_embedding = nn.Linear(config.width, config.embedding, bias=False)
+        self.multimodal = nn.ModuleList(CrossBlock(config) for _ in range(config.multimodal_layers))
+        self.norm_final = nn.LayerNorm(config.width)
+        self.logit_scale = nn.Parameter(torch.tensor(20.0).log())
+        self.dropout = nn.Dropout(config.dropout)
+        nn.init.normal_(self.token_embedding.weight, std=config.width ** -0.5)
+
+    def scale(self) -> Tensor:
+        return self.logit_scale.exp().clamp(max=100.0)
+
+    def encode_image(self, grid: Tensor, concept_logits: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Normalised embedding [N, E] and caption tokens [N, T, D]."""
+        logits = self.concept_head(grid.mean(1)) if concept_logits is None else concept_logits
+        embedding, tokens = self.image(grid, logits.sigmoid())
+        return F.normalize(embedding, dim=-1), tokens
+
+    def unimodal_states(self, ids: Tensor) -> Tensor:
+        """[N, L] → [N, L, D], causal."""
+        x = self.dropout(self.token_embedding(ids) * self.config.width ** 0.5 + self.position[: ids.shape[1]])
+        mask = causal_mask(ids.shape[1], ids.device)
+        for block in self.unimodal:
+            x = block(x, mask)
+        return x
+
+    def pool_text(self, ids: Tensor, states: Tensor) -> Tensor:
+        """The end mark's row, projected and normalised: [N, E]."""
+        ends = (ids == END).to(states.dtype)[..., None]
+        return F.normalize(self.text_embedding(self.norm_text((states * ends).sum(1))), dim=-1)
+
+    def encode_text(self, ids: Tensor) -> Tensor:
+        return self.pool_text(ids, self.unimodal_states(ids))
+
+    def cross_kv(self, image_tokens: Tensor) -> list[tuple[Tensor, Tensor]]:
+        return [block.cross_kv(image_tokens) for block in self.multimodal]
+
+    def next_token_logits(self, states: Tensor, cross: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """Unimodal states [N, L, D] → logits [N, L, V]; the head is the token embedding, transposed."""
+        return self.norm_final(self.multimodal_states(states, cross)) @ self.token_embedding.weight.T
+
+    def multimodal_states(self, states: Tensor, cross: list[tuple[Tensor, Tensor]]) -> Tensor:
+        x, mask = states, causal_mask(states.shape[1], states.device)
+        for block, kv in zip(self.multimodal, cross):
+            x = block(x, mask, kv)
+        return x
+
+    def last_logits(self, ids: Tensor, cross: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """[N, L] → logits [N, V] of the token after the last one."""
+        x = self.multimodal_states(self.unimodal_states(ids), cross)[:, -1]
+        return self.norm_final(x) @ self.token_embedding.weight.T
+
+
+def causal_mask(length: int, device: torch.device | None = None) -> Tensor:
+    return torch.full((length, length), MASKED, device=device).triu(1)

@@ -1,0 +1,60 @@
+"""Class names as texts, and which of them a caption mentions."""
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from batches import encode, pad
+from concepts import stem
+from data import Picture
+
+DEFAULT_TEMPLATE = "a photo of a {}."
+TEMPLATES = (DEFAULT_TEMPLATE, DEFAULT_TEMPLATE, DEFAULT_TEMPLATE, "{}.", "a {}.", "a picture of a {}.", "there is a {}.")
+
+
+def unique(names: list[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def phrase(text: str) -> str:
+    """Stems between single spaces, so that a name is looked up as whole words."""
+    return " " + " ".join(stem(word) for word in re.findall(r"[a-z0-9']+", text.lower())) + " "
+
+
+def mentions(pictures: list[Picture], names: list[str]) -> np.ndarray:
+    """bool [pictures, names]: does any caption hold the name?"""
+    phrases = [phrase(name) for name in names]
+    found = np.zeros((len(pictures), len(names)), bool)
+    for row, picture in enumerate(pictures):
+        text = "|".join(phrase(caption) for caption in picture.captions)
+        found[row] = [p in text for p in phrases]
+    return found
+
+
+def name_ids(tokenizer: Tokenizer, names: list[str], template: str, context_length: int) -> Tensor:
+    return pad(encode(tokenizer, [template.format(name) for name in names], context_length))
+
+
+class NameTexts:
+    """Every name under every template, tokenized once."""
+
+    def __init__(self, tokenizer: Tokenizer, names: list[str], context_length: int) -> None:
+        self.rows = [encode(tokenizer, [t.format(name) for name in names], context_length) for t in TEMPLATES]
+
+    def draw(self, names: Tensor, rng: np.random.Generator) -> Tensor:
+        """Token ids of the given names, each under a template drawn for it."""
+        return pad([self.rows[rng.integers(len(TEMPLATES))][name] for name in names.tolist()])
+
+
+def soft_targets(teacher: Tensor, marked: Tensor, subset: Tensor, teacher_share: float) -> Tensor:
+    """Rows of distributions over `subset`: the marked names, mixed with the teacher's probabilities."""
+    teacher = teacher[:, subset] + 1e-6
+    teacher = teacher / teacher.sum(1, keepdim=True)
+    marked = marked[:, subset].float()
+    count = marked.sum(1, keepdim=True)
+    share = torch.where(count > 0, teacher_share, 1.0)
+    return share * teacher + (1 - share) * marked / count.clamp(min=1)

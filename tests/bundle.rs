@@ -1,0 +1,185 @@
+//! What becomes of a model that is damaged, incomplete or not a model at all: one clear sentence.
+#![cfg(feature = "pocket")]
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::{Path, PathBuf};
+
+use coca_edge::{
+    Coca, Error,
+    vision::{self, Detail, Limits},
+};
+use proptest::prelude::*;
+use sha2::{Digest, Sha256};
+
+const FILES: [&str; 9] = [
+    "coca.json",
+    "tokenizer.json",
+    "image_encoder.onnx",
+    "text_encoder.onnx",
+    "cross_kv.onnx",
+    "caption_decoder.onnx",
+    "vision.bin",
+    "text.bin",
+    "decoder.bin",
+];
+
+fn pocket() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket")
+}
+
+fn copy() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in FILES {
+        std::fs::copy(pocket().join(file), folder.path().join(file)).unwrap();
+    }
+    folder
+}
+
+fn cat() -> vision::Picture<'static> {
+    let photo = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/photos/cat.jpg");
+    vision::open(photo, &Limits::default(), Detail::Full).unwrap()
+}
+
+/// Everything that a model can be asked for.
+fn use_all(folder: &Path) -> Result<(), Error> {
+    let coca = Coca::open(folder)?;
+    let picture = coca.encode_image(cat())?;
+    coca.labels(["cat"])?.classify(&picture, 1)?;
+    coca.caption(&picture, &Default::default())?;
+    Ok(())
+}
+
+fn failure(folder: &Path) -> String {
+    let sentence = use_all(folder).unwrap_err().to_string();
+    assert!(!sentence.contains('\n'), "{sentence}");
+    sentence
+}
+
+/// Puts `bytes` in the place of a part and makes coca.json agree.
+fn replace(folder: &Path, file: &str, bytes: &[u8]) {
+    std::fs::write(folder.join(file), bytes).unwrap();
+    let path = folder.join("coca.json");
+    let mut config: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let sha256: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+    config["files"][file] = serde_json::json!({ "bytes": bytes.len(), "sha256": sha256 });
+    std::fs::write(&path, config.to_string()).unwrap();
+}
+
+#[test]
+fn the_folder_and_the_embedded_model_are_the_same() {
+    let (folder, embedded) = (Coca::open(pocket()).unwrap(), Coca::pocket().unwrap());
+    assert_eq!(folder.bundle().config(), embedded.bundle().config());
+    assert_eq!(folder.bundle().fingerprint(), embedded.bundle().fingerprint());
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    for file in FILES {
+        let folder = copy();
+        std::fs::remove_file(folder.path().join(file)).unwrap();
+        assert!(failure(folder.path()).contains(file), "{}", failure(folder.path()));
+    }
+}
+
+#[test]
+fn a_truncated_file_is_named_with_both_lengths() {
+    for file in &FILES[1..] {
+        let folder = copy();
+        let bytes = std::fs::read(folder.path().join(file)).unwrap();
+        std::fs::write(folder.path().join(file), &bytes[..bytes.len() / 2]).unwrap();
+        let sentence = failure(folder.path());
+        for expected in [*file, &bytes.len().to_string(), &(bytes.len() / 2).to_string()] {
+            assert!(sentence.contains(expected), "{sentence}");
+        }
+    }
+}
+
+#[test]
+fn an_altered_file_is_named_with_both_checksums() {
+    for file in &FILES[1..] {
+        let folder = copy();
+        let mut bytes = std::fs::read(folder.path().join(file)).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(folder.path().join(file), &bytes).unwrap();
+        let sentence = failure(folder.path());
+        assert!(sentence.contains(file) && sentence.contains("SHA-256"), "{sentence}");
+    }
+}
+
+#[test]
+fn a_foreign_part_is_named_with_what_was_expected() {
+    let folder = copy();
+    let foreign = std::fs::read(folder.path().join("text_encoder.onnx")).unwrap();
+    replace(folder.path(), "image_encoder.onnx", &foreign);
+    let sentence = failure(folder.path());
+    assert!(
+        sentence.contains("image_encoder.onnx") && sentence.contains("pixel_values"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn labels_need_no_decoder_and_no_text_encoder() {
+    let folder = copy();
+    let coca = Coca::open(folder.path()).unwrap();
+    let table = folder.path().join("labels.table");
+    coca.labels(["cat", "dog"]).unwrap().save(&table).unwrap();
+    for file in ["text_encoder.onnx", "caption_decoder.onnx", "text.bin", "decoder.bin"] {
+        std::fs::remove_file(folder.path().join(file)).unwrap();
+    }
+    let coca = Coca::open(folder.path()).unwrap();
+    let picture = coca.encode_image(cat()).unwrap();
+    let best = coca.load_labels(&table).unwrap().classify(&picture, 1).unwrap();
+    assert_eq!(best[0].label, "cat");
+}
+
+#[test]
+fn a_model_of_another_format_says_so() {
+    let folder = copy();
+    std::fs::write(folder.path().join("coca.json"), r#"{"format": 2, "new": true}"#).unwrap();
+    let sentence = failure(folder.path());
+    assert!(sentence.contains("format: expected 1, found 2"), "{sentence}");
+}
+
+#[test]
+fn a_model_without_a_decoder_labels_and_says_that_it_cannot_caption() {
+    let folder = copy();
+    let path = folder.path().join("coca.json");
+    let mut config: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    config.as_object_mut().unwrap().remove("caption");
+    for file in ["cross_kv.onnx", "caption_decoder.onnx", "decoder.bin"] {
+        config["files"].as_object_mut().unwrap().remove(file);
+        std::fs::remove_file(folder.path().join(file)).unwrap();
+    }
+    std::fs::write(&path, config.to_string()).unwrap();
+    assert!(failure(folder.path()).contains("cannot caption"), "{}", failure(folder.path()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_coca_json_ends_in_a_model_or_an_error(at in 0_usize..4000, value: u8, cut in 0_usize..8000) {
+        let mut bytes = std::fs::read(pocket().join("coca.json")).unwrap();
+        let at = at % bytes.len();
+        bytes[at] = value;
+        bytes.truncate(cut.max(at + 1));
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("coca.json"), &bytes).unwrap();
+        let _ = Coca::open(folder.path());
+    }
+
+    #[test]
+    fn any_bytes_in_the_place_of_a_part_end_in_an_error(noise: Vec<u8>, cut in 0_usize..4000) {
+        let folder = copy();
+        let mut bytes = std::fs::read(folder.path().join("image_encoder.onnx")).unwrap();
+        let cut = cut % bytes.len();
+        bytes.truncate(cut);
+        bytes.extend(noise);
+        replace(folder.path(), "image_encoder.onnx", &bytes);
+        prop_assert!(use_all(folder.path()).is_err());
+    }
+}

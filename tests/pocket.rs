@@ -1,0 +1,113 @@
+//! The embedded model gives PyTorch's numbers: `tests/golden/pocket.json`, made by `models/train/golden.py`.
+#![cfg(feature = "pocket")]
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use coca_edge::{Bundle, Coca, engine::Input};
+use image::{Rgb, RgbImage};
+use ndarray::{Array1, Array2, Array3, ArrayD, s};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Golden {
+    image_embedding: Vec<f32>,
+    image_tokens: std::collections::BTreeMap<usize, Vec<f32>>,
+    texts: Vec<Text>,
+    caption: Caption,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    text: String,
+    embedding: Vec<f32>,
+}
+
+#[derive(Deserialize)]
+struct Caption {
+    ids: Vec<i64>,
+    steps: Vec<Step>,
+}
+
+#[derive(Deserialize)]
+struct Step {
+    top_ids: Vec<usize>,
+    top_logits: Vec<f32>,
+}
+
+fn golden() -> Golden {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/pocket.json");
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// The picture that golden.py makes, by the same formula.
+fn picture() -> RgbImage {
+    RgbImage::from_fn(224, 224, |x, y| {
+        Rgb([0, 1, 2].map(|c| ((x * 7 + y * 13 + c * 101 + (x * y) % 29) % 256) as u8))
+    })
+}
+
+fn assert_close<'a>(
+    found: impl IntoIterator<Item = &'a f32>,
+    expected: &[f32],
+    tolerance: f32,
+    what: &str,
+) {
+    for (found, expected) in found.into_iter().zip(expected) {
+        assert!((found - expected).abs() < tolerance, "{what}: {found}, expected {expected}");
+    }
+}
+
+#[test]
+fn a_picture_has_pytorchs_embedding_and_image_tokens() {
+    let (coca, golden) = (Coca::pocket().unwrap(), golden());
+    let pixels = coca.preprocessor().pixels(&picture()).unwrap();
+    let encoder = coca.bundle().image_encoder().unwrap();
+    let outputs = encoder.run(vec![pixels.into_array().into()]).unwrap();
+    assert_close(&outputs[0], &golden.image_embedding, 1e-4, "image embedding");
+    for (row, expected) in &golden.image_tokens {
+        assert_close(&outputs[1].slice(s![0, *row, ..]), expected, 1e-3, "image token");
+    }
+}
+
+#[test]
+fn texts_have_pytorchs_embeddings() {
+    let coca = Coca::pocket().unwrap();
+    for text in golden().texts {
+        let embedding = coca.encode_text(&text.text).unwrap();
+        assert_close(&embedding.view(), &text.embedding, 1e-4, &text.text);
+    }
+}
+
+#[test]
+fn every_step_of_a_caption_has_pytorchs_logits() {
+    let (coca, golden) = (Coca::pocket().unwrap(), golden());
+    let bundle = coca.bundle();
+    let pixels = coca.preprocessor().pixels(&picture()).unwrap();
+    let tokens = bundle.image_encoder().unwrap().run(vec![pixels.into_array().into()]).unwrap();
+    let cross = bundle.cross_kv().unwrap().run(vec![Input::F32(tokens[1].clone())]).unwrap();
+    let decoder = bundle.caption_decoder().unwrap();
+    for (step, end) in golden.caption.steps.iter().zip(1..) {
+        let inputs = prefill(bundle, &golden.caption.ids[..end], &cross);
+        let logits = &decoder.run(inputs).unwrap()[0];
+        let found: Vec<f32> = step.top_ids.iter().map(|&id| logits[[0, id]]).collect();
+        assert_close(&found, &step.top_logits, 2e-3, "logits");
+        let best = (0..logits.len()).max_by(|&a, &b| logits[[0, a]].total_cmp(&logits[[0, b]]));
+        assert_eq!(best, Some(step.top_ids[0]));
+    }
+}
+
+/// The decoder's inputs for a whole text and an empty cache.
+fn prefill(bundle: &Bundle, ids: &[i64], cross: &[ArrayD<f32>]) -> Vec<Input> {
+    let (n, dimensions) = (ids.len(), bundle.config().dimensions);
+    let causal = Array2::from_shape_fn((n, n), |(s, k)| if k > s { -1e9 } else { 0.0 });
+    let mut inputs = vec![
+        Array2::from_shape_vec((1, n), ids.to_vec()).unwrap().into(),
+        Array1::from_iter(0..n as i64).into(),
+        causal.clone().insert_axis(ndarray::Axis(0)).into(),
+        causal.into(),
+    ];
+    let layers = dimensions.unimodal_layers + dimensions.multimodal_layers;
+    let empty = Array3::<f32>::zeros((1, 0, dimensions.decoder_width));
+    inputs.extend((0..2 * layers).map(|_| empty.clone().into()));
+    inputs.extend(cross.iter().map(|tensor| Input::F32(tensor.clone())));
+    inputs
+}
