@@ -59,12 +59,12 @@ fn assert_close<'a>(
 #[test]
 fn a_picture_has_pytorchs_embedding_and_image_tokens() {
     let (coca, golden) = (Coca::pocket().unwrap(), golden());
-    let pixels = coca.preprocessor().pixels(&picture()).unwrap();
+    let pixels = coca.preprocessor().pixels(picture()).unwrap();
     let encoder = coca.bundle().image_encoder().unwrap();
     let outputs = encoder.run(vec![pixels.into_array().into()]).unwrap();
     assert_close(&outputs[0], &golden.image_embedding, 1e-4, "image embedding");
     for (row, expected) in &golden.image_tokens {
-        assert_close(&outputs[1].slice(s![0, *row, ..]), expected, 1e-3, "image token");
+        assert_close(outputs[1].slice(s![0, *row, ..]), expected, 1e-3, "image token");
     }
 }
 
@@ -73,7 +73,7 @@ fn texts_have_pytorchs_embeddings() {
     let coca = Coca::pocket().unwrap();
     for text in golden().texts {
         let embedding = coca.encode_text(&text.text).unwrap();
-        assert_close(&embedding.view(), &text.embedding, 1e-4, &text.text);
+        assert_close(embedding.view(), &text.embedding, 1e-4, &text.text);
     }
 }
 
@@ -81,7 +81,7 @@ fn texts_have_pytorchs_embeddings() {
 fn every_step_of_a_caption_has_pytorchs_logits() {
     let (coca, golden) = (Coca::pocket().unwrap(), golden());
     let bundle = coca.bundle();
-    let pixels = coca.preprocessor().pixels(&picture()).unwrap();
+    let pixels = coca.preprocessor().pixels(picture()).unwrap();
     let tokens = bundle.image_encoder().unwrap().run(vec![pixels.into_array().into()]).unwrap();
     let cross = bundle.cross_kv().unwrap().run(vec![Input::F32(tokens[1].clone())]).unwrap();
     let decoder = bundle.caption_decoder().unwrap();
