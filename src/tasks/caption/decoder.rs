@@ -114,7 +114,8 @@ fn foreign(expected: &str) -> Error {
     }
 }
 
-#[cfg(all(test, feature = "pocket"))]
+#[cfg(test)]
+#[cfg(feature = "pocket")]
 mod tests {
     use std::sync::LazyLock;
 

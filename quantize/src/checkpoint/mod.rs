@@ -1,0 +1,110 @@
+//! A checkpoint: named tensors in a mapped file, safetensors or torch's zip, told apart by their first bytes.
+//!
+//! Reading executes nothing that the file says: see `pickle`.
+
+mod error;
+mod pickle;
+mod safetensors;
+mod tensor;
+mod torch;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use coca_edge::kernels::MappedFile;
+
+pub use error::Error;
+pub use tensor::{Dtype, Shape, Tensor};
+
+/// The tensors of a checkpoint that have not been taken yet.
+pub struct Checkpoint {
+    path: PathBuf,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Checkpoint {
+    /// Maps the file and reads its table of tensors, not the tensors.
+    ///
+    /// A `module.` in front of the names, left by data-parallel training, is dropped.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is cut off, or is in another format.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
+        let length = std::fs::metadata(path).map_err(unreadable)?.len();
+        if length < 8 {
+            return Err(Error::Format {
+                path: path.to_owned(),
+                expected: "a checkpoint (safetensors or a torch zip)",
+                found: format!("a file of {length} bytes"),
+            });
+        }
+        let file = Arc::new(MappedFile::open(path).map_err(unreadable)?);
+        let tensors = match (*file).as_ref() {
+            [b'P', b'K', 3, 4, ..] => torch::tensors(path, &file)?,
+            [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::tensors(path, &file)?,
+            _ => {
+                return Err(Error::Format {
+                    path: path.to_owned(),
+                    expected: "a checkpoint (safetensors or a torch zip)",
+                    found: "neither: it may be cut off, or saved by a torch older than 1.6"
+                        .to_owned(),
+                });
+            }
+        };
+        let bare = |name: &str| name.strip_prefix("module.").unwrap_or(name).to_owned();
+        let tensors = tensors.into_iter().map(|t| (bare(t.key()), t)).collect();
+        Ok(Self { path: path.to_owned(), tensors })
+    }
+
+    /// Whether the checkpoint has a tensor of that name.
+    #[must_use]
+    pub fn contains(&self, key: &str) -> bool {
+        self.tensors.contains_key(key)
+    }
+
+    /// Takes the tensor `key` out of the table.
+    ///
+    /// # Errors
+    /// When it is missing or has another shape.
+    pub fn take(&mut self, key: &str, shape: &[usize]) -> Result<Tensor, Error> {
+        let missing = || Error::Missing { path: self.path.clone(), key: key.to_owned() };
+        let tensor = self.tensors.remove(key).ok_or_else(missing)?;
+        if tensor.shape() != shape {
+            return Err(Error::Shape {
+                path: self.path.clone(),
+                key: key.to_owned(),
+                expected: Shape(shape).to_string(),
+                found: Shape(tensor.shape()).to_string(),
+            });
+        }
+        Ok(tensor)
+    }
+
+    /// Takes the single number `key`, of shape `()` or `(1)`.
+    ///
+    /// # Errors
+    /// When it is missing, not finite, or more than one number.
+    pub fn take_number(&mut self, key: &str) -> Result<f32, Error> {
+        let one = self.tensors.get(key).is_some_and(|t| t.shape() == [1]);
+        let tensor = self.take(key, if one { &[1] } else { &[] })?;
+        Ok(tensor.values()?.first().copied().unwrap_or_default())
+    }
+
+    /// Checks that every tensor was taken: one left over means that the configuration describes another model.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] names the first one left.
+    pub fn finish(self) -> Result<(), Error> {
+        // Masks are computed, and a bias that all labels share cancels out in the softmax.
+        let without_effect = |key: &str| key == "logit_bias" || key.ends_with("attn_mask");
+        let mut left = self.tensors.into_keys().filter(|key| !without_effect(key));
+        match left.next() {
+            None => Ok(()),
+            Some(key) => Err(Error::Unexpected { path: self.path, key, others: left.count() }),
+        }
+    }
+}

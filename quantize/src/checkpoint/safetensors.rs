@@ -1,0 +1,41 @@
+//! The table of a safetensors file.
+
+use std::{path::Path, sync::Arc};
+
+use coca_edge::kernels::MappedFile;
+use safetensors::{Dtype as Stored, SafeTensors};
+
+use super::{Dtype, Error, Tensor};
+
+pub(super) fn tensors(path: &Path, file: &Arc<MappedFile>) -> Result<Vec<Tensor>, Error> {
+    let broken = |found: String| Error::Format {
+        path: path.to_owned(),
+        expected: "a whole safetensors file",
+        found,
+    };
+    let bytes: &[u8] = (**file).as_ref();
+    // This also checks that the file is as long as its table says.
+    let (header, table) = SafeTensors::read_metadata(bytes).map_err(|e| broken(e.to_string()))?;
+    table
+        .tensors()
+        .into_iter()
+        .map(|(key, info)| {
+            let dtype = match info.dtype {
+                Stored::F32 => Dtype::F32,
+                Stored::F16 => Dtype::F16,
+                Stored::BF16 => Dtype::Bf16,
+                other => {
+                    return Err(Error::Storage {
+                        path: path.to_owned(),
+                        key,
+                        expected: "numbers of type f32, f16 or bf16",
+                        found: format!("{other:?}"),
+                    });
+                }
+            };
+            let start = 8 + header + info.data_offsets.0;
+            Tensor::new(file, &key, dtype, info.shape.clone(), start)
+                .ok_or_else(|| broken(format!("{key} beyond the end of the file")))
+        })
+        .collect()
+}

@@ -1,0 +1,76 @@
+//! What the command `coca-quantize` understands.
+
+use std::{io::IsTerminal, path::PathBuf, time::Duration};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use coca_quantize::{
+    import::{self, Options},
+    onnx::Storage,
+};
+use indicatif::{HumanBytes, ProgressBar};
+
+/// Makes models for coca.
+#[derive(Debug, Parser)]
+#[command(name = "coca-quantize", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Say nothing but errors.
+    #[arg(long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Turn an open_clip checkpoint into a model for coca.
+    Import {
+        /// A folder with open_clip_config.json and weights, a weights file, or a hub id (OWNER/NAME).
+        checkpoint: String,
+        /// The folder of the new model.
+        out: PathBuf,
+        /// What weights are stored as: f16 is half the size, and still computed as f32.
+        #[arg(long, value_enum, default_value_t = Dtype::F32)]
+        dtype: Dtype,
+        /// The configuration: coca_ViT-B-32, coca_ViT-L-14, coca_base, or an open_clip_config.json.
+        #[arg(long, value_name = "NAME")]
+        config: Option<String>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Dtype {
+    F32,
+    F16,
+}
+
+impl Cli {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Import { checkpoint, out, dtype, config } => {
+                let storage = match dtype {
+                    Dtype::F32 => Storage::F32,
+                    Dtype::F16 => Storage::F16,
+                };
+                let progress = !self.quiet && std::io::stderr().is_terminal();
+                let spinner =
+                    if progress { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+                spinner.enable_steady_tick(Duration::from_millis(200));
+                let options = Options { storage, config, progress };
+                let step = |file: &str| spinner.set_message(format!("writing {file}"));
+                let model = import::import(&checkpoint, &out, &options, &step)?;
+                spinner.finish_and_clear();
+                if !self.quiet {
+                    let bytes = model.files.values().map(|file| file.bytes).sum();
+                    eprintln!(
+                        "{}: {} as {}, {}",
+                        out.display(),
+                        model.name,
+                        model.precision,
+                        HumanBytes(bytes)
+                    );
+                }
+                Ok(())
+            }
+        }
+    }
+}

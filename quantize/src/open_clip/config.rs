@@ -1,0 +1,138 @@
+//! `open_clip_config.json`, and the configurations that open_clip knows by name.
+
+use coca_edge::vision::PixelSpec;
+use serde_json::{Value, json};
+
+use super::{Architecture, ConfigError, section::Section};
+
+/// What stands in an `open_clip_config.json`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenClipConfig {
+    /// `model_cfg`.
+    pub architecture: Architecture,
+    /// `preprocess_cfg`.
+    pub pixels: PixelSpec,
+}
+
+/// The configurations of the released CoCa models, by open_clip's names.
+pub const NAMED: [&str; 3] = ["coca_ViT-B-32", "coca_ViT-L-14", "coca_base"];
+
+impl OpenClipConfig {
+    /// Reads the text of an `open_clip_config.json`, or of one of open_clip's `model_configs`.
+    ///
+    /// # Errors
+    /// When it is not JSON, or describes no model of this family.
+    pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
+        let value: Value = serde_json::from_slice(json)
+            .map_err(|e| ConfigError::new("open_clip_config.json", "JSON", &e.to_string()))?;
+        match value.get("embed_dim") {
+            Some(_) => Self::read(Some(&value), None),
+            None => Self::read(value.get("model_cfg"), value.get("preprocess_cfg")),
+        }
+    }
+
+    /// One of [`NAMED`].
+    ///
+    /// # Errors
+    /// When `name` is not one of them.
+    pub fn named(name: &str) -> Result<Self, ConfigError> {
+        let (embedding, vision, text) = match name {
+            "coca_ViT-B-32" => (
+                512,
+                json!({"image_size": 224, "layers": 12, "width": 768, "patch_size": 32,
+                       "attentional_pool": true, "attn_pooler_heads": 8}),
+                json!({"context_length": 76, "vocab_size": 49408, "width": 512, "heads": 8, "layers": 12}),
+            ),
+            "coca_ViT-L-14" => (
+                768,
+                json!({"image_size": 224, "layers": 24, "width": 1024, "patch_size": 14,
+                       "attentional_pool": true, "attn_pooler_heads": 8}),
+                json!({"context_length": 76, "vocab_size": 49408, "width": 768, "heads": 12, "layers": 12}),
+            ),
+            "coca_base" => (
+                512,
+                json!({"image_size": 288, "layers": 12, "width": 768, "patch_size": 18}),
+                json!({"context_length": 76, "vocab_size": 64000, "width": 768, "heads": 12, "layers": 12}),
+            ),
+            _ => {
+                let expected = format!("one of {}", NAMED.join(", "));
+                return Err(ConfigError::new("--config", &expected, name));
+            }
+        };
+        let decoder = text.clone();
+        let mut text = text;
+        text["embed_cls"] = json!(true);
+        let model = json!({"embed_dim": embedding, "vision_cfg": vision, "text_cfg": text, "multimodal_cfg": decoder});
+        Self::read(Some(&model), None)
+    }
+
+    fn read(model: Option<&Value>, preprocess: Option<&Value>) -> Result<Self, ConfigError> {
+        let architecture = Architecture::read(model)?;
+        let empty = json!({});
+        let preprocess = preprocess.filter(|value| !value.is_null()).unwrap_or(&empty);
+        let pixels = read_pixels(
+            Section::new("preprocess_cfg", Some(preprocess))?,
+            architecture.vision.image,
+        )?;
+        Ok(Self { architecture, pixels })
+    }
+}
+
+/// open_clip's defaults and names: `PreprocessCfg` and `image_transform` in `transform.py`.
+fn read_pixels(
+    mut section: Section<'_>,
+    [height, width]: [usize; 2],
+) -> Result<PixelSpec, ConfigError> {
+    section.only("mode", &json!("RGB"))?;
+    section.only("fill_color", &json!(0))?;
+    // open_clip takes the size from the image encoder.
+    section.ignore(&["size"]);
+    let mean = channels(&mut section, "mean", [0.481_454_66, 0.457_827_5, 0.408_210_73])?;
+    let std = channels(&mut section, "std", [0.268_629_54, 0.261_302_58, 0.275_777_11])?;
+    let resize = word(&mut section, "resize_mode", &["shortest", "longest", "squash"])?;
+    // "random" is a training setting: evaluation takes bicubic then, and for every "shortest" that is not square.
+    let interpolation =
+        match word(&mut section, "interpolation", &["bicubic", "bilinear", "random"])? {
+            "bilinear" if height == width || resize != "shortest" => "bilinear",
+            _ => "bicubic",
+        };
+    section.finish()?;
+    let spec = json!({"width": width, "height": height, "mean": mean, "std": std,
+                      "resize": resize, "interpolation": interpolation});
+    serde_json::from_value(spec).map_err(|e| {
+        ConfigError::new("preprocess_cfg", "a way to prepare pictures", &e.to_string())
+    })
+}
+
+/// A number for each of red, green and blue; one number stands for all.
+fn channels(
+    section: &mut Section<'_>,
+    key: &'static str,
+    default: [f64; 3],
+) -> Result<[f64; 3], ConfigError> {
+    let Some(value) = section.get(key) else { return Ok(default) };
+    let three = match value {
+        Value::Array(list) => match &list[..] {
+            [r, g, b] => Some([r.as_f64(), g.as_f64(), b.as_f64()]),
+            _ => None,
+        },
+        one => Some([one.as_f64(); 3]),
+    };
+    match three {
+        Some([Some(r), Some(g), Some(b)]) => Ok([r, g, b]),
+        _ => Err(section.wrong(key, "three numbers: red, green, blue", Some(value))),
+    }
+}
+
+fn word<'a>(
+    section: &mut Section<'_>,
+    key: &'static str,
+    words: &[&'a str],
+) -> Result<&'a str, ConfigError> {
+    let value = section.get(key);
+    let found = match value {
+        None => words.first(),
+        Some(value) => words.iter().find(|word| value == *word),
+    };
+    found.copied().ok_or_else(|| section.wrong(key, &format!("one of {}", words.join(", ")), value))
+}

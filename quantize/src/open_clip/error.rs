@@ -1,0 +1,19 @@
+//! What can be wrong with a configuration.
+
+/// A configuration that is broken or describes a model that cannot be imported.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: expected {expected}, found {found}")]
+pub struct ConfigError {
+    /// The key, with the object that it stands in.
+    pub key: String,
+    /// What it should be.
+    pub expected: String,
+    /// What it is.
+    pub found: String,
+}
+
+impl ConfigError {
+    pub(super) fn new(key: &str, expected: &str, found: &str) -> Self {
+        Self { key: key.to_owned(), expected: expected.to_owned(), found: found.to_owned() }
+    }
+}

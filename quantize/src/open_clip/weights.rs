@@ -1,0 +1,311 @@
+//! The tensors of a CoCa under open_clip's names, every shape checked, nothing read yet.
+
+use std::ops::Range;
+
+use crate::checkpoint::{Checkpoint, Error, Tensor};
+
+use super::{Architecture, Layers};
+
+/// All tensors of a model.
+pub struct CoCaWeights {
+    /// `visual.*`
+    pub vision: VisionWeights,
+    /// `text.*`
+    pub text: TextWeights,
+    /// `text_decoder.*`
+    pub decoder: DecoderWeights,
+    /// `logit_scale`, a logarithm.
+    pub logit_scale: f32,
+}
+
+/// `visual.*`
+pub struct VisionWeights {
+    /// `[W]`
+    pub class_embedding: Tensor,
+    /// `[patches + 1, W]`
+    pub positional_embedding: Tensor,
+    /// The patch embedding `[W, 3, p, p]`, without a bias.
+    pub conv1: Tensor,
+    /// In front of the blocks `[W]`.
+    pub ln_pre: LayerNorm,
+    /// From the first to the last.
+    pub blocks: Vec<Block>,
+    /// The attentional pooler, if there is one.
+    pub pooler: Option<PoolerWeights>,
+    /// Behind the blocks or the pooler.
+    pub ln_post: LayerNorm,
+    /// `[in, E]`
+    pub proj: Tensor,
+}
+
+/// `visual.attn_pool.*`
+pub struct PoolerWeights {
+    /// `[queries, E]`
+    pub query: Tensor,
+    /// Of the queries.
+    pub ln_q: LayerNorm,
+    /// Of the rows that are read.
+    pub ln_k: LayerNorm,
+    /// `[E, E]`
+    pub q_proj: Tensor,
+    /// `[E, W]`
+    pub k_proj: Tensor,
+    /// `[E, W]`
+    pub v_proj: Tensor,
+    /// `[3E]`
+    pub in_proj_bias: Tensor,
+    /// What attention ends with `[out, in]`.
+    pub out_proj: Linear,
+}
+
+/// `text.*`
+pub struct TextWeights {
+    /// `[V, D]`
+    pub token_embedding: Tensor,
+    /// `[context + 1, D]`
+    pub positional_embedding: Tensor,
+    /// `[D]`
+    pub cls_emb: Tensor,
+    /// From the first to the last.
+    pub blocks: Vec<Block>,
+    /// Behind the blocks `[D]`.
+    pub ln_final: LayerNorm,
+    /// `[D, E]`
+    pub text_projection: Tensor,
+}
+
+/// `text_decoder.*`
+pub struct DecoderWeights {
+    /// From the first to the last.
+    pub blocks: Vec<Block>,
+    /// One behind each of [`DecoderWeights::blocks`].
+    pub cross_attn: Vec<CrossBlock>,
+    /// Behind the blocks `[D]`.
+    pub ln_final: LayerNorm,
+    /// The head `[D, V]`.
+    pub text_projection: Tensor,
+}
+
+/// A transformer block, `ResidualAttentionBlock` in open_clip.
+pub struct Block {
+    /// In front of attention.
+    pub ln_1: LayerNorm,
+    /// Query, key and value, one below the other.
+    pub in_proj: Linear,
+    /// What attention ends with `[out, in]`.
+    pub out_proj: Linear,
+    /// The layer scale `[D]` of the attention branch.
+    pub ls_1: Option<Tensor>,
+    /// In front of the MLP.
+    pub ln_2: LayerNorm,
+    /// The two layers that end the block.
+    pub mlp: Mlp,
+}
+
+/// The MLP of a block.
+pub struct Mlp {
+    /// From the width of a row to that of the MLP.
+    pub c_fc: Linear,
+    /// Back.
+    pub c_proj: Linear,
+    /// The layer scale `[D]` of this branch.
+    pub ls_2: Option<Tensor>,
+}
+
+/// A block that attends to the image tokens.
+pub struct CrossBlock {
+    /// What it shares with every block.
+    pub block: Block,
+    /// Of the image tokens.
+    pub ln_1_kv: LayerNorm,
+}
+
+/// Weight and bias `[D]`.
+pub struct LayerNorm {
+    /// Multiplied with.
+    pub weight: Tensor,
+    /// Added.
+    pub bias: Tensor,
+}
+
+/// Weight `[out, in]` and bias `[out]`, as torch has them.
+pub struct Linear {
+    /// Multiplied with.
+    pub weight: Tensor,
+    /// Added.
+    pub bias: Tensor,
+}
+
+impl CoCaWeights {
+    /// Takes every tensor of the architecture, and checks that none is left over.
+    ///
+    /// # Errors
+    /// When a tensor is missing, has another shape, or has no place in the architecture.
+    pub fn take(mut checkpoint: Checkpoint, architecture: &Architecture) -> Result<Self, Error> {
+        let source = &mut checkpoint;
+        let weights = Self {
+            vision: VisionWeights::take(source, architecture)?,
+            text: TextWeights::take(source, architecture)?,
+            decoder: DecoderWeights::take(source, architecture)?,
+            logit_scale: source.take_number("logit_scale")?,
+        };
+        checkpoint.finish()?;
+        Ok(weights)
+    }
+}
+
+impl VisionWeights {
+    fn take(source: &mut Checkpoint, architecture: &Architecture) -> Result<Self, Error> {
+        let vision = &architecture.vision;
+        let (width, embedding) = (vision.layers.width, architecture.embedding);
+        let pooled = if vision.pooler.is_some() { embedding } else { width };
+        let queries = vision.pooler.map(|pooler| pooler.queries);
+        Ok(Self {
+            class_embedding: source.take("visual.class_embedding", &[width])?,
+            positional_embedding: source
+                .take("visual.positional_embedding", &[vision.patches() + 1, width])?,
+            conv1: source
+                .take("visual.conv1.weight", &[width, 3, vision.patch[0], vision.patch[1]])?,
+            ln_pre: LayerNorm::take(source, "visual.ln_pre", width)?,
+            blocks: Block::take_all(source, "visual.transformer.resblocks", &vision.layers)?,
+            pooler: queries
+                .map(|q| PoolerWeights::take(source, q, embedding, width))
+                .transpose()?,
+            ln_post: LayerNorm::take(source, "visual.ln_post", pooled)?,
+            proj: source.take("visual.proj", &[pooled, embedding])?,
+        })
+    }
+}
+
+impl PoolerWeights {
+    fn take(
+        source: &mut Checkpoint,
+        queries: usize,
+        embedding: usize,
+        width: usize,
+    ) -> Result<Self, Error> {
+        // torch's MultiheadAttention keeps one matrix where queries and keys are of the same width.
+        let [q_proj, k_proj, v_proj] = if embedding == width {
+            let joined =
+                source.take("visual.attn_pool.attn.in_proj_weight", &[3 * width, width])?;
+            [0, 1, 2].map(|part| joined.rows(part * width..(part + 1) * width))
+        } else {
+            [
+                source.take("visual.attn_pool.attn.q_proj_weight", &[embedding, embedding])?,
+                source.take("visual.attn_pool.attn.k_proj_weight", &[embedding, width])?,
+                source.take("visual.attn_pool.attn.v_proj_weight", &[embedding, width])?,
+            ]
+        };
+        Ok(Self {
+            query: source.take("visual.attn_pool.query", &[queries, embedding])?,
+            ln_q: LayerNorm::take(source, "visual.attn_pool.ln_q", embedding)?,
+            ln_k: LayerNorm::take(source, "visual.attn_pool.ln_k", width)?,
+            q_proj,
+            k_proj,
+            v_proj,
+            in_proj_bias: source.take("visual.attn_pool.attn.in_proj_bias", &[3 * embedding])?,
+            out_proj: Linear::take(source, "visual.attn_pool.attn.out_proj", embedding, embedding)?,
+        })
+    }
+}
+
+impl TextWeights {
+    fn take(source: &mut Checkpoint, architecture: &Architecture) -> Result<Self, Error> {
+        let text = &architecture.text;
+        let width = text.layers.width;
+        Ok(Self {
+            token_embedding: source
+                .take("text.token_embedding.weight", &[text.vocabulary, width])?,
+            positional_embedding: source
+                .take("text.positional_embedding", &[text.context_length + 1, width])?,
+            cls_emb: source.take("text.cls_emb", &[width])?,
+            blocks: Block::take_all(source, "text.transformer.resblocks", &text.layers)?,
+            ln_final: LayerNorm::take(source, "text.ln_final", width)?,
+            text_projection: source
+                .take("text.text_projection", &[width, architecture.embedding])?,
+        })
+    }
+}
+
+impl DecoderWeights {
+    fn take(source: &mut Checkpoint, architecture: &Architecture) -> Result<Self, Error> {
+        let layers = &architecture.decoder;
+        let cross_attn = (0..layers.count)
+            .map(|i| {
+                let name = format!("text_decoder.cross_attn.{i}");
+                Ok(CrossBlock {
+                    block: Block::take(source, &name, layers)?,
+                    ln_1_kv: LayerNorm::take(source, &format!("{name}.ln_1_kv"), layers.width)?,
+                })
+            })
+            .collect::<Result<_, Error>>()?;
+        Ok(Self {
+            blocks: Block::take_all(source, "text_decoder.resblocks", layers)?,
+            cross_attn,
+            ln_final: LayerNorm::take(source, "text_decoder.ln_final", layers.width)?,
+            text_projection: source.take(
+                "text_decoder.text_projection",
+                &[layers.width, architecture.text.vocabulary],
+            )?,
+        })
+    }
+}
+
+impl Block {
+    fn take_all(source: &mut Checkpoint, name: &str, layers: &Layers) -> Result<Vec<Self>, Error> {
+        (0..layers.count).map(|i| Self::take(source, &format!("{name}.{i}"), layers)).collect()
+    }
+
+    fn take(source: &mut Checkpoint, name: &str, layers: &Layers) -> Result<Self, Error> {
+        let width = layers.width;
+        let mut scale = |branch: &str| {
+            let key = format!("{name}.{branch}.gamma");
+            layers.layer_scale.then(|| source.take(&key, &[width])).transpose()
+        };
+        let (ls_1, ls_2) = (scale("ls_1")?, scale("ls_2")?);
+        Ok(Self {
+            ln_1: LayerNorm::take(source, &format!("{name}.ln_1"), width)?,
+            in_proj: Linear {
+                weight: source.take(&format!("{name}.attn.in_proj_weight"), &[3 * width, width])?,
+                bias: source.take(&format!("{name}.attn.in_proj_bias"), &[3 * width])?,
+            },
+            out_proj: Linear::take(source, &format!("{name}.attn.out_proj"), width, width)?,
+            ls_1,
+            ln_2: LayerNorm::take(source, &format!("{name}.ln_2"), width)?,
+            mlp: Mlp {
+                c_fc: Linear::take(source, &format!("{name}.mlp.c_fc"), layers.mlp_width, width)?,
+                c_proj: Linear::take(
+                    source,
+                    &format!("{name}.mlp.c_proj"),
+                    width,
+                    layers.mlp_width,
+                )?,
+                ls_2,
+            },
+        })
+    }
+}
+
+impl LayerNorm {
+    fn take(source: &mut Checkpoint, name: &str, width: usize) -> Result<Self, Error> {
+        Ok(Self {
+            weight: source.take(&format!("{name}.weight"), &[width])?,
+            bias: source.take(&format!("{name}.bias"), &[width])?,
+        })
+    }
+}
+
+impl Linear {
+    /// The outputs `range` alone.
+    #[must_use]
+    pub fn rows(&self, range: Range<usize>) -> Self {
+        Self { weight: self.weight.rows(range.clone()), bias: self.bias.rows(range) }
+    }
+
+    fn take(source: &mut Checkpoint, name: &str, out: usize, r#in: usize) -> Result<Self, Error> {
+        Ok(Self {
+            weight: source.take(&format!("{name}.weight"), &[out, r#in])?,
+            bias: source.take(&format!("{name}.bias"), &[out])?,
+        })
+    }
+}

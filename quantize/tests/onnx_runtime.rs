@@ -1,0 +1,154 @@
+//! ONNX's checker accepts every part, and ONNX Runtime agrees with this project's engine to 1e-4.
+//!
+//! Needs a Python with numpy, onnx and onnxruntime, `python3` or the one that `PYTHON` names; says so and passes
+//! where there is none.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::{path::Path, process::Command};
+
+use coca_edge::{
+    Bundle,
+    engine::{Graph, Input},
+};
+use coca_quantize::{
+    import::{Options, import},
+    onnx::Storage,
+};
+use ndarray::{Array, ArrayD, IxDyn};
+use serde_json::{Value, json};
+
+/// Numbers from -1 to 1 without a pattern.
+fn numbers(shape: &[usize], seed: usize) -> ArrayD<f32> {
+    let count: usize = shape.iter().product();
+    let values = (1..=count)
+        .map(|i| (2.0 * (((i + 7919 * seed) as f64) * 0.618_033_988_75).fract() - 1.0) as f32);
+    Array::from_iter(values).into_shape_with_order(IxDyn(shape)).unwrap()
+}
+
+fn ids(shape: &[usize], vocabulary: usize, seed: usize) -> ArrayD<i64> {
+    let count: usize = shape.iter().product();
+    // Every fifth is a pad.
+    let values =
+        (0..count).map(|i| if i % 5 == 4 { 0 } else { ((i + seed) * 7919 % vocabulary) as i64 });
+    Array::from_iter(values).into_shape_with_order(IxDyn(shape)).unwrap()
+}
+
+/// Runs a part and writes down what went in and came out.
+fn case(part: &str, graph: &Graph, inputs: Vec<(String, Input)>, outputs: &[String]) -> Value {
+    let described: Vec<Value> = inputs.iter().map(|(name, input)| describe(name, input)).collect();
+    let found = graph.run(inputs.into_iter().map(|(_, input)| input).collect()).unwrap();
+    let found: Vec<Value> =
+        outputs.iter().zip(found).map(|(name, array)| describe(name, &array.into())).collect();
+    assert_eq!(found.len(), outputs.len());
+    json!({"part": part, "inputs": described, "outputs": found})
+}
+
+fn describe(name: &str, input: &Input) -> Value {
+    match input {
+        Input::F32(array) => {
+            json!({"name": name, "type": "float32", "shape": array.shape(), "values": array.iter().collect::<Vec<_>>()})
+        }
+        Input::I64(array) => {
+            json!({"name": name, "type": "int64", "shape": array.shape(), "values": array.iter().collect::<Vec<_>>()})
+        }
+    }
+}
+
+fn pairs(kind: &str, count: usize) -> Vec<String> {
+    (0..count).flat_map(|i| ["key", "value"].map(|half| format!("{kind}_{half}.{i}"))).collect()
+}
+
+fn cases(bundle: &Bundle) -> Vec<Value> {
+    let config = bundle.config();
+    let sizes = &config.dimensions;
+    let (height, width) = (config.image.height as usize, config.image.width as usize);
+    let vocabulary = config.text.vocab_size as usize;
+    let mut cases = Vec::new();
+
+    let graph = bundle.image_encoder().unwrap();
+    let pixels = numbers(&[2, 3, height, width], 1);
+    let outputs = ["image_embedding", "image_tokens"].map(str::to_owned);
+    cases.push(case(
+        "image_encoder",
+        &graph,
+        vec![("pixel_values".to_owned(), pixels.into())],
+        &outputs,
+    ));
+
+    let graph = bundle.text_encoder().unwrap();
+    for length in [1, 6, config.text.context_length] {
+        let inputs = vec![("input_ids".to_owned(), ids(&[3, length], vocabulary, length).into())];
+        cases.push(case("text_encoder", &graph, inputs, &["text_embedding".to_owned()]));
+    }
+
+    let graph = bundle.cross_kv().unwrap();
+    let tokens = numbers(&[2, sizes.image_tokens, sizes.image_width], 2);
+    let outputs = pairs("cross", sizes.multimodal_layers);
+    cases.push(case(
+        "cross_kv",
+        &graph,
+        vec![("image_tokens".to_owned(), tokens.into())],
+        &outputs,
+    ));
+
+    let graph = bundle.caption_decoder().unwrap();
+    let layers = sizes.unimodal_layers + sizes.multimodal_layers;
+    for (batch, new, past) in [(1, 3, 0), (4, 1, 5), (2, 2, 3)] {
+        let keys = past + new;
+        let mask =
+            |shape: &[usize], seed| numbers(shape, seed).mapv(|v| if v > 0.6 { -1e9 } else { 0.0 });
+        let positions = Array::from_iter((past..keys).map(|p| p as i64)).into_dyn();
+        let mut inputs: Vec<(String, Input)> = vec![
+            ("input_ids".to_owned(), ids(&[batch, new], vocabulary, past).into()),
+            ("position".to_owned(), positions.into()),
+            ("text_mask".to_owned(), mask(&[batch, new, keys], 3).into()),
+            ("causal_mask".to_owned(), mask(&[new, keys], 4).into()),
+        ];
+        for (i, name) in pairs("past", layers).into_iter().enumerate() {
+            inputs.push((name, numbers(&[batch, past, sizes.decoder_width], 5 + i).into()));
+        }
+        for (i, name) in pairs("cross", sizes.multimodal_layers).into_iter().enumerate() {
+            inputs.push((
+                name,
+                numbers(&[1, sizes.image_tokens, sizes.decoder_width], 50 + i).into(),
+            ));
+        }
+        let mut outputs = vec!["logits".to_owned()];
+        outputs.extend(pairs("new", layers));
+        cases.push(case("caption_decoder", &graph, inputs, &outputs));
+    }
+    cases
+}
+
+#[test]
+fn onnx_runtime_runs_every_part_and_agrees() {
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in ["pooler", "plain"] {
+        for storage in [Storage::F32, Storage::F16] {
+            let folder = tempfile::tempdir().unwrap();
+            let out = folder.path().join("model");
+            let checkpoint = here.join("../tests/golden/open_clip").join(name);
+            let options = Options { storage, config: None, progress: false };
+            import(checkpoint.to_str().unwrap(), &out, &options, &|_| ()).unwrap();
+            let answers = folder.path().join("answers.json");
+            let cases = cases(&Bundle::open(&out).unwrap());
+            std::fs::write(&answers, serde_json::to_vec(&cases).unwrap()).unwrap();
+            let output = Command::new(&python)
+                .arg(here.join("tests/onnx_check.py"))
+                .args([&out, &answers])
+                .output();
+            let Ok(output) = output else {
+                eprintln!("skipped: {python} cannot be run");
+                return;
+            };
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            if output.status.code() == Some(77) {
+                eprintln!("skipped: {}", said.trim());
+                return;
+            }
+            assert!(output.status.success(), "{name}, {storage:?}: {said}");
+        }
+    }
+}

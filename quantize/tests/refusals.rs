@@ -1,0 +1,347 @@
+//! What cannot be imported is refused in one sentence, and leaves nothing behind.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use coca_quantize::{
+    import::{Options, import},
+    onnx::Storage,
+};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/open_clip").join(name)
+}
+
+/// Numbers of a tensor, its type and shape.
+type Stored = (Dtype, Vec<usize>, Vec<u8>);
+
+/// A copy of the small checkpoint with a pooler, to be spoilt.
+struct Checkpoint {
+    folder: TempDir,
+}
+
+impl Checkpoint {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("in")).unwrap();
+        for file in ["open_clip_config.json", "open_clip_model.safetensors"] {
+            fs::copy(golden("pooler").join(file), folder.path().join("in").join(file)).unwrap();
+        }
+        Self { folder }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join("in").join(name)
+    }
+
+    fn config(self, spoil: impl FnOnce(&mut Value)) -> Self {
+        let path = self.file("open_clip_config.json");
+        let mut config = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        spoil(&mut config);
+        fs::write(path, config.to_string()).unwrap();
+        self
+    }
+
+    fn tensors(self, spoil: impl FnOnce(&mut BTreeMap<String, Stored>)) -> Self {
+        let path = self.file("open_clip_model.safetensors");
+        let bytes = fs::read(&path).unwrap();
+        let read = SafeTensors::deserialize(&bytes).unwrap().tensors();
+        let mut tensors: BTreeMap<String, Stored> = read
+            .into_iter()
+            .map(|(k, t)| (k, (t.dtype(), t.shape().to_vec(), t.data().to_vec())))
+            .collect();
+        spoil(&mut tensors);
+        let views = tensors.iter().map(|(k, (dtype, shape, data))| {
+            (k, TensorView::new(*dtype, shape.clone(), data).unwrap())
+        });
+        fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+        self
+    }
+
+    fn import(&self, config: Option<&str>) -> Result<(), String> {
+        self.import_from("in", config)
+    }
+
+    /// Imports; a failure must leave no trace.
+    fn import_from(&self, checkpoint: &str, config: Option<&str>) -> Result<(), String> {
+        let options =
+            Options { storage: Storage::F32, config: config.map(str::to_owned), progress: false };
+        let checkpoint = self.folder.path().join(checkpoint);
+        let out = self.folder.path().join("out");
+        let before = entries(self.folder.path());
+        import(checkpoint.to_str().unwrap(), &out, &options, &|_| ()).map(|_| ()).map_err(|e| {
+            assert_eq!(entries(self.folder.path()), before, "something was left behind");
+            let folder = format!("{}/", self.folder.path().display());
+            e.to_string().replace(&folder, "")
+        })
+    }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let mut entries: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    entries
+}
+
+const WEIGHTS: &str = "in/open_clip_model.safetensors";
+const CONFIG: &str = "in/open_clip_config.json";
+
+#[test]
+fn an_unspoilt_copy_is_imported_and_replaces_an_older_model() {
+    let checkpoint = Checkpoint::new();
+    for _ in 0..2 {
+        checkpoint.import(None).unwrap();
+        coca_edge::Coca::open(checkpoint.folder.path().join("out")).unwrap();
+        assert_eq!(entries(checkpoint.folder.path()).len(), 2);
+    }
+}
+
+#[test]
+fn a_missing_tensor_is_named() {
+    let checkpoint = Checkpoint::new().tensors(|t| drop(t.remove("visual.attn_pool.ln_k.bias")));
+    let expected =
+        "the checkpoint has no visual.attn_pool.ln_k.bias, which this architecture needs";
+    assert_eq!(checkpoint.import(None).unwrap_err(), format!("{WEIGHTS}: {expected}"));
+}
+
+#[test]
+fn a_tensor_of_another_shape_is_named_with_both_shapes() {
+    let checkpoint = Checkpoint::new().tensors(|t| {
+        t.get_mut("text.text_projection").unwrap().1 = vec![12, 48];
+    });
+    let expected = "text.text_projection: expected 24×24, found 12×48";
+    assert_eq!(checkpoint.import(None).unwrap_err(), format!("{WEIGHTS}: {expected}"));
+}
+
+#[test]
+fn tensors_that_the_configuration_has_no_place_for_are_refused() {
+    let checkpoint =
+        Checkpoint::new().config(|c| c["model_cfg"]["vision_cfg"]["layers"] = json!(2));
+    let expected = "visual.transformer.resblocks.2.attn.in_proj_bias has no place in the architecture that the \
+                    configuration describes (11 more like it)";
+    assert_eq!(checkpoint.import(None).unwrap_err(), format!("{WEIGHTS}: {expected}"));
+}
+
+#[test]
+fn masks_that_old_versions_stored_are_no_reason_to_refuse() {
+    let mask = (Dtype::F32, vec![1], vec![0; 4]);
+    let checkpoint = Checkpoint::new().tensors(|t| {
+        t.insert("text.attn_mask".to_owned(), mask.clone());
+        t.insert("logit_bias".to_owned(), mask);
+    });
+    checkpoint.import(None).unwrap();
+}
+
+#[test]
+fn logit_scale_may_have_either_shape() {
+    let checkpoint = Checkpoint::new().tensors(|t| t.get_mut("logit_scale").unwrap().1 = vec![1]);
+    checkpoint.import(None).unwrap();
+}
+
+#[test]
+fn weights_that_are_not_finite_are_refused() {
+    for (key, number) in
+        [("text_decoder.text_projection", f32::NAN), ("visual.proj", f32::INFINITY)]
+    {
+        let checkpoint = Checkpoint::new()
+            .tensors(|t| t.get_mut(key).unwrap().2[40..44].copy_from_slice(&number.to_le_bytes()));
+        let expected = "expected finite numbers, found NaN or infinity: the checkpoint is damaged";
+        assert_eq!(checkpoint.import(None).unwrap_err(), format!("{key}: {expected}"));
+    }
+}
+
+#[test]
+fn integers_are_refused() {
+    let checkpoint =
+        Checkpoint::new().tensors(|t| t.get_mut("visual.proj").unwrap().0 = Dtype::I32);
+    let expected = "visual.proj: expected numbers of type f32, f16 or bf16, found I32";
+    assert_eq!(checkpoint.import(None).unwrap_err(), format!("{WEIGHTS}: {expected}"));
+}
+
+#[test]
+fn a_file_that_is_cut_off_is_refused_wherever_it_is_cut() {
+    for (name, file) in
+        [("pooler", "open_clip_model.safetensors"), ("plain", "open_clip_pytorch_model.bin")]
+    {
+        let whole = fs::read(golden(name).join(file)).unwrap();
+        for part in [0.0, 0.00001, 0.0005, 0.01, 0.5, 0.99, 0.999_999] {
+            let checkpoint = Checkpoint::new();
+            fs::remove_file(checkpoint.file("open_clip_model.safetensors")).unwrap();
+            let length = (whole.len() as f64 * part) as usize;
+            fs::write(checkpoint.file(file), &whole[..length]).unwrap();
+            let error = checkpoint.import(None).unwrap_err();
+            assert!(error.starts_with(&format!("in/{file}: expected a")), "{length}: {error}");
+        }
+    }
+}
+
+#[test]
+fn something_else_than_a_checkpoint_is_refused() {
+    let checkpoint = Checkpoint::new();
+    // The first bytes of a pickle of the time before torch wrote zips.
+    let old = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.";
+    fs::write(checkpoint.file("open_clip_model.safetensors"), old).unwrap();
+    let expected = "expected a checkpoint (safetensors or a torch zip), found neither: it may be cut off, or saved by \
+                    a torch older than 1.6";
+    assert_eq!(checkpoint.import(None).unwrap_err(), format!("{WEIGHTS}: {expected}"));
+}
+
+#[test]
+fn models_of_other_families_are_refused_by_the_key_that_tells() {
+    type Spoil = fn(&mut Value);
+    let cases: [(Spoil, &str); 14] = [
+        (
+            |m| m["text_cfg"]["hf_model_name"] = json!("roberta-base"),
+            "text_cfg.hf_model_name: expected open_clip's own text tower (one from Hugging Face, as RoBERTa, is not \
+             supported), found \"roberta-base\"",
+        ),
+        (
+            |m| drop(m.as_object_mut().unwrap().remove("multimodal_cfg")),
+            "model_cfg.multimodal_cfg: expected a decoder (this is a CLIP: it has nothing to write captions with), \
+             found nothing",
+        ),
+        (
+            |m| m["vision_cfg"]["timm_model_name"] = json!("convnext_base"),
+            "vision_cfg.timm_model_name: expected nothing (this is not supported), found \"convnext_base\"",
+        ),
+        (
+            |m| m["vision_cfg"]["layers"] = json!([3, 4, 6, 3]),
+            "vision_cfg.layers: expected one number of layers (a ResNet is not supported), found [3,4,6,3]",
+        ),
+        (
+            |m| m["vision_cfg"]["no_ln_pre"] = json!(true),
+            "vision_cfg.no_ln_pre: expected nothing (this is not supported), found true",
+        ),
+        (
+            |m| m["vision_cfg"]["pool_type"] = json!("avg"),
+            "vision_cfg.pool_type: expected \"tok\", found \"avg\"",
+        ),
+        (
+            |m| m["vision_cfg"]["attentional_pool"] = json!("cascade"),
+            "vision_cfg.attentional_pool: expected true or false, found \"cascade\"",
+        ),
+        (
+            |m| m["text_cfg"]["qk_norm"] = json!(true),
+            "text_cfg.qk_norm: expected nothing (this is not supported), found true",
+        ),
+        (
+            |m| m["text_cfg"]["embed_cls"] = json!(false),
+            "text_cfg.embed_cls: expected true (the class token that every CoCa has), found false",
+        ),
+        (
+            |m| m["text_cfg"]["heads"] = json!(7),
+            "text_cfg.width: expected a width that its heads divide evenly, found \"24 for 7 heads\"",
+        ),
+        (
+            |m| m["multimodal_cfg"]["width"] = json!(48),
+            "multimodal_cfg.width: expected 24, as text_cfg.width, found 48",
+        ),
+        (
+            |m| m["embed_dim"] = json!(0),
+            "model_cfg.embed_dim: expected a number from 1 to 16384, found 0",
+        ),
+        (
+            |m| m["vision_cfg"]["patch_size"] = json!(41),
+            "vision_cfg.patch_size: expected no more than image_size, found [41,41]",
+        ),
+        (
+            |m| m["vision_cfg"]["rope"] = json!(true),
+            "vision_cfg.rope: expected a configuration without this key (it is unknown here), found true",
+        ),
+    ];
+    for (spoil, expected) in cases {
+        let checkpoint = Checkpoint::new().config(|c| spoil(&mut c["model_cfg"]));
+        assert_eq!(checkpoint.import(None).unwrap_err(), format!("{CONFIG}: {expected}"));
+    }
+}
+
+#[test]
+fn a_vocabulary_too_small_for_every_byte_is_refused() {
+    let checkpoint =
+        Checkpoint::new().config(|c| c["model_cfg"]["text_cfg"]["vocab_size"] = json!(513));
+    let expected = "text_cfg.vocab_size: expected a number from 514 to 1048576, found 513";
+    assert_eq!(checkpoint.import(None).unwrap_err(), format!("{CONFIG}: {expected}"));
+}
+
+#[test]
+fn pictures_that_cannot_be_prepared_are_refused() {
+    let checkpoint =
+        Checkpoint::new().config(|c| c["preprocess_cfg"]["resize_mode"] = json!("stretch"));
+    let expected =
+        "preprocess_cfg.resize_mode: expected one of shortest, longest, squash, found \"stretch\"";
+    assert_eq!(checkpoint.import(None).unwrap_err(), format!("{CONFIG}: {expected}"));
+}
+
+#[test]
+fn a_configuration_that_is_not_json_is_refused() {
+    let checkpoint = Checkpoint::new();
+    fs::write(checkpoint.file("open_clip_config.json"), "{").unwrap();
+    let error = checkpoint.import(None).unwrap_err();
+    assert!(
+        error.starts_with(&format!("{CONFIG}: open_clip_config.json: expected JSON, found ")),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_folder_that_lacks_a_file_is_refused_with_the_names_of_the_files() {
+    let checkpoint = Checkpoint::new();
+    fs::remove_file(checkpoint.file("open_clip_model.safetensors")).unwrap();
+    let expected = "in: expected a folder with open_clip_model.safetensors or open_clip_pytorch_model.bin in it";
+    assert_eq!(checkpoint.import(None).unwrap_err(), expected);
+    fs::remove_file(checkpoint.file("open_clip_config.json")).unwrap();
+    assert_eq!(
+        checkpoint.import(None).unwrap_err(),
+        "in: expected a folder with open_clip_config.json in it"
+    );
+}
+
+#[test]
+fn a_file_of_weights_needs_a_configuration_that_is_known() {
+    let checkpoint = Checkpoint::new();
+    let expected = format!(
+        "{WEIGHTS}: a file of weights alone needs --config NAME: coca_ViT-B-32, coca_ViT-L-14, coca_base, or a path \
+         to an open_clip_config.json"
+    );
+    assert_eq!(checkpoint.import_from(WEIGHTS, None).unwrap_err(), expected);
+    let expected = "coca_huge: --config: expected one of coca_ViT-B-32, coca_ViT-L-14, coca_base, found coca_huge";
+    assert_eq!(checkpoint.import_from(WEIGHTS, Some("coca_huge")).unwrap_err(), expected);
+    let error = checkpoint.import_from(WEIGHTS, Some("coca_ViT-B-32")).unwrap_err();
+    assert_eq!(error, format!("{WEIGHTS}: visual.class_embedding: expected 768, found 30"));
+    let config = checkpoint.file("open_clip_config.json");
+    checkpoint.import_from(WEIGHTS, config.to_str()).unwrap();
+}
+
+#[test]
+fn a_target_that_is_no_model_is_left_alone() {
+    let checkpoint = Checkpoint::new();
+    let out = checkpoint.folder.path().join("out");
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join("holiday.jpg"), "picture").unwrap();
+    let expected = "out: exists and is no model: choose another folder";
+    assert_eq!(checkpoint.import(None).unwrap_err(), expected);
+    assert_eq!(fs::read(out.join("holiday.jpg")).unwrap(), b"picture");
+}
+
+#[test]
+fn numbers_that_do_not_fit_16_bits_are_refused_when_16_bits_are_asked_for() {
+    let checkpoint = Checkpoint::new().tensors(|t| {
+        t.get_mut("visual.proj").unwrap().2[40..44].copy_from_slice(&1e6_f32.to_le_bytes())
+    });
+    let options = Options { storage: Storage::F16, config: None, progress: false };
+    let folder = checkpoint.folder.path();
+    let error = import(folder.join("in").to_str().unwrap(), &folder.join("out"), &options, &|_| ())
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "visual.proj: expected numbers up to 65504, found 1000000: use --dtype f32"
+    );
+}

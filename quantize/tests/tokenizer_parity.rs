@@ -1,0 +1,130 @@
+//! Token ids against open_clip 3.3.0's `SimpleTokenizer`, over the texts that
+//! `tests/golden/text/make.py` generates.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{collections::BTreeMap, fs::File, sync::LazyLock};
+
+use coca_edge::text::{Cleaning, TextSpec, Tokenizer};
+use coca_quantize::vocabulary::clip_tokenizer_json;
+use flate2::read::GzDecoder;
+use proptest::prelude::*;
+
+const START: u32 = 49406;
+const END: u32 = 49407;
+
+fn clip(context_length: usize) -> Tokenizer {
+    let spec = TextSpec {
+        context_length,
+        vocab_size: 49408,
+        start_id: START,
+        end_id: END,
+        pad_id: 0,
+        cleaning: Cleaning::OpenClip,
+        truncate_to_end: true,
+    };
+    Tokenizer::new(&clip_tokenizer_json().unwrap(), spec).unwrap()
+}
+
+/// Texts and their ids without start and end, by group.
+fn golden() -> BTreeMap<String, Vec<(String, Vec<u32>)>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/text/tokens.json.gz");
+    serde_json::from_reader(GzDecoder::new(File::open(path).unwrap())).unwrap()
+}
+
+fn framed(ids: &[u32], context_length: usize) -> Vec<u32> {
+    let room = ids.len().min(context_length - 2);
+    [&[START], &ids[..room], &[END]].concat()
+}
+
+#[test]
+fn every_golden_text_has_open_clips_ids() {
+    let tokenizer = clip(4096);
+    let mut different = String::new();
+    for (group, texts) in golden() {
+        for (text, ids) in texts {
+            let found = tokenizer.encode(&text).unwrap();
+            if found.as_ref() != framed(&ids, 4096) {
+                different += &format!("{group}: {text:?}\n  {ids:?}\n  {:?}\n", found.as_ref());
+            }
+        }
+    }
+    assert!(different.is_empty(), "{different}");
+}
+
+#[test]
+fn a_text_that_is_too_long_is_cut_and_still_ends_with_end() {
+    let tokenizer = clip(76);
+    for (text, ids) in &golden()["long"] {
+        assert_eq!(tokenizer.encode(text).unwrap().as_ref(), framed(ids, 76));
+    }
+}
+
+#[test]
+fn captions_decode_to_sentences() {
+    let tokenizer = clip(76);
+    for text in ["a turtle.", "a dog, a cat and the farmer's horse!", "two cafés in 日本 😀"] {
+        let ids = tokenizer.encode(text).unwrap();
+        assert_eq!(tokenizer.decode(ids.as_ref()), text);
+    }
+}
+
+#[test]
+fn a_prompt_has_no_end_and_leaves_room_for_one_more_id() {
+    let tokenizer = clip(5);
+    assert_eq!(tokenizer.prompt("a photo of").unwrap().as_ref(), [START, 320, 1125, 539]);
+    assert_eq!(tokenizer.prompt("a photo of a cat").unwrap().len(), 4);
+}
+
+#[test]
+fn a_batch_is_padded_to_the_longest_text_and_one_more() {
+    let tokenizer = clip(5);
+    let texts = ["", "cat"].map(|text| tokenizer.encode(text).unwrap());
+    let rows = [[49406, 49407, 0, 0], [49406, 2368, 49407, 0]];
+    assert_eq!(tokenizer.batch(&texts), ndarray::arr2(&rows));
+
+    let full = ["a photo of a cat"].map(|text| tokenizer.encode(text).unwrap());
+    assert_eq!(tokenizer.batch(&full), ndarray::arr2(&[[49406, 320, 1125, 539, 49407]]));
+}
+
+#[test]
+fn a_tokenizer_of_another_model_is_refused() {
+    let json = clip_tokenizer_json().unwrap();
+    let mut spec = clip(76).spec().clone();
+    spec.vocab_size = 64000;
+    spec.end_id = 63999;
+    let error = Tokenizer::new(&json, spec).unwrap_err().to_string();
+    assert_eq!(error, "tokenizer.json: expected a token for coca.json's end_id, 63999, found none");
+}
+
+#[test]
+fn a_truncated_tokenizer_is_an_error_not_a_panic() {
+    let json = clip_tokenizer_json().unwrap();
+    let spec = clip(76).spec().clone();
+    for length in (0..1500).chain([json.len() / 2, json.len() - 1]) {
+        assert!(Tokenizer::new(&json[..length], spec.clone()).is_err(), "{length}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_begins_with_start_ends_with_end_and_fits(
+        text in "(?s).{0,40}",
+        context_length in 2usize..6,
+    ) {
+        static LONG: LazyLock<Tokenizer> = LazyLock::new(|| clip(4096));
+        static SHORT: LazyLock<Vec<Tokenizer>> = LazyLock::new(|| (2..6).map(clip).collect());
+        let whole = LONG.encode(&text).unwrap();
+        let cut = SHORT[context_length - 2].encode(&text).unwrap();
+        let (first, last) = (cut.as_ref()[0], cut.as_ref()[cut.len() - 1]);
+        prop_assert_eq!((first, last), (START, END));
+        prop_assert_eq!(cut.len(), whole.len().min(context_length));
+        LONG.decode(whole.as_ref());
+    }
+
+    #[test]
+    fn any_ids_decode(ids in prop::collection::vec(prop_oneof![0u32..49420, any::<u32>()], 0..20)) {
+        static CLIP: LazyLock<Tokenizer> = LazyLock::new(|| clip(76));
+        CLIP.decode(&ids);
+    }
+}
