@@ -66,7 +66,7 @@ fn cases(bundle: &Bundle) -> Vec<Value> {
     let mut cases = Vec::new();
 
     let graph = bundle.image_encoder().unwrap();
-    let pixels = numbers(&[2, 3, height, width], 1);
+    let pixels = numbers(&[1, 3, height, width], 1);
     let outputs = ["image_embedding", "image_tokens"].map(str::to_owned);
     cases.push(case(
         "image_encoder",

@@ -3,8 +3,11 @@
 use super::{Bundle, Error};
 use crate::engine::{Graph, Onnx, Weights};
 
+const IMAGE_ENCODER: &str = "image_encoder.onnx";
+
 impl Bundle {
-    /// `pixel_values [N,3,H,W]` → `image_embedding [N,E]` and, in a model that captions, `image_tokens [N,T,D]`.
+    /// `pixel_values [1,3,H,W]` → `image_embedding [1,E]` and, in a model that captions, `image_tokens [1,T,D]`:
+    /// one picture a run, whatever batch the file allows.
     ///
     /// # Errors
     /// When a file of the part is missing or altered, or the graph is another.
@@ -13,7 +16,7 @@ impl Bundle {
         if self.captions() {
             outputs.push("image_tokens".to_owned());
         }
-        self.part("image_encoder.onnx", "encoding pictures", &["pixel_values".to_owned()], &outputs)
+        self.part(IMAGE_ENCODER, "encoding pictures", &["pixel_values".to_owned()], &outputs)
     }
 
     /// `input_ids [N,L]` → `text_embedding [N,E]`.
@@ -65,6 +68,7 @@ impl Bundle {
         for file in onnx.weight_files() {
             weights = weights.with(&file, self.read(&file, needed_for)?);
         }
+        let onnx = if name == IMAGE_ENCODER { onnx.with_size("N", 1) } else { onnx };
         Ok(Graph::prepare(onnx, &weights, inputs, outputs)?)
     }
 }

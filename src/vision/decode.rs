@@ -17,7 +17,7 @@ use super::{Error, Picture, jpeg, picture::swaps_sides};
 pub struct Limits {
     /// Width × height.
     pub pixels: u64,
-    /// Bytes of the file, and bytes of the decoded pixels. A decoder needs up to as much again to work in.
+    /// Bytes of the file, and bytes of the decoded pixels. A decoder needs up to twice as much again to work in.
     pub bytes: u64,
 }
 
@@ -92,15 +92,16 @@ pub fn decode(bytes: &[u8], limits: &Limits, detail: Detail) -> Result<Picture<'
     }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
 
-    let scale = if format == ImageFormat::Jpeg {
-        scale_for(detail, (width, height), orientation)
-    } else {
-        1
-    };
-    if scale > 1
-        && let Some(rgb) = jpeg::decode_scaled(bytes, scale as usize)
-    {
-        return Ok(Picture::upright(rgb, (width, height), scale, orientation));
+    if format == ImageFormat::Jpeg {
+        let scale = scale_for(detail, (width, height), orientation);
+        let rgb = match scale {
+            1 => None,
+            scale => jpeg::decode_scaled(bytes, scale as usize).map(|rgb| (rgb, scale)),
+        };
+        let rgb = rgb.or_else(|| jpeg::decode_full(bytes, limits.bytes).map(|rgb| (rgb, 1)));
+        if let Some((rgb, scale)) = rgb {
+            return Ok(Picture::upright(rgb, (width, height), scale, orientation));
+        }
     }
     let mut image = DynamicImage::from_decoder(decoder).map_err(failed)?;
     image.apply_orientation(orientation);
