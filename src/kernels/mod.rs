@@ -1,8 +1,36 @@
-//! The only room with `unsafe` in it: what Rust's type system cannot check.
+//! int8 products and their neighbours, for each instruction set: the only room with `unsafe` in it.
 //!
-//! Every other module of the crate denies unsafe code.
+//! Every other module of the crate denies unsafe code. A kernel asks for a [`Cpu`], which only
+//! exists for an instruction set that this CPU has. What a kernel computes does not depend on the
+//! instruction set: the results are equal bit for bit, and tests hold every one to the scalar code.
 #![allow(unsafe_code)]
 
+mod activation;
+mod attention;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod elementary;
+mod f32_product;
+mod instruction_set;
+mod lanes;
+mod layer_norm;
+mod linear;
 mod mapping;
+mod memory;
+mod rows;
+mod scalar;
+mod shared_output;
+#[cfg(test)]
+mod tests;
+mod weights;
 
+pub use activation::Activation;
+pub use attention::{Attention, AttentionInput, AttentionShape, CachedRows, HeadRows, Mask};
+pub use instruction_set::{Cpu, InstructionSet, UnknownInstructionSet};
+pub use layer_norm::LayerNorm;
+pub use linear::{Epilogue, Linear, LinearInput};
 pub use mapping::MappedFile;
+pub use rows::QuantizedRows;
+pub use weights::{F32Weights, Int8Weights, Matrix, Weights};

@@ -1,0 +1,351 @@
+//! Attention in f32: scores, softmax and mix of one head at a time.
+//!
+//! Many queries go through packed keys and values in tiles; a few, as in decoding, read the rows where
+//! they stand.
+
+use super::{
+    elementary::exp,
+    f32_product::{MOST_ROWS, f32_products},
+    instruction_set::{Cpu, Isa, Operation},
+    lanes::{LANES, Lanes},
+    linear::even_tiles,
+    shared_output::{SharedOutput, Shares},
+};
+
+/// Queries, keys or values: rows of all heads side by side, somewhere in a larger tensor.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadRows<'a> {
+    /// The tensor.
+    pub values: &'a [f32],
+    /// Where the first row of the first batch begins.
+    pub offset: usize,
+    /// From one row to the next.
+    pub row_stride: usize,
+    /// From one batch to the next; 0 if all share the rows.
+    pub batch_stride: usize,
+}
+
+impl<'a> HeadRows<'a> {
+    /// One head's part of a row.
+    fn head(&self, batch: usize, row: usize, head: usize, width: usize) -> &'a [f32] {
+        let at = self.offset + batch * self.batch_stride + row * self.row_stride + head * width;
+        &self.values[at..at + width]
+    }
+}
+
+/// Keys or values of earlier tokens, scattered over a store of rows that beams share.
+#[derive(Debug, Clone, Copy)]
+pub struct CachedRows<'a> {
+    /// The store: `[slots, row_stride]`.
+    pub store: &'a [f32],
+    /// The slot of each batch's past tokens `[batch, past]`.
+    pub slots: &'a [i64],
+    /// Past tokens of each batch.
+    pub past: usize,
+}
+
+/// Added to the scores.
+#[derive(Debug, Clone, Copy)]
+pub struct Mask<'a> {
+    /// The tensor; a row has one number for each key.
+    pub values: &'a [f32],
+    /// From one query to the next; 0 if all share a row.
+    pub row_stride: usize,
+    /// From one batch to the next; 0 if all share the rows.
+    pub batch_stride: usize,
+}
+
+/// Sizes of an attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttentionShape {
+    /// Independent sequences.
+    pub batch: usize,
+    /// Heads of each.
+    pub heads: usize,
+    /// Numbers of a head.
+    pub head_width: usize,
+    /// Rows that ask.
+    pub queries: usize,
+    /// Rows that are asked, cached ones included.
+    pub keys: usize,
+}
+
+/// Everything that one attention reads.
+#[derive(Debug, Clone, Copy)]
+pub struct AttentionInput<'a> {
+    /// The sizes.
+    pub shape: AttentionShape,
+    /// What scores are multiplied with.
+    pub scale: f32,
+    /// The rows that ask.
+    pub queries: HeadRows<'a>,
+    /// The rows that are asked, after the cached ones.
+    pub keys: HeadRows<'a>,
+    /// The rows that are mixed, after the cached ones.
+    pub values: HeadRows<'a>,
+    /// Keys and values of earlier tokens.
+    pub cached: Option<[CachedRows<'a>; 2]>,
+    /// Added to the scores, after the scale.
+    pub mask: Option<Mask<'a>>,
+}
+
+/// One attention, which any number of threads work on, head by head.
+pub struct Attention<'a> {
+    cpu: Cpu,
+    input: AttentionInput<'a>,
+    output: SharedOutput<'a>,
+    shares: Shares,
+}
+
+/// From so many queries of a head on, packing its keys and values pays.
+const QUERIES_WORTH_PACKING: usize = 4;
+
+impl<'a> Attention<'a> {
+    /// Prepares an attention with the output `[batch, queries, heads × head_width]`.
+    /// `None` if the sizes do not fit the tensors.
+    #[must_use]
+    pub fn new(cpu: Cpu, input: AttentionInput<'a>, output: &'a mut [f32]) -> Option<Self> {
+        let AttentionShape { batch, heads, head_width, queries, keys } = input.shape;
+        let past = input.cached.map_or(0, |[keys, _]| keys.past);
+        let fits = output.len() == batch * queries * heads * head_width
+            && past < keys
+            && input.cached.is_none_or(|halves| halves.iter().all(|half| half.fits(&input)))
+            && [(input.queries, queries), (input.keys, keys - past), (input.values, keys - past)]
+                .iter()
+                .all(|(rows, count)| rows.holds(batch, *count, heads * head_width))
+            && input.mask.is_none_or(|mask| mask.holds(batch, queries, keys));
+        fits.then(|| Self {
+            cpu,
+            input,
+            output: SharedOutput::new(output),
+            shares: Shares::new(batch * heads, 1),
+        })
+    }
+
+    /// Works until no head is left. The output is complete when every thread has returned.
+    pub fn work(&self) {
+        self.cpu.run(Work(self));
+    }
+}
+
+impl HeadRows<'_> {
+    fn holds(&self, batch: usize, rows: usize, width: usize) -> bool {
+        let steps = |count: usize, stride: usize| count.saturating_sub(1) * stride;
+        self.offset + steps(batch, self.batch_stride) + steps(rows, self.row_stride) + width
+            <= self.values.len()
+    }
+}
+
+impl CachedRows<'_> {
+    fn fits(&self, input: &AttentionInput<'_>) -> bool {
+        let width = input.shape.heads * input.shape.head_width;
+        let count = self.store.len() / width.max(1);
+        self.slots.len() == input.shape.batch * self.past
+            && self.slots.iter().all(|&slot| usize::try_from(slot).is_ok_and(|slot| slot < count))
+    }
+
+    fn head(&self, batch: usize, row: usize, head: usize, shape: AttentionShape) -> &[f32] {
+        let slot = self.slots[batch * self.past + row] as usize;
+        let at = (slot * shape.heads + head) * shape.head_width;
+        &self.store[at..at + shape.head_width]
+    }
+}
+
+impl<'a> Mask<'a> {
+    fn holds(&self, batch: usize, queries: usize, keys: usize) -> bool {
+        (batch - 1) * self.batch_stride + (queries - 1) * self.row_stride + keys
+            <= self.values.len()
+    }
+
+    fn row(&self, batch: usize, query: usize, keys: usize) -> &'a [f32] {
+        let at = batch * self.batch_stride + query * self.row_stride;
+        &self.values[at..at + keys]
+    }
+}
+
+struct Work<'a, 'b>(&'b Attention<'a>);
+
+/// What one thread reuses from head to head.
+#[derive(Default)]
+struct Scratch {
+    /// Keys in panels of sixteen, `[number][key]` each.
+    keys: Vec<f32>,
+    /// Values in panels of sixteen numbers, `[key][number]` each.
+    values: Vec<f32>,
+    /// `[queries of a tile][keys, padded]`
+    scores: Vec<f32>,
+}
+
+impl Operation for Work<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let attention = self.0;
+        let shape = attention.input.shape;
+        let mut scratch = Scratch::default();
+        while let Some(pairs) = attention.shares.take() {
+            for pair in pairs {
+                let (batch, head) = (pair / shape.heads, pair % shape.heads);
+                if shape.queries < QUERIES_WORTH_PACKING || attention.input.cached.is_some() {
+                    attention.few_queries(isa.lanes(), batch, head, &mut scratch);
+                } else {
+                    attention.many_queries(isa, batch, head, &mut scratch);
+                }
+            }
+        }
+    }
+}
+
+impl Attention<'_> {
+    fn key(&self, batch: usize, row: usize, head: usize) -> &[f32] {
+        let AttentionInput { shape, keys, cached, .. } = &self.input;
+        match cached {
+            Some([cached, _]) if row < cached.past => cached.head(batch, row, head, *shape),
+            Some([cached, _]) => keys.head(batch, row - cached.past, head, shape.head_width),
+            None => keys.head(batch, row, head, shape.head_width),
+        }
+    }
+
+    fn value(&self, batch: usize, row: usize, head: usize) -> &[f32] {
+        let AttentionInput { shape, values, cached, .. } = &self.input;
+        match cached {
+            Some([_, cached]) if row < cached.past => cached.head(batch, row, head, *shape),
+            Some([_, cached]) => values.head(batch, row - cached.past, head, shape.head_width),
+            None => values.head(batch, row, head, shape.head_width),
+        }
+    }
+
+    #[inline(always)]
+    fn few_queries<L: Lanes>(&self, lanes: L, batch: usize, head: usize, scratch: &mut Scratch) {
+        let shape = self.input.shape;
+        scratch.scores.resize(shape.keys, 0.0);
+        for query in 0..shape.queries {
+            let row = self.input.queries.head(batch, query, head, shape.head_width);
+            for (key, score) in scratch.scores.iter_mut().enumerate() {
+                *score = dot(lanes, row, self.key(batch, key, head));
+            }
+            let share = self.shares_of_keys(lanes, batch, query, &mut scratch.scores);
+            for start in (0..shape.head_width).step_by(LANES) {
+                let part = start..(start + LANES).min(shape.head_width);
+                let mut mixed = lanes.splat(0.0);
+                for (key, &weight) in scratch.scores.iter().enumerate() {
+                    let value = &self.value(batch, key, head)[part.clone()];
+                    mixed = lanes.mul_add(lanes.splat(weight), lanes.load_part(value, 0.0), mixed);
+                }
+                self.write(lanes, batch, query, head, part, lanes.mul(mixed, lanes.splat(share)));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn many_queries<I: Isa>(&self, isa: I, batch: usize, head: usize, scratch: &mut Scratch) {
+        let (lanes, shape) = (isa.lanes(), self.input.shape);
+        self.pack(batch, head, scratch);
+        let padded = shape.keys.next_multiple_of(LANES);
+        scratch.scores.resize(I::F32_ROWS * padded, 0.0);
+        let queries = self.input.queries;
+        for (start, count) in even_tiles(shape.queries, I::F32_ROWS) {
+            let mut rows: [&[f32]; MOST_ROWS] = Default::default();
+            for (r, row) in rows[..count].iter_mut().enumerate() {
+                *row = queries.head(batch, start + r, head, shape.head_width);
+            }
+            let panels = scratch.keys.chunks_exact(shape.head_width * LANES);
+            for (panel, keys) in panels.zip((0..padded).step_by(LANES)) {
+                f32_products(lanes, &rows[..count], panel, LANES, shape.head_width, |r, sum| {
+                    lanes.store(sum, &mut scratch.scores[r * padded + keys..]);
+                });
+            }
+            let mut shares = [0.0; MOST_ROWS];
+            for (r, share) in shares[..count].iter_mut().enumerate() {
+                let scores = &mut scratch.scores[r * padded..][..shape.keys];
+                *share = self.shares_of_keys(lanes, batch, start + r, scores);
+            }
+            for (r, row) in rows[..count].iter_mut().enumerate() {
+                *row = &scratch.scores[r * padded..][..shape.keys];
+            }
+            let panels = scratch.values.chunks_exact(shape.keys * LANES);
+            for (panel, first) in panels.zip((0..shape.head_width).step_by(LANES)) {
+                let part = first..(first + LANES).min(shape.head_width);
+                f32_products(lanes, &rows[..count], panel, LANES, shape.keys, |r, mixed| {
+                    let mixed = lanes.mul(mixed, lanes.splat(shares[r]));
+                    self.write(lanes, batch, start + r, head, part.clone(), mixed);
+                });
+            }
+        }
+    }
+
+    /// Turns a query's scores into e^(score - highest); gives the factor that makes them add up to 1.
+    #[inline(always)]
+    fn shares_of_keys<L: Lanes>(
+        &self,
+        lanes: L,
+        batch: usize,
+        query: usize,
+        scores: &mut [f32],
+    ) -> f32 {
+        let scale = lanes.splat(self.input.scale);
+        let mut highest = lanes.splat(f32::NEG_INFINITY);
+        let mask = self.input.mask.map(|mask| mask.row(batch, query, scores.len()));
+        for (i, part) in scores.chunks_mut(LANES).enumerate() {
+            let score = lanes.load_part(part, f32::NEG_INFINITY);
+            let added = match mask {
+                Some(mask) => lanes.load_part(&mask[i * LANES..i * LANES + part.len()], 0.0),
+                None => lanes.splat(0.0),
+            };
+            let score = lanes.mul_add(score, scale, added);
+            highest = lanes.max(score, highest);
+            lanes.store_part(score, part);
+        }
+        let highest = lanes.splat(lanes.largest(highest));
+        let mut total = lanes.splat(0.0);
+        for part in scores.chunks_mut(LANES) {
+            let score = lanes.load_part(part, f32::NEG_INFINITY);
+            lanes.store_part(exp(lanes, lanes.sub(score, highest)), part);
+            total = lanes.add(lanes.load_part(part, 0.0), total);
+        }
+        1.0 / lanes.sum(total)
+    }
+
+    fn pack(&self, batch: usize, head: usize, scratch: &mut Scratch) {
+        let AttentionShape { head_width, keys, .. } = self.input.shape;
+        scratch.keys.resize(keys.next_multiple_of(LANES) * head_width, 0.0);
+        scratch.values.resize(head_width.next_multiple_of(LANES) * keys, 0.0);
+        for key in 0..keys {
+            let (panel, column) = (key / LANES, key % LANES);
+            let panel = &mut scratch.keys[panel * head_width * LANES..][..head_width * LANES];
+            for (cells, &number) in panel.chunks_exact_mut(LANES).zip(self.key(batch, key, head)) {
+                cells[column] = number;
+            }
+            for (panel, part) in self.value(batch, key, head).chunks(LANES).enumerate() {
+                let at = (panel * keys + key) * LANES;
+                scratch.values[at..at + part.len()].copy_from_slice(part);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn write<L: Lanes>(
+        &self,
+        lanes: L,
+        batch: usize,
+        query: usize,
+        head: usize,
+        part: std::ops::Range<usize>,
+        mixed: L::F32,
+    ) {
+        let AttentionShape { heads, head_width, queries, .. } = self.input.shape;
+        let at = ((batch * queries + query) * heads + head) * head_width + part.start;
+        // SAFETY: a head of a batch is given out once, and its places of the output are written only with it.
+        lanes.store_part(mixed, unsafe { self.output.part(at, part.len()) });
+    }
+}
+
+#[inline(always)]
+fn dot<L: Lanes>(lanes: L, a: &[f32], b: &[f32]) -> f32 {
+    let mut total = lanes.splat(0.0);
+    for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
+        total = lanes.mul_add(lanes.load_part(a, 0.0), lanes.load_part(b, 0.0), total);
+    }
+    lanes.sum(total)
+}

@@ -1,0 +1,190 @@
+//! A linear layer in one pass: product, scale, bias, activation and residual while the sums are at hand.
+
+use super::{
+    activation::Activation,
+    f32_product::f32_products,
+    instruction_set::{Cpu, Isa, Operation},
+    lanes::{LANES, Lanes},
+    rows::QuantizedRows,
+    shared_output::{SharedOutput, Shares},
+    weights::{F32Weights, Int8Weights, Weights},
+};
+
+/// What goes into a linear layer.
+#[derive(Clone, Copy)]
+pub enum LinearInput<'a> {
+    /// For int8 weights.
+    Int8(&'a QuantizedRows),
+    /// For f32 weights, `[rows, inputs]`.
+    F32(&'a [f32]),
+}
+
+/// What a linear layer does with its products.
+#[derive(Debug, Clone, Copy)]
+pub struct Epilogue<'a> {
+    /// Added to every row, if there is one.
+    pub bias: Option<&'a [f32]>,
+    /// Applied to the sum.
+    pub activation: Activation,
+    /// Added in the end `[rows, outputs]`, if there is one.
+    pub residual: Option<&'a [f32]>,
+}
+
+/// One use of a linear layer, which any number of threads work on.
+pub struct Linear<'a> {
+    cpu: Cpu,
+    input: LinearInput<'a>,
+    weights: &'a Weights,
+    epilogue: Epilogue<'a>,
+    rows: usize,
+    output: SharedOutput<'a>,
+    shares: Shares,
+}
+
+/// How many pieces of work each thread finds, so that a late one costs little.
+const PIECES_PER_THREAD: usize = 6;
+
+impl<'a> Linear<'a> {
+    /// Prepares `output = epilogue(input × weights)`, `[rows, outputs]`, for `threads` threads.
+    /// `None` if the shapes do not fit each other.
+    #[must_use]
+    pub fn new(
+        cpu: Cpu,
+        input: LinearInput<'a>,
+        weights: &'a Weights,
+        epilogue: Epilogue<'a>,
+        output: &'a mut [f32],
+        threads: usize,
+    ) -> Option<Self> {
+        let (inputs, outputs) = (weights.inputs(), weights.outputs());
+        let (rows, panels) = match (input, weights) {
+            (LinearInput::Int8(rows), Weights::Int8(weights)) => (rows.len(), weights.count()),
+            (LinearInput::F32(rows), Weights::F32(weights)) => {
+                (rows.len() / inputs.max(1), weights.count())
+            }
+            _ => return None,
+        };
+        let fits = output.len() == rows * outputs
+            && epilogue.bias.is_none_or(|bias| bias.len() == outputs)
+            && epilogue.residual.is_none_or(|residual| residual.len() == output.len());
+        let at_once = panels.div_ceil(threads.max(1) * PIECES_PER_THREAD);
+        fits.then(|| Self {
+            cpu,
+            input,
+            weights,
+            epilogue,
+            rows,
+            output: SharedOutput::new(output),
+            shares: Shares::new(panels, if threads > 1 { at_once } else { panels }),
+        })
+    }
+
+    /// Works until no piece is left. The output is complete when every thread has returned.
+    pub fn work(&self) {
+        self.cpu.run(Work(self));
+    }
+}
+
+struct Work<'a, 'b>(&'b Linear<'a>);
+
+impl Operation for Work<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let layer = self.0;
+        while let Some(panels) = layer.shares.take() {
+            for panel in panels {
+                match (layer.input, layer.weights) {
+                    (LinearInput::Int8(rows), Weights::Int8(weights)) => {
+                        layer.int8_panel(isa, rows, weights, panel);
+                    }
+                    (LinearInput::F32(rows), Weights::F32(weights)) => {
+                        layer.f32_panel(isa, rows, weights, panel);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// The most sums that any instruction set's int8 product makes at once.
+const MOST_SUMS: usize = 14 * 32;
+
+impl Linear<'_> {
+    #[inline(always)]
+    fn int8_panel<I: Isa>(
+        &self,
+        isa: I,
+        rows: &QuantizedRows,
+        weights: &Int8Weights,
+        index: usize,
+    ) {
+        const { assert!(I::INT8_ROWS * I::PANEL.columns <= MOST_SUMS) };
+        let lanes = isa.lanes();
+        let panel = weights.panel(index);
+        let first_column = index * I::PANEL.columns;
+        let columns = I::PANEL.columns.min(weights.outputs - first_column);
+        let mut sums = [0_i32; MOST_SUMS];
+        let mut tile = Vec::with_capacity(I::INT8_ROWS);
+        for (start, count) in even_tiles(self.rows, I::INT8_ROWS) {
+            tile.clear();
+            tile.extend((start..start + count).map(|row| rows.row(row)));
+            isa.int8_products(&tile, panel, &mut sums);
+            for (r, row) in tile.iter().enumerate() {
+                let scale = lanes.splat(row.scale);
+                for column in (0..columns).step_by(LANES) {
+                    let sum = lanes.load_i32(&sums[r * I::PANEL.columns + column..]);
+                    let scales = lanes.load(&weights.scales[first_column + column..]);
+                    let product = lanes.mul(sum, lanes.mul(scale, scales));
+                    self.finish(lanes, start + r, first_column + column, product);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn f32_panel<I: Isa>(&self, isa: I, rows: &[f32], weights: &F32Weights, index: usize) {
+        let lanes = isa.lanes();
+        let panel = weights.panel(index);
+        let inputs = weights.inputs;
+        for (start, count) in even_tiles(self.rows, I::F32_ROWS) {
+            let mut tile: [&[f32]; super::f32_product::MOST_ROWS] = Default::default();
+            for (r, row) in tile[..count].iter_mut().enumerate() {
+                *row = &rows[(start + r) * inputs..(start + r + 1) * inputs];
+            }
+            f32_products(lanes, &tile[..count], panel, LANES, inputs, |r, product| {
+                self.finish(lanes, start + r, index * LANES, product);
+            });
+        }
+    }
+
+    /// Makes sixteen products of a row, from `column` on, part of the output.
+    #[inline(always)]
+    fn finish<L: Lanes>(&self, lanes: L, row: usize, column: usize, product: L::F32) {
+        let outputs = self.weights.outputs();
+        let length = LANES.min(outputs - column);
+        let at = row * outputs + column;
+        let mut value = product;
+        if let Some(bias) = self.epilogue.bias {
+            value = lanes.add(value, lanes.load_part(&bias[column..column + length], 0.0));
+        }
+        value = self.epilogue.activation.apply(lanes, value);
+        if let Some(residual) = self.epilogue.residual {
+            value = lanes.add(value, lanes.load_part(&residual[at..at + length], 0.0));
+        }
+        // SAFETY: a panel is given out once, and its columns of the output are written only with it.
+        let output = unsafe { self.output.part(at, length) };
+        lanes.store_part(value, output);
+    }
+}
+
+/// Cuts `rows` into as few tiles of at most `most` as can be, all about as large.
+pub(super) fn even_tiles(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let tiles = rows.div_ceil(most);
+    (0..tiles).map(move |i| {
+        let (start, end) = (i * rows / tiles, (i + 1) * rows / tiles);
+        (start, end - start)
+    })
+}

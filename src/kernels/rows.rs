@@ -1,0 +1,125 @@
+//! Activations as int8: one scale a row, chosen when the row is known.
+
+use super::{
+    instruction_set::{Cpu, INPUT_PADDING, Isa, Operation},
+    lanes::{LANES, Lanes},
+    layer_norm::LayerNorm,
+};
+
+/// The largest magnitude of an int8 activation or weight: -128 is left out, so that signs are symmetric.
+pub(super) const LARGEST: f32 = 127.0;
+
+/// Rows of int8 numbers, each with the scale that turns them back.
+#[derive(Debug, Default)]
+pub struct QuantizedRows {
+    values: Vec<i8>,
+    scales: Vec<f32>,
+    sums: Vec<i32>,
+    stride: usize,
+}
+
+/// One row: `values × scale`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct QuantizedRow<'a> {
+    /// In -127..=127, padded with zeros to a multiple of [`INPUT_PADDING`].
+    pub(super) values: &'a [i8],
+    /// The sum of the values.
+    pub(super) sum: i32,
+    /// What one step is worth.
+    pub(super) scale: f32,
+}
+
+impl QuantizedRows {
+    /// Quantises `rows` `[rows, width]`, each with the scale that its largest magnitude asks for,
+    /// after `norm` if there is one.
+    #[must_use]
+    pub fn new(cpu: Cpu, rows: &[f32], width: usize, norm: Option<&LayerNorm>) -> Self {
+        let stride = width.next_multiple_of(INPUT_PADDING);
+        let count = rows.len() / width.max(1);
+        let mut quantized = Self {
+            values: vec![0; count * stride],
+            scales: vec![0.0; count],
+            sums: vec![0; count],
+            stride,
+        };
+        cpu.run(Quantize { rows, width, norm, quantized: &mut quantized });
+        quantized
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.scales.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.scales.is_empty()
+    }
+
+    pub(super) fn row(&self, index: usize) -> QuantizedRow<'_> {
+        QuantizedRow {
+            values: &self.values[index * self.stride..(index + 1) * self.stride],
+            sum: self.sums[index],
+            scale: self.scales[index],
+        }
+    }
+}
+
+struct Quantize<'a> {
+    rows: &'a [f32],
+    width: usize,
+    norm: Option<&'a LayerNorm>,
+    quantized: &'a mut QuantizedRows,
+}
+
+impl Operation for Quantize<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let lanes = isa.lanes();
+        let QuantizedRows { values, scales, sums, stride } = self.quantized;
+        let mut normalized = vec![0.0; if self.norm.is_some() { self.width } else { 0 }];
+        let rows = self.rows.chunks_exact(self.width.max(1));
+        let targets = values.chunks_exact_mut((*stride).max(1)).zip(scales).zip(sums);
+        for (row, ((values, scale), sum)) in rows.zip(targets) {
+            let (row, largest) = match self.norm {
+                Some(norm) => {
+                    let largest = norm.apply_to_row(lanes, row, &mut normalized);
+                    (&normalized[..], largest)
+                }
+                None => (row, largest_magnitude(lanes, row)),
+            };
+            *scale = largest / LARGEST;
+            quantize_row(lanes, row, largest, values);
+            *sum = values.iter().map(|&value| i32::from(value)).sum();
+        }
+    }
+}
+
+#[inline(always)]
+fn largest_magnitude<L: Lanes>(lanes: L, row: &[f32]) -> f32 {
+    let mut largest = lanes.splat(0.0);
+    for part in row.chunks(LANES) {
+        largest = lanes.max(lanes.abs(lanes.load_part(part, 0.0)), largest);
+    }
+    lanes.largest(largest)
+}
+
+/// A row of zeros, or one with infinities in it, becomes zeros.
+#[inline(always)]
+fn quantize_row<L: Lanes>(lanes: L, row: &[f32], largest: f32, values: &mut [i8]) {
+    let inverse = LARGEST / largest;
+    if !(inverse.is_finite() && inverse > 0.0) {
+        values.fill(0);
+        return;
+    }
+    let (inverse, bound) = (lanes.splat(inverse), lanes.splat(LARGEST));
+    for (part, values) in row.chunks(LANES).zip(values.chunks_exact_mut(LANES)) {
+        let scaled = lanes.mul(lanes.load_part(part, 0.0), inverse);
+        let bounded = lanes.max(lanes.min(scaled, bound), lanes.splat(-LARGEST));
+        lanes.store_i8(bounded, values);
+    }
+}

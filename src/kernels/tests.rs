@@ -1,0 +1,363 @@
+//! Every instruction set that this CPU has, held to the scalar code bit for bit.
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+
+/// All proofs that this CPU can give, the scalar one left out.
+fn others() -> impl Iterator<Item = Cpu> {
+    InstructionSet::ALL.into_iter().skip(1).filter_map(Cpu::with)
+}
+
+fn scalar() -> Cpu {
+    Cpu::with(InstructionSet::Scalar).unwrap()
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Numbers of all sizes, zeros and equal ones more often than chance would have it.
+fn number() -> impl Strategy<Value = f32> {
+    prop_oneof![6 => -4.0_f32..4.0, 1 => Just(0.0), 1 => Just(1.0), 1 => -1e4_f32..1e4, 1 => -1e-4_f32..1e-4]
+}
+
+fn weight() -> impl Strategy<Value = i8> {
+    prop_oneof![4 => -127_i8..=127, 1 => Just(127), 1 => Just(-127), 1 => Just(0)]
+}
+
+/// A linear layer's whole world, its slices deliberately off any alignment.
+#[derive(Debug, Clone)]
+struct Layer {
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+    input: Vec<f32>,
+    int8: Vec<i8>,
+    f32: Vec<f32>,
+    scales: Vec<f32>,
+    bias: Vec<f32>,
+    residual: Vec<f32>,
+    activation: Activation,
+    with_norm: bool,
+}
+
+fn layer() -> impl Strategy<Value = Layer> {
+    let activation = prop_oneof![
+        Just(Activation::Identity),
+        Just(Activation::Gelu),
+        Just(Activation::QuickGelu),
+        Just(Activation::Clamp { low: 0.0, high: 6.0 }),
+    ];
+    (1_usize..32, 1_usize..80, 1_usize..80, activation, any::<bool>()).prop_flat_map(
+        |(rows, inputs, outputs, activation, with_norm)| {
+            let parts = (
+                vec(number(), rows * inputs + 1),
+                vec(weight(), inputs * outputs),
+                vec(number(), inputs * outputs),
+                vec(0.001_f32..0.1, outputs),
+                vec(number(), outputs + 1),
+                vec(number(), rows * outputs + 1),
+            );
+            parts.prop_map(move |(input, int8, f32, scales, bias, residual)| Layer {
+                rows,
+                inputs,
+                outputs,
+                input,
+                int8,
+                f32,
+                scales,
+                bias,
+                residual,
+                activation,
+                with_norm,
+            })
+        },
+    )
+}
+
+impl Layer {
+    fn input(&self) -> &[f32] {
+        &self.input[1..]
+    }
+
+    fn norm(&self) -> Option<LayerNorm> {
+        let weight = (0..self.inputs).map(|i| 1.0 + i as f32 * 0.01).collect();
+        let bias = (0..self.inputs).map(|i| i as f32 * -0.02).collect();
+        self.with_norm.then_some(LayerNorm { weight, bias, epsilon: 1e-5 })
+    }
+
+    fn run(&self, cpu: Cpu, input: LinearInput<'_>, weights: &Weights) -> Vec<f32> {
+        let mut output = std::vec![0.0; self.rows * self.outputs];
+        let epilogue = Epilogue {
+            bias: Some(&self.bias[1..]),
+            activation: self.activation,
+            residual: Some(&self.residual[1..]),
+        };
+        Linear::new(cpu, input, weights, epilogue, &mut output, 1).unwrap().work();
+        output
+    }
+
+    fn run_int8(&self, cpu: Cpu) -> Vec<f32> {
+        let rows = QuantizedRows::new(cpu, self.input(), self.inputs, self.norm().as_ref());
+        let matrix = Matrix::InputsFirst(&self.int8[..]);
+        let weights = Int8Weights::pack(cpu, matrix, self.inputs, &self.scales).unwrap();
+        self.run(cpu, LinearInput::Int8(&rows), &Weights::Int8(weights))
+    }
+
+    fn run_f32(&self, cpu: Cpu) -> Vec<f32> {
+        let matrix = Matrix::InputsFirst(&self.f32[..]);
+        let weights = F32Weights::pack(matrix, self.inputs, self.outputs).unwrap();
+        self.run(cpu, LinearInput::F32(self.input()), &Weights::F32(weights))
+    }
+}
+
+fn transposed<T: Copy>(matrix: &[T], columns: usize) -> Vec<T> {
+    (0..columns).flat_map(|c| matrix.iter().skip(c).step_by(columns).copied()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn an_int8_layer_gives_the_scalar_bits_everywhere(layer in layer()) {
+        let expected = bits(&layer.run_int8(scalar()));
+        for cpu in others() {
+            prop_assert_eq!(&bits(&layer.run_int8(cpu)), &expected, "{:?}", cpu);
+        }
+    }
+
+    #[test]
+    fn an_f32_layer_gives_the_scalar_bits_everywhere(layer in layer()) {
+        let expected = bits(&layer.run_f32(scalar()));
+        for cpu in others() {
+            prop_assert_eq!(&bits(&layer.run_f32(cpu)), &expected, "{:?}", cpu);
+        }
+    }
+
+    #[test]
+    fn a_layer_norm_gives_the_scalar_bits_everywhere(layer in layer()) {
+        let norm = Layer { with_norm: true, ..layer.clone() }.norm().unwrap();
+        let run = |cpu| {
+            let mut normalized = std::vec![0.0; layer.input().len()];
+            norm.apply(cpu, layer.input(), &mut normalized);
+            bits(&normalized)
+        };
+        for cpu in others() {
+            prop_assert_eq!(run(cpu), run(scalar()), "{:?}", cpu);
+        }
+    }
+
+    #[test]
+    fn a_scalar_int8_layer_is_its_f32_layer_within_the_rounding(layer in layer()) {
+        let layer = Layer { activation: Activation::Identity, with_norm: false, ..layer };
+        let dequantized: Vec<f32> = layer.int8.chunks_exact(layer.outputs)
+            .flat_map(|row| row.iter().zip(&layer.scales).map(|(&w, s)| f32::from(w) * s))
+            .collect();
+        let exact = Layer { f32: dequantized.clone(), ..layer.clone() }.run_f32(scalar());
+        for ((i, int8), exact) in layer.run_int8(scalar()).into_iter().enumerate().zip(exact) {
+            let (row, column) = (i / layer.outputs, i % layer.outputs);
+            let inputs = &layer.input()[row * layer.inputs..][..layer.inputs];
+            let step = inputs.iter().fold(0.0_f32, |a, b| a.max(b.abs())) / 127.0;
+            let weights = dequantized.iter().skip(column).step_by(layer.outputs);
+            let bound = weights.map(|w| w.abs() * step * 0.5).sum::<f32>() * 1.001 + exact.abs() * 1e-4 + 1e-3;
+            prop_assert!((int8 - exact).abs() <= bound, "{int8} for {exact}, ±{bound}");
+        }
+    }
+
+    #[test]
+    fn both_orders_of_a_matrix_pack_alike(layer in layer()) {
+        let turned = transposed(&layer.int8, layer.outputs);
+        for cpu in others().chain([scalar()]) {
+            let rows = QuantizedRows::new(cpu, layer.input(), layer.inputs, None);
+            let matrix = Matrix::OutputsFirst(&turned[..]);
+            let weights = Int8Weights::pack(cpu, matrix, layer.inputs, &layer.scales).unwrap();
+            let layer = Layer { with_norm: false, ..layer.clone() };
+            let output = layer.run(cpu, LinearInput::Int8(&rows), &Weights::Int8(weights));
+            prop_assert_eq!(bits(&output), bits(&layer.run_int8(cpu)));
+        }
+    }
+
+    #[test]
+    fn extreme_rows_stay_finite(value in prop_oneof![Just(f32::MAX), Just(1e-40_f32), Just(0.0)], width in 1_usize..40) {
+        let row = std::vec![value; width];
+        for cpu in others().chain([scalar()]) {
+            let rows = QuantizedRows::new(cpu, &row, width, None);
+            let weights = Int8Weights::pack(cpu, Matrix::InputsFirst(&std::vec![1; width]), width, &[1e-3]).unwrap();
+            let mut output = [0.0];
+            let epilogue = Epilogue { bias: None, activation: Activation::Identity, residual: None };
+            let weights = Weights::Int8(weights);
+            Linear::new(cpu, LinearInput::Int8(&rows), &weights, epilogue, &mut output, 1).unwrap().work();
+            prop_assert!(output[0].is_finite());
+        }
+    }
+}
+
+/// An attention's sizes and numbers.
+#[derive(Debug, Clone)]
+struct Heads {
+    shape: AttentionShape,
+    numbers: Vec<f32>,
+    masked: bool,
+    past: usize,
+}
+
+fn heads() -> impl Strategy<Value = Heads> {
+    let sizes = (1_usize..3, 1_usize..3, 1_usize..40, 1_usize..12, 1_usize..40, any::<bool>());
+    sizes.prop_flat_map(|(batch, heads, head_width, queries, keys, masked)| {
+        let shape = AttentionShape { batch, heads, head_width, queries, keys };
+        let width = heads * head_width;
+        let count = batch * (queries + 2 * keys) * width;
+        (vec(number(), count), 0..keys).prop_map(move |(numbers, past)| Heads {
+            shape,
+            numbers,
+            masked,
+            past,
+        })
+    })
+}
+
+impl Heads {
+    fn width(&self) -> usize {
+        self.shape.heads * self.shape.head_width
+    }
+
+    fn rows(&self, offset: usize, rows: usize) -> HeadRows<'_> {
+        let width = self.width();
+        HeadRows { values: &self.numbers, offset, row_stride: width, batch_stride: rows * width }
+    }
+
+    fn mask(&self) -> Vec<f32> {
+        let AttentionShape { queries, keys, .. } = self.shape;
+        (0..queries * keys).map(|i| if i % 3 == 1 { -1e9 } else { 0.0 }).collect()
+    }
+
+    fn input<'a>(&'a self, mask: &'a [f32]) -> AttentionInput<'a> {
+        let AttentionShape { batch, queries, keys, .. } = self.shape;
+        let (first, second) = (batch * queries * self.width(), batch * keys * self.width());
+        AttentionInput {
+            shape: self.shape,
+            scale: 0.3,
+            queries: self.rows(0, queries),
+            keys: self.rows(first, keys),
+            values: self.rows(first + second, keys),
+            cached: None,
+            mask: self.masked.then_some(Mask { values: mask, row_stride: keys, batch_stride: 0 }),
+        }
+    }
+
+    fn run(&self, cpu: Cpu, input: AttentionInput<'_>) -> Vec<f32> {
+        let mut output = std::vec![0.0; self.shape.batch * self.shape.queries * self.width()];
+        Attention::new(cpu, input, &mut output).unwrap().work();
+        output
+    }
+
+    /// Attention as the paper writes it, in double precision.
+    fn exact(&self, input: &AttentionInput<'_>) -> Vec<f64> {
+        let AttentionShape { batch, heads, head_width, queries, keys } = self.shape;
+        let at = |rows: &HeadRows<'_>, b, r, h, i| {
+            f64::from(
+                rows.values[rows.offset
+                    + b * rows.batch_stride
+                    + r * rows.row_stride
+                    + h * head_width
+                    + i],
+            )
+        };
+        let mut output = Vec::new();
+        for (b, q) in (0..batch).flat_map(|b| (0..queries).map(move |q| (b, q))) {
+            for h in 0..heads {
+                let score = |k| {
+                    let dot: f64 = (0..head_width)
+                        .map(|i| at(&input.queries, b, q, h, i) * at(&input.keys, b, k, h, i))
+                        .sum();
+                    dot * f64::from(input.scale)
+                        + input.mask.map_or(0.0, |m| f64::from(m.values[q * keys + k]))
+                };
+                let scores: Vec<f64> = (0..keys).map(score).collect();
+                let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let shares: Vec<f64> = scores.iter().map(|s| (s - highest).exp()).collect();
+                let total: f64 = shares.iter().sum();
+                output.extend((0..head_width).map(|i| {
+                    (0..keys).map(|k| shares[k] * at(&input.values, b, k, h, i)).sum::<f64>()
+                        / total
+                }));
+            }
+        }
+        output
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn attention_gives_the_scalar_bits_everywhere(heads in heads()) {
+        let mask = heads.mask();
+        let expected = bits(&heads.run(scalar(), heads.input(&mask)));
+        for cpu in others() {
+            prop_assert_eq!(&bits(&heads.run(cpu, heads.input(&mask))), &expected, "{:?}", cpu);
+        }
+    }
+
+    #[test]
+    fn attention_is_that_of_the_paper(mut heads in heads()) {
+        // Scores of thousands leave no f32 to compare.
+        heads.numbers.iter_mut().for_each(|n| *n = n.clamp(-2.0, 2.0));
+        let mask = heads.mask();
+        let input = heads.input(&mask);
+        for (found, exact) in heads.run(Cpu::best(), input).into_iter().zip(heads.exact(&input)) {
+            prop_assert!((f64::from(found) - exact).abs() < 1e-4, "{found} for {exact}");
+        }
+    }
+
+    #[test]
+    fn cached_keys_count_like_new_ones(heads in heads()) {
+        let AttentionShape { batch, keys, .. } = heads.shape;
+        let (mask, width, past) = (heads.mask(), heads.width(), heads.past);
+        let whole = heads.input(&mask);
+        // The store keeps the past rows of all batches in reverse, to show that slots are obeyed.
+        let store = |rows: HeadRows<'_>| -> Vec<f32> {
+            let row = |slot: usize| {
+                let (b, r) = ((batch * past - 1 - slot) / past, (batch * past - 1 - slot) % past);
+                let at = rows.offset + b * rows.batch_stride + r * rows.row_stride;
+                rows.values[at..at + width].to_vec()
+            };
+            (0..batch * past).flat_map(row).collect()
+        };
+        let (key_store, value_store) = (store(whole.keys), store(whole.values));
+        let slots: Vec<i64> = (0..batch * past).rev().map(|slot| slot as i64).collect();
+        let cached = [&key_store, &value_store].map(|store| CachedRows { store, slots: &slots, past });
+        let late = |rows: HeadRows<'_>| rows.offset + past * width;
+        let input = AttentionInput {
+            keys: HeadRows { offset: late(whole.keys), ..whole.keys },
+            values: HeadRows { offset: late(whole.values), ..whole.values },
+            cached: Some(cached),
+            ..whole
+        };
+        prop_assert!(keys > past);
+        let (found, expected) = (heads.run(Cpu::best(), input), heads.run(Cpu::best(), whole));
+        for (found, expected) in found.into_iter().zip(expected) {
+            prop_assert!((found - expected).abs() <= 1e-3 * (1.0 + expected.abs()), "{found} for {expected}");
+        }
+    }
+}
+
+#[test]
+fn sizes_that_do_not_fit_are_refused() {
+    let cpu = Cpu::best();
+    assert!(Int8Weights::pack(cpu, Matrix::InputsFirst(&[1, 2, 3]), 2, &[1.0]).is_none());
+    assert!(F32Weights::pack(Matrix::InputsFirst(&[1.0, 2.0, 3.0]), 2, 1).is_none());
+    let weights = Weights::F32(F32Weights::pack(Matrix::InputsFirst(&[1.0, 2.0]), 2, 1).unwrap());
+    let epilogue = Epilogue { bias: None, activation: Activation::Identity, residual: None };
+    let rows = LinearInput::F32(&[1.0, 2.0]);
+    assert!(Linear::new(cpu, rows, &weights, epilogue, &mut [0.0; 2], 1).is_none());
+}
+
+#[test]
+fn names_lead_to_instruction_sets_and_back() {
+    for set in InstructionSet::ALL {
+        assert_eq!(set.name().parse(), Ok(set));
+    }
+    assert!("sse9".parse::<InstructionSet>().unwrap_err().to_string().contains("avx512-vnni"));
+}
