@@ -65,6 +65,14 @@ pub enum Error {
         /// What it is needed for.
         needed_for: &'static str,
     },
+    /// int8 is asked of a model whose weights are not.
+    #[error("{}: its weights are {precision}: make an int8 model of it with coca-quantize int8 MODEL OUT", path.display())]
+    NotQuantized {
+        /// coca.json.
+        path: PathBuf,
+        /// What the weights are.
+        precision: super::Precision,
+    },
     /// A part is no graph, or not the one that it must be.
     #[error(transparent)]
     Graph(#[from] crate::engine::Error),

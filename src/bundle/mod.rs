@@ -21,7 +21,7 @@ pub use caption_settings::{CaptionOptions, CaptionOptionsError, CaptionSettings,
 pub use config::{Config, Dimensions, FORMAT, FileEntry, Precision};
 pub use error::Error;
 
-use crate::kernels::MappedFile;
+use crate::{engine::Arithmetic, kernels::MappedFile};
 
 /// A file of a bundle, checked against `coca.json`.
 pub type CheckedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
@@ -32,6 +32,7 @@ pub struct Bundle {
     config: Config,
     files: Files,
     fingerprint: Fingerprint,
+    arithmetic: Arithmetic,
 }
 
 /// SHA-256 over the names and checksums of a model's files: two models with the same fingerprint give the same answers.
@@ -86,7 +87,30 @@ impl Bundle {
         let config = Config::parse((*json).as_ref())
             .map_err(|reason| Error::Config { path: path.clone(), reason })?;
         let fingerprint = Fingerprint::of(&config);
-        Ok(Self { config, files, fingerprint })
+        let arithmetic = match config.precision {
+            Precision::Int8 => Arithmetic::Int8,
+            Precision::F16 | Precision::F32 => Arithmetic::F32,
+        };
+        Ok(Self { config, files, fingerprint, arithmetic })
+    }
+
+    /// Computes in `arithmetic` rather than in what the model is made for.
+    ///
+    /// # Errors
+    /// [`Error::NotQuantized`] for int8 with weights that are not.
+    pub fn compute_in(mut self, arithmetic: Arithmetic) -> Result<Self, Error> {
+        if arithmetic == Arithmetic::Int8 && self.config.precision != Precision::Int8 {
+            let precision = self.config.precision;
+            return Err(Error::NotQuantized { path: self.files.path("coca.json"), precision });
+        }
+        self.arithmetic = arithmetic;
+        Ok(self)
+    }
+
+    /// What linear layers are computed in.
+    #[must_use]
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.arithmetic
     }
 
     /// What `coca.json` says.

@@ -69,7 +69,7 @@ impl Bundle {
             weights = weights.with(&file, self.read(&file, needed_for)?);
         }
         let onnx = if name == IMAGE_ENCODER { onnx.with_size("N", 1) } else { onnx };
-        Ok(Graph::prepare(onnx, &weights, inputs, outputs)?)
+        Ok(Graph::prepare(onnx, &weights, inputs, outputs, self.arithmetic)?)
     }
 }
 

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use coca_edge::{bundle::Precision, engine, tasks};
+use coca_edge::{
+    engine::{self, Arithmetic},
+    tasks,
+};
 use serde::Serialize;
 
-use super::{Global, Outcome, info::kernel_names};
+use super::{Global, Outcome};
 
 /// Time a part of the model on made-up input
 #[derive(clap::Args)]
@@ -55,8 +58,8 @@ struct Answer {
     min_ms: f64,
     runs: usize,
     threads: usize,
-    precision: Precision,
-    kernel: String,
+    precision: Arithmetic,
+    kernel: &'static str,
     rss_mb: Option<u64>,
 }
 
@@ -73,8 +76,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
         min_ms: milliseconds(timing.min()),
         runs: timing.runs(),
         threads: engine::threads(),
-        precision: Precision::F32,
-        kernel: kernel_names(&coca)?,
+        precision: coca.bundle().arithmetic(),
+        kernel: engine::cpu()?.instruction_set().name(),
         rss_mb: resident_megabytes(),
     };
     match arguments.format {

@@ -1,10 +1,12 @@
 //! `coca info`: the model, and what it really runs on.
 
+use std::collections::BTreeMap;
+
 use clap::ValueEnum;
 use coca_edge::{
     Coca,
     bundle::{Config, Precision},
-    engine,
+    engine::{self, Arithmetic, Execution},
 };
 use serde::Serialize;
 
@@ -34,7 +36,7 @@ struct Info<'a> {
     source: &'a str,
     fingerprint: String,
     stored_precision: Precision,
-    precision: Precision,
+    precision: Arithmetic,
     captions: bool,
     image: [u32; 2],
     context_length: usize,
@@ -46,16 +48,33 @@ struct Info<'a> {
     template: &'a str,
     bytes: u64,
     cpu_features: Vec<&'static str>,
-    kernel: String,
+    kernel: &'static str,
+    parts: Vec<Part>,
     threads: usize,
     version: &'static str,
 }
 
+/// What a part of the model runs on.
+#[derive(Serialize)]
+struct Part {
+    part: &'static str,
+    /// Fused operators, by name.
+    fused: BTreeMap<String, usize>,
+    /// Operators that no rule recognised, by name.
+    tract: BTreeMap<String, usize>,
+}
+
+impl From<(&'static str, Execution)> for Part {
+    fn from((part, execution): (&'static str, Execution)) -> Self {
+        Self { part, fused: execution.fused, tract: execution.tract }
+    }
+}
+
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
     let coca = global.open_model()?;
-    let config = coca.bundle().config();
-    let fingerprint = coca.bundle().fingerprint().to_string();
-    let info = Info::new(config, fingerprint, kernel_names(&coca)?);
+    let kernel = engine::cpu()?.instruction_set().name();
+    let parts = coca.load_all()?.into_iter().map(Part::from).collect();
+    let info = Info::new(&coca, kernel, parts);
     match arguments.format {
         Format::Json => println!("{}", serde_json::to_string_pretty(&info)?),
         Format::Text => print!("{}", info.text()),
@@ -63,22 +82,17 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     Ok(Outcome::Done)
 }
 
-/// The kernels that the image encoder really runs on.
-pub(super) fn kernel_names(coca: &Coca) -> anyhow::Result<String> {
-    let names: Vec<String> = coca.load_image_encoder()?.into_iter().collect();
-    Ok(format!("tract {}", names.join(" ")))
-}
-
 impl<'a> Info<'a> {
-    fn new(config: &'a Config, fingerprint: String, kernel: String) -> Self {
+    fn new(coca: &'a Coca, kernel: &'static str, parts: Vec<Part>) -> Self {
+        let config: &Config = coca.bundle().config();
         Self {
             name: &config.name,
             architecture: &config.architecture,
             licence: &config.licence,
             source: &config.source,
-            fingerprint,
+            fingerprint: coca.bundle().fingerprint().to_string(),
             stored_precision: config.precision,
-            precision: Precision::F32,
+            precision: coca.bundle().arithmetic(),
             captions: config.caption.is_some(),
             image: [config.image.width, config.image.height],
             context_length: config.text.context_length,
@@ -91,6 +105,7 @@ impl<'a> Info<'a> {
             bytes: config.files.values().map(|file| file.bytes).sum(),
             cpu_features: engine::cpu_features(),
             kernel,
+            parts,
             threads: engine::threads(),
             version: env!("CARGO_PKG_VERSION"),
         }
@@ -113,11 +128,25 @@ impl<'a> Info<'a> {
             ("embedding", self.embedding.to_string()),
             ("template", self.template.to_owned()),
             ("computes in", self.precision.to_string()),
-            ("kernels", self.kernel.clone()),
+            ("kernels", self.kernel.to_owned()),
             ("CPU features", self.cpu_features.join(" ")),
             ("threads", self.threads.to_string()),
             ("coca", self.version.to_owned()),
         ];
-        rows.map(|(key, value)| format!("{key:<13} {value}\n")).concat()
+        let mut text = rows.map(|(key, value)| format!("{key:<13} {value}\n")).concat();
+        for part in &self.parts {
+            let (fused, tract) = (counts(&part.fused), counts(&part.tract));
+            text += &format!("{}\n  fused       {fused}\n  on tract    {tract}\n", part.part);
+        }
+        text
     }
+}
+
+/// `Linear × 48, Attention × 12`
+fn counts(operators: &BTreeMap<String, usize>) -> String {
+    if operators.is_empty() {
+        return "nothing".to_owned();
+    }
+    let counts = operators.iter().map(|(name, count)| format!("{name} × {count}"));
+    counts.collect::<Vec<_>>().join(", ")
 }

@@ -15,7 +15,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
-use coca_edge::Coca;
+use coca_edge::{Bundle, Coca, bundle, engine::Arithmetic};
 
 /// Labels and captions for pictures, offline, on the CPU.
 ///
@@ -94,9 +94,6 @@ pub(crate) fn run() -> ExitCode {
 
 fn execute(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let global = &arguments.global;
-    if matches!(global.precision, Some(Precision::Int8)) {
-        return Err(Usage("--precision int8: this version computes in f32 only".to_owned()).into());
-    }
     coca_edge::set_threads(global.threads.map(usize::from))?;
     match &arguments.command {
         Command::Classify(arguments) => classify::run(global, arguments),
@@ -111,17 +108,25 @@ fn execute(arguments: &Arguments) -> anyhow::Result<Outcome> {
 impl Global {
     /// Opens the model that the user named, or the one inside the program.
     fn open_model(&self) -> anyhow::Result<Coca> {
-        match &self.model {
-            Some(folder) => Ok(Coca::open(folder)?),
+        let bundle = match &self.model {
+            Some(folder) => Bundle::open(folder)?,
             #[cfg(feature = "pocket")]
-            None => Coca::pocket().context("the model inside the program"),
+            None => Bundle::pocket().context("the model inside the program")?,
             #[cfg(not(feature = "pocket"))]
             None => Err(Usage(
                 "no model: this program was built without one; name a folder with --model DIR"
                     .to_owned(),
             ))
-            .context("--model"),
-        }
+            .context("--model")?,
+        };
+        let bundle = match self.precision {
+            None => bundle,
+            Some(Precision::F32) => bundle.compute_in(Arithmetic::F32)?,
+            Some(Precision::Int8) => {
+                bundle.compute_in(Arithmetic::Int8).context("--precision int8")?
+            }
+        };
+        Ok(Coca::new(bundle)?)
     }
 }
 
@@ -130,6 +135,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
     use coca_edge::Error::{CannotCaption, NoLabels, Options};
     error.chain().any(|cause| {
         cause.is::<Usage>()
+            || matches!(cause.downcast_ref(), Some(bundle::Error::NotQuantized { .. }))
             || matches!(cause.downcast_ref(), Some(Options(_) | NoLabels | CannotCaption { .. }))
     })
 }

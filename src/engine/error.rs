@@ -61,6 +61,16 @@ pub enum Error {
         /// What tract said.
         reason: String,
     },
+    /// `COCA_CPU` names an instruction set that there is no kernel for, or that this CPU lacks.
+    #[error("COCA_CPU={found}: {reason}; leave it out, or take one of {supported}")]
+    Cpu {
+        /// What the variable says.
+        found: String,
+        /// What is wrong with it.
+        reason: String,
+        /// The names that this CPU can run, separated by commas.
+        supported: String,
+    },
     /// The thread pool could not be started.
     #[error("could not start {threads} threads: {reason}")]
     Threads {

@@ -1,15 +1,15 @@
 //! One ONNX graph, loaded, optimised and ready to run.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use ndarray::{Array, ArrayD, Dimension};
-use tract_core::ops::matmul::optimized::OptMatMul;
 use tract_onnx::prelude::{
-    InferenceModelExt, IntoRunnable, IntoTensor, TValue, TVec, Tensor, TractError,
-    TypedRunnableModel,
+    InferenceModelExt, IntoRunnable, IntoTensor, TValue, TVec, TractError, TypedRunnableModel,
 };
 
-use super::{Error, Onnx, Weights, error::chain, threads};
+use super::{
+    Arithmetic, Error, Onnx, SharedTensor, Weights, error::chain, fused::Fused, machine, threads,
+};
 
 /// A tensor given to a graph.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub enum Input {
     F32(ArrayD<f32>),
     /// Token ids and positions.
     I64(ArrayD<i64>),
+    /// A tensor that is given again and again, and never copied.
+    Shared(SharedTensor),
 }
 
 impl<D: Dimension> From<Array<f32, D>> for Input {
@@ -38,46 +40,83 @@ impl<D: Dimension> From<Array<i64, D>> for Input {
 pub struct Graph {
     part: String,
     outputs: Vec<String>,
+    stores: Vec<bool>,
+    slots: bool,
     plan: Arc<TypedRunnableModel>,
 }
 
+/// What a graph really runs on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Execution {
+    /// The instruction set of the fused operators.
+    pub kernel: &'static str,
+    /// Fused operators, by name.
+    pub fused: BTreeMap<String, usize>,
+    /// Operators that no rule recognised, which run on tract, by name.
+    pub tract: BTreeMap<String, usize>,
+}
+
 impl Graph {
-    /// Optimises a parsed graph whose external data stands in `weights`.
+    /// Fuses and optimises a parsed graph whose external data stands in `weights`.
     ///
     /// [`Graph::run`] takes the tensors `inputs` and gives `outputs`, both in the order stated here;
-    /// outputs left out are not computed.
+    /// outputs left out are not computed. Inputs that [`Graph::is_store`] names are another matter.
     ///
     /// # Errors
-    /// When an input or output is missing, when weights lie outside their file, and when tract cannot
-    /// run an operator.
+    /// When an input or output is missing, when weights lie outside their file, when tract cannot
+    /// run an operator, and when `COCA_CPU` asks for what there is not.
     pub fn prepare(
         onnx: Onnx,
         weights: &Weights,
         inputs: &[String],
         outputs: &[String],
+        arithmetic: Arithmetic,
     ) -> Result<Self, Error> {
         threads::start_default()?;
         let part = onnx.part().to_owned();
         let unsupported =
             |e: TractError| Error::Unsupported { part: part.clone(), reason: chain(&e) };
-        let plan = onnx
-            .into_model(weights, inputs, outputs)?
+        let fused = onnx.into_model(weights, inputs, outputs, arithmetic)?;
+        let plan = fused
+            .model
             .into_typed()
             .and_then(|model| model.into_optimized())
             .and_then(|model| model.into_runnable())
             .map_err(unsupported)?;
-        Ok(Self { part, outputs: outputs.to_vec(), plan })
+        let (stores, slots) = (fused.stores, fused.slots);
+        Ok(Self { part, outputs: outputs.to_vec(), stores, slots, plan })
     }
 
-    /// The matrix products that tract chose for this CPU and graph.
+    /// Whether input `index`, which the file says is `[B,P,W]`, is a store of rows `[C,W]` instead.
+    ///
+    /// Such a graph takes one more input, the last: the slots `[B,P]` of the store that hold the rows.
+    /// A cache is then read where it stands, however its beams are reordered.
     #[must_use]
-    pub fn kernels(&self) -> BTreeSet<String> {
-        let operators = self.plan.model().nodes().iter().map(|node| &node.op);
-        operators
-            .filter_map(|op| op.downcast_ref::<OptMatMul>())
-            .flat_map(|product| &product.mmm)
-            .map(|kernel| kernel.name().to_owned())
-            .collect()
+    pub fn is_store(&self, index: usize) -> bool {
+        self.stores.get(index).copied().unwrap_or(false)
+    }
+
+    /// Whether the slots of cached rows are an input, the last.
+    #[must_use]
+    pub fn takes_slots(&self) -> bool {
+        self.slots
+    }
+
+    /// What it really runs on.
+    #[must_use]
+    pub fn execution(&self) -> Execution {
+        let kernel = machine::cpu().map_or("none", |cpu| cpu.instruction_set().name());
+        let mut execution = Execution { kernel, ..Execution::default() };
+        for node in self.plan.model().nodes() {
+            let name = node.op.name().into_owned();
+            let counts = match name.as_str() {
+                "Source" | "Const" => continue,
+                _ if node.op.downcast_ref::<Fused>().is_some() => &mut execution.fused,
+                _ => &mut execution.tract,
+            };
+            *counts.entry(name).or_default() += 1;
+        }
+        execution
     }
 
     /// Runs the graph on tensors in the order of its inputs.
@@ -85,7 +124,7 @@ impl Graph {
     /// # Errors
     /// When a shape does not fit the graph, or an output is not of 32-bit numbers.
     pub fn run(&self, inputs: Vec<Input>) -> Result<Vec<ArrayD<f32>>, Error> {
-        let inputs: TVec<TValue> = inputs.into_iter().map(|i| tensor(i).into()).collect();
+        let inputs: TVec<TValue> = inputs.into_iter().map(value).collect();
         let values = self
             .plan
             .run(inputs)
@@ -106,9 +145,10 @@ impl Graph {
     }
 }
 
-fn tensor(input: Input) -> Tensor {
+fn value(input: Input) -> TValue {
     match input {
-        Input::F32(array) => array.into(),
-        Input::I64(array) => array.into(),
+        Input::F32(array) => array.into_tensor().into(),
+        Input::I64(array) => array.into_tensor().into(),
+        Input::Shared(tensor) => TValue::from_const(tensor.into_tensor()),
     }
 }

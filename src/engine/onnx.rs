@@ -1,18 +1,24 @@
 //! An ONNX file, parsed: which weights it needs, and its inputs and outputs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tract_onnx::{
     pb::{
-        ModelProto, TensorProto, ValueInfoProto,
-        tensor_proto::DataLocation,
+        ModelProto, ValueInfoProto,
         tensor_shape_proto::{Dimension, dimension::Value},
         type_proto,
     },
     prelude::{Framework, InferenceModel},
+    tract_hir::ops::expandable::expand,
 };
 
-use super::{Error, Weights, error::chain};
+use super::{
+    Arithmetic, Error, Weights,
+    error::chain,
+    machine,
+    rewrite::{CACHE_SLOTS, FUSED, rewrite},
+    weights::is_external,
+};
 
 /// A parsed ONNX graph, not yet joined with its external data.
 pub struct Onnx {
@@ -69,28 +75,54 @@ impl Onnx {
         self
     }
 
-    /// Joins the graph with its weights and leaves the inputs and outputs asked for, in order.
+    /// Joins the graph with its weights, leaves the inputs and outputs asked for, in order, and fuses what it can.
     pub(super) fn into_model(
         mut self,
         weights: &Weights,
         inputs: &[String],
         outputs: &[String],
-    ) -> Result<InferenceModel, Error> {
+        arithmetic: Arithmetic,
+    ) -> Result<FusedModel, Error> {
         let part = &self.part;
-        if let Some(graph) = &mut self.proto.graph {
-            for tensor in graph.initializer.iter_mut().filter(|t| is_external(t)) {
-                weights.inline(part, tensor)?;
-            }
+        let mut operators = BTreeMap::new();
+        let mut stores = vec![false; inputs.len()];
+        let mut slots = false;
+        if let Some(mut graph) = self.proto.graph.take() {
             graph.input.retain(|i| graph.initializer.iter().all(|t| t.name != i.name));
             let found = std::mem::take(&mut graph.input);
             graph.input = in_order(part, "input", found, inputs, |i| &i.name)?;
             let found = std::mem::take(&mut graph.output);
             graph.output = in_order(part, "output", found, outputs, |o| &o.name)?;
+            let cpu = machine::cpu()?;
+            let rewritten = rewrite(graph, weights, cpu, arithmetic == Arithmetic::Int8);
+            stores = inputs.iter().map(|input| rewritten.stores.contains(input)).collect();
+            operators.extend(rewritten.operators);
+            graph = rewritten.graph;
+            slots = graph.input.iter().any(|input| input.name == CACHE_SLOTS);
+            for tensor in graph.initializer.iter_mut().filter(|t| is_external(t)) {
+                weights.inline(part, tensor)?;
+            }
+            self.proto.graph = Some(graph);
         }
-        tract_onnx::onnx()
+        let mut model = tract_onnx::onnx()
             .model_for_proto_model(&self.proto)
-            .map_err(|e| Error::Unsupported { part: part.clone(), reason: chain(&e) })
+            .map_err(|e| Error::Unsupported { part: part.clone(), reason: chain(&e) })?;
+        for node in model.nodes.iter_mut().filter(|node| node.name.starts_with(FUSED)) {
+            if let Some(operator) = operators.remove(&node.name) {
+                node.op = expand(operator);
+            }
+        }
+        Ok(FusedModel { model, stores, slots })
     }
+}
+
+/// A graph in tract's hands, and which of its inputs are not what the file says.
+pub(super) struct FusedModel {
+    pub(super) model: InferenceModel,
+    /// Of each input, whether it became a store of rows.
+    pub(super) stores: Vec<bool>,
+    /// Whether the slots of cached rows are one more input, the last.
+    pub(super) slots: bool,
 }
 
 fn dims(tensor: &mut ValueInfoProto) -> impl Iterator<Item = &mut Dimension> {
@@ -99,10 +131,6 @@ fn dims(tensor: &mut ValueInfoProto) -> impl Iterator<Item = &mut Dimension> {
         _ => None,
     });
     shape.flat_map(|shape| &mut shape.dim)
-}
-
-fn is_external(tensor: &TensorProto) -> bool {
-    tensor.data_location == Some(DataLocation::External as i32)
 }
 
 /// The entries of `all` that `names` names, in that order. Inputs must all be named: none can be left unfed.

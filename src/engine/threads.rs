@@ -1,7 +1,7 @@
 //! The one thread pool, which every graph of the process shares.
 
 use std::sync::{
-    Arc,
+    Arc, PoisonError, RwLock,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -12,23 +12,21 @@ use super::Error;
 /// Threads in use; 0 until somebody chose.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
+/// The pool, if there is more than one thread.
+static POOL: RwLock<Option<Arc<rayon::ThreadPool>>> = RwLock::new(None);
+
 /// Sets how many threads the process computes with; `None` is one for each physical core.
 ///
 /// # Errors
 /// [`Error::Threads`] when the system refuses to start that many.
 pub fn set_threads(threads: Option<usize>) -> Result<usize, Error> {
     let threads = threads.unwrap_or_else(physical_cores).max(1);
-    let executor = if threads == 1 {
-        Executor::SingleThread
-    } else {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|n| format!("coca-{n}"))
-            .build()
-            .map_err(|e| Error::Threads { threads, reason: e.to_string() })?;
-        Executor::MultiThread(Arc::new(pool))
-    };
-    set_default_executor(executor);
+    let pool = (threads > 1).then(|| start_pool(threads)).transpose()?;
+    set_default_executor(match &pool {
+        Some(pool) => Executor::MultiThread(pool.clone()),
+        None => Executor::SingleThread,
+    });
+    *POOL.write().unwrap_or_else(PoisonError::into_inner) = pool;
     THREADS.store(threads, Ordering::Relaxed);
     Ok(threads)
 }
@@ -39,6 +37,32 @@ pub fn threads() -> usize {
     match THREADS.load(Ordering::Relaxed) {
         0 => physical_cores(),
         chosen => chosen,
+    }
+}
+
+fn start_pool(threads: usize) -> Result<Arc<rayon::ThreadPool>, Error> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|n| format!("coca-{n}"))
+        .build()
+        .map(Arc::new)
+        .map_err(|e| Error::Threads { threads, reason: e.to_string() })
+}
+
+/// Runs `work` on every thread at once, and returns when all are done with it.
+///
+/// The calling thread takes part and never waits for another stream's work beyond the piece in hand, so
+/// that a caption and a label stream share the pool without stalling each other.
+pub(super) fn share(work: impl Fn() + Sync) {
+    let pool = POOL.read().unwrap_or_else(PoisonError::into_inner).clone();
+    match pool {
+        None => work(),
+        Some(pool) => pool.in_place_scope(|scope| {
+            for _ in 1..pool.current_num_threads() {
+                scope.spawn(|_| work());
+            }
+            work();
+        }),
     }
 }
 

@@ -1,15 +1,18 @@
 //! Weights that stand beside a graph: ONNX external data, taken from bytes already checked.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, ops::Range, sync::Arc};
 
-use tract_onnx::pb::TensorProto;
+use tract_onnx::pb::{TensorProto, tensor_proto::DataLocation};
 
 use super::Error;
+
+/// A file's bytes, already checked.
+pub(super) type WeightFile = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
 /// The files that a graph's external data may refer to, by name.
 #[derive(Clone, Default)]
 pub struct Weights {
-    files: BTreeMap<String, Arc<dyn AsRef<[u8]> + Send + Sync>>,
+    files: BTreeMap<String, WeightFile>,
 }
 
 impl Weights {
@@ -26,28 +29,64 @@ impl Weights {
         self
     }
 
+    /// The bytes of `tensor`, wherever they stand; `None` if they are not to be had.
+    pub(super) fn bytes<'a>(&'a self, tensor: &'a TensorProto) -> Option<Cow<'a, [u8]>> {
+        if !is_external(tensor) {
+            return Some(Cow::Borrowed(&tensor.raw_data));
+        }
+        let (file, range) = self.external("", tensor).ok()?;
+        (**file).as_ref().get(range).map(Cow::Borrowed)
+    }
+
+    /// The file that the bytes of `tensor` stand in, and where; a file of its own for those in the graph itself.
+    pub(super) fn place(&self, tensor: &TensorProto) -> Option<(WeightFile, Range<usize>)> {
+        if !is_external(tensor) {
+            let length = tensor.raw_data.len();
+            return Some((Arc::new(tensor.raw_data.clone()), 0..length));
+        }
+        let (file, range) = self.external("", tensor).ok()?;
+        Some((file.clone(), range))
+    }
+
     /// Puts the bytes that `tensor` refers to into it.
     pub(super) fn inline(&self, part: &str, tensor: &mut TensorProto) -> Result<(), Error> {
+        let (file, range) = self.external(part, tensor)?;
+        tensor.raw_data = (**file).as_ref()[range].to_vec();
+        tensor.data_location = None;
+        tensor.external_data.clear();
+        Ok(())
+    }
+
+    /// The file that `tensor` refers to, and the range of it, which lies within.
+    fn external(
+        &self,
+        part: &str,
+        tensor: &TensorProto,
+    ) -> Result<(&WeightFile, Range<usize>), Error> {
         let reference = Reference::read(part, tensor)?;
         let file = self.files.get(&reference.file).ok_or_else(|| Error::ForeignWeights {
             part: part.to_owned(),
             file: reference.file.clone(),
         })?;
-        let file: &[u8] = (**file).as_ref();
-        let bytes = file.get(reference.bytes.clone()).ok_or_else(|| Error::Tensor {
-            part: part.to_owned(),
-            tensor: tensor.name.clone(),
-            expected: format!(
-                "bytes {} to {} of {}",
-                reference.bytes.start, reference.bytes.end, reference.file
-            ),
-            found: format!("a file of {} bytes", file.len()),
-        })?;
-        tensor.raw_data = bytes.to_vec();
-        tensor.data_location = None;
-        tensor.external_data.clear();
-        Ok(())
+        let length = (**file).as_ref().len();
+        if reference.bytes.start > reference.bytes.end || reference.bytes.end > length {
+            return Err(Error::Tensor {
+                part: part.to_owned(),
+                tensor: tensor.name.clone(),
+                expected: format!(
+                    "bytes {} to {} of {}",
+                    reference.bytes.start, reference.bytes.end, reference.file
+                ),
+                found: format!("a file of {length} bytes"),
+            });
+        }
+        Ok((file, reference.bytes))
     }
+}
+
+/// Whether a tensor's bytes stand beside the graph.
+pub(super) fn is_external(tensor: &TensorProto) -> bool {
+    tensor.data_location == Some(DataLocation::External as i32)
 }
 
 /// Where a tensor's bytes stand.

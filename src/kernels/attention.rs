@@ -252,9 +252,10 @@ impl Attention<'_> {
             }
             let panels = scratch.keys.chunks_exact(shape.head_width * LANES);
             for (panel, keys) in panels.zip((0..padded).step_by(LANES)) {
-                f32_products(lanes, &rows[..count], panel, LANES, shape.head_width, |r, sum| {
+                let sums = f32_products(lanes, &rows[..count], panel, shape.head_width);
+                for (r, &sum) in sums[..count].iter().enumerate() {
                     lanes.store(sum, &mut scratch.scores[r * padded + keys..]);
-                });
+                }
             }
             let mut shares = [0.0; MOST_ROWS];
             for (r, share) in shares[..count].iter_mut().enumerate() {
@@ -267,10 +268,11 @@ impl Attention<'_> {
             let panels = scratch.values.chunks_exact(shape.keys * LANES);
             for (panel, first) in panels.zip((0..shape.head_width).step_by(LANES)) {
                 let part = first..(first + LANES).min(shape.head_width);
-                f32_products(lanes, &rows[..count], panel, LANES, shape.keys, |r, mixed| {
+                let mixes = f32_products(lanes, &rows[..count], panel, shape.keys);
+                for (r, &mixed) in mixes[..count].iter().enumerate() {
                     let mixed = lanes.mul(mixed, lanes.splat(shares[r]));
                     self.write(lanes, batch, start + r, head, part.clone(), mixed);
-                });
+                }
             }
         }
     }

@@ -154,9 +154,10 @@ impl Linear<'_> {
             for (r, row) in tile[..count].iter_mut().enumerate() {
                 *row = &rows[(start + r) * inputs..(start + r + 1) * inputs];
             }
-            f32_products(lanes, &tile[..count], panel, LANES, inputs, |r, product| {
+            let products = f32_products(lanes, &tile[..count], panel, inputs);
+            for (r, &product) in products[..count].iter().enumerate() {
                 self.finish(lanes, start + r, index * LANES, product);
-            });
+            }
         }
     }
 

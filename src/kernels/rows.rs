@@ -93,8 +93,7 @@ impl Operation for Quantize<'_> {
                 None => (row, largest_magnitude(lanes, row)),
             };
             *scale = largest / LARGEST;
-            quantize_row(lanes, row, largest, values);
-            *sum = values.iter().map(|&value| i32::from(value)).sum();
+            *sum = quantize_row(lanes, row, largest, values);
         }
     }
 }
@@ -108,18 +107,23 @@ fn largest_magnitude<L: Lanes>(lanes: L, row: &[f32]) -> f32 {
     lanes.largest(largest)
 }
 
-/// A row of zeros, or one with infinities in it, becomes zeros.
+/// Gives the sum of the quantised row. A row of zeros, or one with infinities in it, becomes zeros.
 #[inline(always)]
-fn quantize_row<L: Lanes>(lanes: L, row: &[f32], largest: f32, values: &mut [i8]) {
+fn quantize_row<L: Lanes>(lanes: L, row: &[f32], largest: f32, values: &mut [i8]) -> i32 {
     let inverse = LARGEST / largest;
     if !(inverse.is_finite() && inverse > 0.0) {
         values.fill(0);
-        return;
+        return 0;
     }
     let (inverse, bound) = (lanes.splat(inverse), lanes.splat(LARGEST));
+    // Sums of small whole numbers are exact in f32.
+    let mut total = lanes.splat(0.0);
     for (part, values) in row.chunks(LANES).zip(values.chunks_exact_mut(LANES)) {
         let scaled = lanes.mul(lanes.load_part(part, 0.0), inverse);
         let bounded = lanes.max(lanes.min(scaled, bound), lanes.splat(-LARGEST));
-        lanes.store_i8(bounded, values);
+        let whole = lanes.round(bounded);
+        total = lanes.add(whole, total);
+        lanes.store_i8(whole, values);
     }
+    lanes.sum(total) as i32
 }

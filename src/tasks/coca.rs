@@ -1,6 +1,6 @@
 //! A model and what it can do: the front door of the library.
 
-use std::{collections::BTreeSet, path::Path};
+use std::path::Path;
 
 use ndarray::{Array2, ArrayD, Ix2};
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     bundle::Bundle,
-    engine::Graph,
+    engine::{Execution, Graph},
     text::{Templates, TokenIds, Tokenizer},
     vision::{self, Pixels, Preprocessor},
 };
@@ -228,12 +228,28 @@ impl Coca {
         Ok(settings)
     }
 
-    /// Loads what labelling needs now rather than with the first picture; gives the kernels that it runs on.
+    /// Loads what labelling needs now rather than with the first picture; tells what it runs on.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the part cannot be loaded.
+    pub fn load_image_encoder(&self) -> Result<Execution, Error> {
+        Ok(self.image_encoder()?.execution())
+    }
+
+    /// Loads every part that the model has; tells what each, by its file's name, runs on.
     ///
     /// # Errors
     /// [`Error::Model`] when a part cannot be loaded.
-    pub fn load_image_encoder(&self) -> Result<BTreeSet<String>, Error> {
-        Ok(self.image_encoder()?.kernels())
+    pub fn load_all(&self) -> Result<Vec<(&'static str, Execution)>, Error> {
+        let mut parts = vec![
+            ("image_encoder.onnx", self.image_encoder()?.execution()),
+            ("text_encoder.onnx", self.text_encoder()?.execution()),
+        ];
+        if self.bundle.captions() {
+            parts.push(("cross_kv.onnx", self.cross_kv_graph()?.execution()));
+            parts.push(("caption_decoder.onnx", self.caption_decoder()?.execution()));
+        }
+        Ok(parts)
     }
 
     fn image_encoder(&self) -> Result<&Graph, Error> {
@@ -270,10 +286,14 @@ impl Coca {
 
     /// A decoder with an empty cache.
     pub(super) fn decoder<'a>(&'a self, cross: &'a CrossKv) -> Result<CachedDecoder<'a>, Error> {
-        self.require_decoder()?;
-        let graph = self.caption_decoder.get_or_load(|| self.bundle.caption_decoder())?;
         let config = self.bundle.config();
+        let graph = self.caption_decoder()?;
         Ok(CachedDecoder::new(graph, cross, &config.dimensions, config.text.pad_id))
+    }
+
+    fn caption_decoder(&self) -> Result<&Graph, Error> {
+        self.require_decoder()?;
+        Ok(self.caption_decoder.get_or_load(|| self.bundle.caption_decoder())?)
     }
 
     fn require_decoder(&self) -> Result<&CaptionSettings, Error> {

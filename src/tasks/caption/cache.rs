@@ -1,16 +1,19 @@
 //! Keys and values of the tokens that a caption already has.
 
-use ndarray::{Array3, ArrayD, Axis, Ix3, concatenate};
+use ndarray::ArrayD;
 
-use crate::engine::Input;
+use crate::engine::{Graph, Input, RowStore};
 
 /// The self-attention keys and values of every layer, and the token ids they belong to.
 ///
-/// Both towers are causal, so a row's keys and values never change once they are computed.
+/// Both towers are causal, so a token's keys and values never change once they are computed: they are
+/// written once, and beams that share a beginning share its rows.
 #[derive(Debug, Clone)]
 pub(super) struct KvCache {
-    /// Keys, then values, of layer after layer, each `[B, P, W]`.
-    tensors: Vec<Array3<f32>>,
+    /// Keys, then values, of layer after layer.
+    stores: Vec<RowStore>,
+    /// Where each row's tokens stand in every store `[B][P]`.
+    slots: Vec<Vec<i64>>,
     /// The token ids of each row, `[B][P]`.
     ids: Vec<Vec<u32>>,
 }
@@ -18,7 +21,8 @@ pub(super) struct KvCache {
 impl KvCache {
     /// A cache of one row without tokens.
     pub(super) fn empty(layers: usize, width: usize) -> Self {
-        Self { tensors: vec![Array3::zeros((1, 0, width)); 2 * layers], ids: vec![Vec::new()] }
+        let stores = vec![RowStore::new(width); 2 * layers];
+        Self { stores, slots: vec![Vec::new()], ids: vec![Vec::new()] }
     }
 
     /// How many tokens every row has.
@@ -33,34 +37,50 @@ impl KvCache {
 
     /// Makes row r a copy of what was row `parents[r]`. Rows may be dropped, reordered and multiplied.
     pub(super) fn reorder(&mut self, parents: &[usize]) {
-        if parents.iter().copied().eq(0..self.ids.len()) {
-            return;
-        }
-        for tensor in &mut self.tensors {
-            *tensor = tensor.select(Axis(0), parents);
-        }
+        self.slots = parents.iter().map(|&parent| self.slots[parent].clone()).collect();
         self.ids = parents.iter().map(|&parent| self.ids[parent].clone()).collect();
     }
 
-    /// What the decoder reads: `past_key.0, past_value.0, past_key.1, …`
-    pub(super) fn inputs(&self) -> impl Iterator<Item = Input> {
-        self.tensors.iter().map(|tensor| Input::from(tensor.clone()))
+    /// What the decoder reads: `past_key.0, past_value.0, past_key.1, …`, the first of them its input `first`.
+    pub(super) fn inputs<'a>(
+        &'a self,
+        graph: &'a Graph,
+        first: usize,
+    ) -> impl Iterator<Item = Input> + 'a {
+        self.stores.iter().enumerate().map(move |(i, store)| {
+            if graph.is_store(first + i) {
+                Input::Shared(store.shared())
+            } else {
+                Input::from(store.gather(&self.slots))
+            }
+        })
+    }
+
+    /// Where the rows of the decoder's caches stand, `[B,P]`.
+    pub(super) fn slots(&self) -> Input {
+        let (batch, past) = (self.slots.len(), self.past());
+        Input::from(ndarray::Array2::from_shape_fn((batch, past), |(b, p)| self.slots[b][p]))
     }
 
     /// Adds the new rows of every tensor, `[B, S, W]` each, and their token ids `[B][S]`.
     /// `None` if their shapes are not those of the cache.
     pub(super) fn append(&mut self, rows: Vec<ArrayD<f32>>, ids: &[&[u32]]) -> Option<()> {
-        if rows.len() != self.tensors.len() || ids.len() != self.ids.len() {
+        let (batch, new) = (ids.len(), ids.first()?.len());
+        let fits =
+            |(rows, store): (&ArrayD<f32>, &RowStore)| rows.shape() == [batch, new, store.width()];
+        if rows.len() != self.stores.len() || batch != self.ids.len() {
             return None;
         }
-        for (tensor, rows) in self.tensors.iter_mut().zip(rows) {
-            let rows = rows.into_dimensionality::<Ix3>().ok()?;
-            *tensor = concatenate(Axis(1), &[tensor.view(), rows.view()]).ok()?;
+        rows.iter().zip(&self.stores).all(fits).then_some(())?;
+        let first = self.stores.first().map_or(0, RowStore::rows);
+        for (store, rows) in self.stores.iter_mut().zip(rows) {
+            store.push(rows.as_standard_layout().as_slice()?);
         }
-        for (row, ids) in self.ids.iter_mut().zip(ids) {
-            row.extend_from_slice(ids);
+        for (b, (slots, row)) in self.slots.iter_mut().zip(&mut self.ids).enumerate() {
+            slots.extend((0..new).map(|s| (first + b * new + s) as i64));
+            row.extend_from_slice(ids[b]);
         }
-        (self.tensors.iter().all(|t| t.shape()[1] == self.past())).then_some(())
+        Some(())
     }
 }
 
@@ -82,7 +102,8 @@ mod tests {
         cache.reorder(&[1, 1]);
         cache.append(rows([3.0, 4.0]), &[&[13], &[14]]).unwrap();
         assert_eq!(cache.ids(), [[12, 13], [12, 14]]);
-        assert_eq!(cache.tensors[0], array![[[2.0], [3.0]], [[2.0], [4.0]]]);
+        let keys = cache.stores[0].gather(&cache.slots);
+        assert_eq!(keys, array![[[2.0], [3.0]], [[2.0], [4.0]]]);
         cache.reorder(&[1]);
         assert_eq!(cache.ids(), [[12, 14]]);
         assert_eq!(cache.past(), 2);

@@ -5,7 +5,7 @@ use ndarray::{Array1, Array2, Array3, ArrayD, Ix2};
 use super::{StepDecoder, cache::KvCache};
 use crate::{
     bundle::Dimensions,
-    engine::{Graph, Input},
+    engine::{Graph, Input, SharedTensor},
     tasks::Error,
 };
 
@@ -16,12 +16,13 @@ const MASKED: f32 = -1e9;
 ///
 /// Computed once, and shared by every beam and step.
 #[derive(Debug, Clone)]
-pub(crate) struct CrossKv(Vec<ArrayD<f32>>);
+pub(crate) struct CrossKv(Vec<SharedTensor>);
 
 impl CrossKv {
     /// Runs the part `cross_kv` on one picture's image tokens `[1, T, D]`.
     pub(crate) fn compute(cross_kv: &Graph, image_tokens: ArrayD<f32>) -> Result<Self, Error> {
-        Ok(Self(cross_kv.run(vec![Input::F32(image_tokens)])?))
+        let tensors = cross_kv.run(vec![Input::F32(image_tokens)])?;
+        Ok(Self(tensors.into_iter().map(SharedTensor::from).collect()))
     }
 }
 
@@ -63,8 +64,12 @@ impl<'a> CachedDecoder<'a> {
             self.text_mask(tokens, &causal).into(),
             causal.into(),
         ];
-        inputs.extend(self.cache.inputs());
-        inputs.extend(self.cross.0.iter().map(|tensor| Input::F32(tensor.clone())));
+        let first = inputs.len();
+        inputs.extend(self.cache.inputs(self.graph, first));
+        inputs.extend(self.cross.0.iter().map(|tensor| Input::Shared(tensor.clone())));
+        if self.graph.takes_slots() {
+            inputs.push(self.cache.slots());
+        }
         let mut outputs = self.graph.run(inputs)?;
         let rows = outputs.split_off(1);
         let logits = outputs.pop().and_then(|l| l.into_dimensionality::<Ix2>().ok());

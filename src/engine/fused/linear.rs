@@ -1,0 +1,97 @@
+//! A linear layer with what stands before and behind it.
+
+use tract_onnx::tract_hir::{internal::*, tract_core::broadcast::multi_broadcast};
+
+use super::{FusedOperator, numbers};
+use crate::{
+    engine::threads,
+    kernels::{self, Activation, Cpu, Epilogue, LayerNorm, LinearInput, QuantizedRows, Weights},
+};
+
+/// `activation(norm(x) × weights + bias) + residual`, rows of any number of axes in front.
+#[derive(Debug)]
+pub(in crate::engine) struct Linear {
+    pub(in crate::engine) cpu: Cpu,
+    pub(in crate::engine) norm: Option<LayerNorm>,
+    pub(in crate::engine) weights: Weights,
+    pub(in crate::engine) bias: Option<Vec<f32>>,
+    pub(in crate::engine) activation: Activation,
+    /// Whether there is a second input to add.
+    pub(in crate::engine) residual: bool,
+}
+
+impl Linear {
+    /// The layer on rows that stand one after the other; `residual` has the output's shape.
+    pub(super) fn apply(&self, rows: &[f32], residual: Option<&[f32]>) -> TractResult<Vec<f32>> {
+        let inputs = self.weights.inputs();
+        let count = rows.len() / inputs.max(1);
+        let mut output = vec![0.0; count * self.weights.outputs()];
+        let epilogue =
+            Epilogue { bias: self.bias.as_deref(), activation: self.activation, residual };
+        let (quantized, normalized);
+        let input = match &self.weights {
+            Weights::Int8(_) => {
+                quantized = QuantizedRows::new(self.cpu, rows, inputs, self.norm.as_ref());
+                LinearInput::Int8(&quantized)
+            }
+            Weights::F32(_) => LinearInput::F32(match &self.norm {
+                None => rows,
+                Some(norm) => {
+                    let mut buffer = vec![0.0; rows.len()];
+                    norm.apply(self.cpu, rows, &mut buffer);
+                    normalized = buffer;
+                    &normalized
+                }
+            }),
+        };
+        let job = kernels::Linear::new(
+            self.cpu,
+            input,
+            &self.weights,
+            epilogue,
+            &mut output,
+            threads::threads(),
+        );
+        let job = job.ok_or_else(|| format_err!("a linear layer's shapes do not fit"))?;
+        threads::share(|| job.work());
+        drop(job);
+        Ok(output)
+    }
+}
+
+impl FusedOperator for Linear {
+    fn name(&self) -> &'static str {
+        "FusedLinear"
+    }
+
+    fn output_shape(&self, inputs: &[&[TDim]]) -> TractResult<TVec<TDim>> {
+        let mut shape: TVec<TDim> = inputs[0].into();
+        let Some(last) = shape.last_mut() else { bail!("a linear layer needs rows") };
+        if let Ok(width) = last.to_usize() {
+            ensure!(width == self.weights.inputs(), "rows of {width} for {:?}", self.weights);
+        }
+        *last = self.weights.outputs().to_dim();
+        if self.residual {
+            let shapes: [TVec<TDim>; 2] = [shape, inputs[1].into()];
+            return multi_broadcast(&shapes);
+        }
+        Ok(shape)
+    }
+
+    fn run(&self, inputs: &[TValue]) -> TractResult<Tensor> {
+        let mut shape: TVec<usize> = inputs[0].shape().into();
+        let Some(last) = shape.last_mut() else { bail!("a linear layer needs rows") };
+        *last = self.weights.outputs();
+        let residual = inputs.get(1).filter(|_| self.residual);
+        let same_shape = residual.filter(|residual| residual.shape() == &*shape);
+        let output = self.apply(numbers(&inputs[0])?, same_shape.map(numbers).transpose()?)?;
+        let output = tract_ndarray::ArrayD::from_shape_vec(&*shape, output)?;
+        match residual {
+            Some(other) if same_shape.is_none() => {
+                let other = other.to_plain_array_view::<f32>()?;
+                Ok((&output + &other).into_tensor())
+            }
+            _ => Ok(output.into_tensor()),
+        }
+    }
+}
