@@ -156,38 +156,37 @@ impl Isa for Avx512Vnni {
     }
 
     #[inline(always)]
-    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], sums: &mut [i32]) {
+    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], ahead: &[i8], sums: &mut [i32]) {
         match rows.len() {
-            1 => self.tile::<1>(rows, panel, sums),
-            2 => self.tile::<2>(rows, panel, sums),
-            3 => self.tile::<3>(rows, panel, sums),
-            4 => self.tile::<4>(rows, panel, sums),
-            5 => self.tile::<5>(rows, panel, sums),
-            6 => self.tile::<6>(rows, panel, sums),
-            7 => self.tile::<7>(rows, panel, sums),
-            8 => self.tile::<8>(rows, panel, sums),
-            9 => self.tile::<9>(rows, panel, sums),
-            10 => self.tile::<10>(rows, panel, sums),
-            11 => self.tile::<11>(rows, panel, sums),
-            12 => self.tile::<12>(rows, panel, sums),
-            13 => self.tile::<13>(rows, panel, sums),
-            _ => self.tile::<14>(rows, panel, sums),
+            1 => self.tile::<1>(rows, panel, ahead, sums),
+            2 => self.tile::<2>(rows, panel, ahead, sums),
+            3 => self.tile::<3>(rows, panel, ahead, sums),
+            4 => self.tile::<4>(rows, panel, ahead, sums),
+            5 => self.tile::<5>(rows, panel, ahead, sums),
+            6 => self.tile::<6>(rows, panel, ahead, sums),
+            7 => self.tile::<7>(rows, panel, ahead, sums),
+            8 => self.tile::<8>(rows, panel, ahead, sums),
+            9 => self.tile::<9>(rows, panel, ahead, sums),
+            10 => self.tile::<10>(rows, panel, ahead, sums),
+            11 => self.tile::<11>(rows, panel, ahead, sums),
+            12 => self.tile::<12>(rows, panel, ahead, sums),
+            13 => self.tile::<13>(rows, panel, ahead, sums),
+            _ => self.tile::<14>(rows, panel, ahead, sums),
         }
     }
 }
 
-/// How far ahead of the product the weights are asked for, in bytes.
-const PREFETCH: usize = 1024;
-
 impl Avx512Vnni {
     /// `R` rows by 32 columns: `2 R` sums stay in registers, beside two of weights and one of activations.
     #[inline(always)]
-    fn tile<const R: usize>(self, rows: &[QuantizedRow<'_>], panel: &[i8], sums: &mut [i32]) {
+    fn tile<const R: usize>(self, rows: &[QuantizedRow<'_>], panel: &[i8], ahead: &[i8], sums: &mut [i32]) {
         let columns = Self::PANEL.columns;
         let inputs = panel.len() / columns;
         assert!(rows.len() >= R && sums.len() >= R * columns);
         assert!(rows.iter().all(|row| row.values.len() >= inputs));
+        let groups = inputs / 4;
         let weights = panel.as_ptr();
+        let stride = ahead.len() / groups.max(1);
         let activations: [*const i8; R] = std::array::from_fn(|r| rows[r].values.as_ptr());
         // SAFETY: proved. Group g of four inputs reads bytes 4g..4g+4 of every row and 128g..128g+128 of
         // the panel, and g < inputs / 4; the assertion bounds both. A prefetch may name any address.
@@ -195,10 +194,13 @@ impl Avx512Vnni {
             let start = |r: usize| _mm512_set1_epi32(rows[r].sum.wrapping_mul(-128));
             let mut left: [__m512i; R] = std::array::from_fn(start);
             let mut right = left;
-            for group in 0..inputs / 4 {
+            for group in 0..groups {
                 let at = weights.add(group * 128);
-                _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(PREFETCH));
-                _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(PREFETCH + 64));
+                let later = ahead.as_ptr().wrapping_add(group * stride);
+                _mm_prefetch::<_MM_HINT_T1>(later);
+                if stride > 64 {
+                    _mm_prefetch::<_MM_HINT_T1>(later.wrapping_add(64));
+                }
                 let first = _mm512_loadu_si512(at.cast());
                 let second = _mm512_loadu_si512(at.add(64).cast());
                 for r in 0..R {

@@ -128,10 +128,13 @@ impl Linear<'_> {
         let columns = I::PANEL.columns.min(weights.outputs - first_column);
         let mut sums = [0_i32; MOST_SUMS];
         let mut tile = Vec::with_capacity(I::INT8_ROWS);
+        let next = weights.panel((index + 1).min(weights.count() - 1));
         for (start, count) in even_tiles(self.rows, I::INT8_ROWS) {
             tile.clear();
             tile.extend((start..start + count).map(|row| rows.row(row)));
-            isa.int8_products(&tile, panel, &mut sums);
+            // Each tile asks for its share of the next panel.
+            let ahead = &next[next.len() * start / self.rows..next.len() * (start + count) / self.rows];
+            isa.int8_products(&tile, panel, ahead, &mut sums);
             for (r, row) in tile.iter().enumerate() {
                 let scale = lanes.splat(row.scale);
                 for column in (0..columns).step_by(LANES) {

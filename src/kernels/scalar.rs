@@ -96,7 +96,7 @@ impl Isa for Scalar {
         self
     }
 
-    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], sums: &mut [i32]) {
+    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], _: &[i8], sums: &mut [i32]) {
         let columns = Self::PANEL.columns;
         for (row, sums) in rows.iter().zip(sums.chunks_exact_mut(columns)) {
             sums.fill(0);
