@@ -69,10 +69,7 @@ fn row_counts(tokenizer: &Tokenizer, batches: &[Vec<TokenIds>]) -> [f64; 2] {
     let context = tokenizer.spec().context_length;
     let texts = |batch: &Vec<TokenIds>| batch.len() as f64;
     let short = |batch: &Vec<TokenIds>| (tokenizer.batch(batch).ncols() + 1) as f64 * texts(batch);
-    [
-        batches.iter().map(short).sum(),
-        batches.iter().map(texts).sum::<f64>() * (context + 1) as f64,
-    ]
+    [batches.iter().map(short).sum(), batches.iter().map(texts).sum::<f64>() * (context + 1) as f64]
 }
 
 /// Both times, after a check that both ways give the same embeddings.
@@ -86,9 +83,11 @@ fn time_both(
     let mut largest: f32 = 0.0;
     for batch in batches {
         let short = tokenizer.batch(batch);
-        let mut padded = Array2::from_elem((batch.len(), context), i64::from(tokenizer.spec().pad_id));
+        let mut padded =
+            Array2::from_elem((batch.len(), context), i64::from(tokenizer.spec().pad_id));
         padded.slice_mut(s![.., ..short.ncols()]).assign(&short);
-        let [a, b] = [timed(encoder, short, &mut times[0])?, timed(encoder, padded, &mut times[1])?];
+        let [a, b] =
+            [timed(encoder, short, &mut times[0])?, timed(encoder, padded, &mut times[1])?];
         largest = (a - b).iter().fold(largest, |largest, off| largest.max(off.abs()));
     }
     println!("the embeddings differ by {largest:.1e} at most");

@@ -16,6 +16,17 @@ from transformers.modeling_outputs import CausalLMOutput
 CLIP_VOCABULARY = 49408
 
 
+class CoCa(open_clip.CoCa):
+    """open_clip's, which computes equal rows of a batch once: its beam search starts with equal beams, and its groups
+    stay equal."""
+
+    def forward(self, image, text=None, image_latent=None, image_embs=None, **options):
+        text, rows = text.unique(dim=0, return_inverse=True)
+        latent, tokens = image_latent[: len(text)], image_embs[: len(text)]
+        answer = super().forward(None, text, image_latent=latent, image_embs=tokens, **options)
+        return answer | dict(logits=answer["logits"][rows])
+
+
 class Oracle:
     """open_clip's model of a folder with open_clip_config.json and open_clip_model.safetensors."""
 
@@ -23,7 +34,7 @@ class Oracle:
         with open(os.path.join(folder, "open_clip_config.json")) as file:
             config = json.load(file)
         described = {k: v for k, v in config["model_cfg"].items() if k != "custom_text"}
-        self.model = open_clip.CoCa(**described).eval()
+        self.model = CoCa(**described).eval()
         self.model.load_state_dict(load_file(os.path.join(folder, "open_clip_model.safetensors")))
         size = described["vision_cfg"].get("image_size", 224)
         self.height, self.width = (size, size) if isinstance(size, int) else size

@@ -42,7 +42,9 @@ pub enum Error {
 /// A bundle in the making.
 pub struct BundleWriter {
     target: PathBuf,
+    // Removed before the folders that it stands in.
     folder: TempDir,
+    parents: NewFolders,
     files: BTreeMap<String, FileEntry>,
 }
 
@@ -57,10 +59,10 @@ impl BundleWriter {
             return Err(Error::Occupied { path: target.to_owned() });
         }
         let parent = parent(target);
-        let folder = fs::create_dir_all(&parent)
-            .and_then(|()| tempfile::Builder::new().prefix(".coca-").tempdir_in(&parent))
-            .map_err(|e| failed(target, e))?;
-        Ok(Self { target: target.to_owned(), folder, files: BTreeMap::new() })
+        let parents = NewFolders::create(&parent).map_err(|e| failed(target, e))?;
+        let folder = tempfile::Builder::new().prefix(".coca-").tempdir_in(&parent);
+        let folder = folder.map_err(|e| failed(target, e))?;
+        Ok(Self { target: target.to_owned(), folder, parents, files: BTreeMap::new() })
     }
 
     /// Starts the file `name`; [`BundleWriter::add`] makes it part of the bundle.
@@ -128,7 +130,34 @@ impl BundleWriter {
         readable_by_all(&self.target).and_then(|()| sync_folder(&parent)).map_err(fail)?;
         // The folder has another name now: there is nothing to remove.
         let _ = self.folder.keep();
+        self.parents.keep();
         Ok(config)
+    }
+}
+
+/// Folders that were made for the bundle; they vanish with it.
+struct NewFolders(Vec<PathBuf>);
+
+impl NewFolders {
+    /// Makes `folder` and those above it that do not exist.
+    fn create(folder: &Path) -> io::Result<Self> {
+        let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+        let new = Self(folder.ancestors().take_while(missing).map(Path::to_owned).collect());
+        fs::create_dir_all(folder)?;
+        Ok(new)
+    }
+
+    fn keep(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for NewFolders {
+    fn drop(&mut self) {
+        for folder in &self.0 {
+            // Someone else's files may be in it by now: then it stays.
+            let _ = fs::remove_dir(folder);
+        }
     }
 }
 

@@ -147,6 +147,71 @@ fn logit_scale_may_have_either_shape() {
 }
 
 #[test]
+fn a_logit_scale_whose_exponential_is_not_finite_is_refused() {
+    let checkpoint = Checkpoint::new().tensors(|t| {
+        t.get_mut("logit_scale").unwrap().2.copy_from_slice(&1000_f32.to_le_bytes());
+    });
+    let expected = "logit_scale: expected a logarithm between -87 and 88, found 1000";
+    assert_eq!(checkpoint.import(None).unwrap_err(), format!("{WEIGHTS}: {expected}"));
+}
+
+#[test]
+fn the_prefix_of_data_parallel_training_leaves_no_trace_in_the_model() {
+    let hashes = |checkpoint: &Checkpoint| {
+        checkpoint.import(None).unwrap();
+        coca_edge::Bundle::open(checkpoint.folder.path().join("out"))
+            .unwrap()
+            .config()
+            .files
+            .values()
+            .map(|file| file.sha256.clone())
+            .collect::<Vec<_>>()
+    };
+    let prefixed = Checkpoint::new().tensors(|t| {
+        *t = std::mem::take(t).into_iter().map(|(k, v)| (format!("module.{k}"), v)).collect();
+    });
+    assert_eq!(hashes(&prefixed), hashes(&Checkpoint::new()));
+}
+
+#[test]
+fn folders_that_were_made_for_a_model_vanish_with_it() {
+    let checkpoint = Checkpoint::new().tensors(|t| {
+        t.get_mut("visual.proj").unwrap().2[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    });
+    let folder = checkpoint.folder.path();
+    let before = entries(folder);
+    let options = Options { storage: Storage::F32, config: None, progress: false };
+    for out in ["new/newer/out", "in/new/out"] {
+        import(folder.join("in").to_str().unwrap(), &folder.join(out), &options, &|_| ())
+            .unwrap_err();
+        assert_eq!(entries(folder), before);
+        assert_eq!(entries(&folder.join("in")).len(), 2);
+    }
+}
+
+#[test]
+fn a_git_lfs_pointer_is_told_from_a_broken_file() {
+    let checkpoint = Checkpoint::new();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:1234\nsize 1014311388\n";
+    fs::write(checkpoint.file("open_clip_model.safetensors"), pointer).unwrap();
+    let error = checkpoint.import(None).unwrap_err();
+    assert!(error.contains("found a Git LFS pointer"), "{error}");
+}
+
+#[test]
+fn the_command_says_a_cause_once() {
+    let checkpoint = Checkpoint::new().config(|c| c["model_cfg"]["embed_dim"] = json!(0));
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_coca-quantize"))
+        .arg("import")
+        .args([checkpoint.folder.path().join("in"), checkpoint.folder.path().join("out")])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said.matches("expected a number from 1 to 16384, found 0").count(), 1, "{said}");
+    assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+}
+
+#[test]
 fn weights_that_are_not_finite_are_refused() {
     for (key, number) in
         [("text_decoder.text_projection", f32::NAN), ("visual.proj", f32::INFINITY)]
@@ -197,7 +262,18 @@ fn something_else_than_a_checkpoint_is_refused() {
 #[test]
 fn models_of_other_families_are_refused_by_the_key_that_tells() {
     type Spoil = fn(&mut Value);
-    let cases: [(Spoil, &str); 14] = [
+    let cases: [(Spoil, &str); 16] = [
+        (
+            |m| m["text_cfg"]["context_length"] = json!(1),
+            "text_cfg.context_length: expected a number from 2 to 4096, found 1",
+        ),
+        (
+            |m| {
+                m["vision_cfg"]["image_size"] = json!(2048);
+                m["vision_cfg"]["patch_size"] = json!(4);
+            },
+            "vision_cfg.patch_size: expected a size that makes at most 65536 patches, found 262144",
+        ),
         (
             |m| m["text_cfg"]["hf_model_name"] = json!("roberta-base"),
             "text_cfg.hf_model_name: expected open_clip's own text tower (one from Hugging Face, as RoBERTa, is not \
@@ -278,6 +354,18 @@ fn pictures_that_cannot_be_prepared_are_refused() {
     let expected =
         "preprocess_cfg.resize_mode: expected one of shortest, longest, squash, found \"stretch\"";
     assert_eq!(checkpoint.import(None).unwrap_err(), format!("{CONFIG}: {expected}"));
+}
+
+#[test]
+fn a_normalisation_that_coca_would_refuse_is_refused_at_once() {
+    for (key, value, expected) in [
+        ("std", json!([0.0, 1.0, 1.0]), "expected three numbers above 0, found [0.0, 1.0, 1.0]"),
+        ("mean", json!([0.0, 1e39, 1.0]), "expected three finite numbers, found [0.0, inf, 1.0]"),
+    ] {
+        let checkpoint = Checkpoint::new().config(|c| c["preprocess_cfg"][key] = value);
+        let expected = format!("{CONFIG}: preprocess_cfg.{key}: {expected}");
+        assert_eq!(checkpoint.import(None).unwrap_err(), expected);
+    }
 }
 
 #[test]

@@ -86,7 +86,7 @@ pub(crate) fn run() -> ExitCode {
         Ok(Outcome::SomeFailed) => ExitCode::from(1),
         Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("coca: {error:#}");
+            eprintln!("coca: {}", sentence(&error));
             ExitCode::from(if is_usage(&error) { 2 } else { 1 })
         }
     }
@@ -128,6 +128,14 @@ impl Global {
         };
         Ok(Coca::new(bundle)?)
     }
+}
+
+/// The error and its causes, each said once: most errors quote their cause.
+fn sentence(error: &anyhow::Error) -> String {
+    error.chain().skip(1).fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.ends_with(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }
 
 /// Whether the user has to say something else, rather than bring other files.

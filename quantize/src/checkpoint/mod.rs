@@ -43,20 +43,27 @@ impl Checkpoint {
             });
         }
         let file = Arc::new(MappedFile::open(path).map_err(unreadable)?);
-        let tensors = match (*file).as_ref() {
+        let bytes: &[u8] = (*file).as_ref();
+        let tensors = match bytes {
             [b'P', b'K', 3, 4, ..] => torch::tensors(path, &file)?,
             [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::tensors(path, &file)?,
             _ => {
+                let found = match bytes.starts_with(b"version https://git-lfs") {
+                    true => "a Git LFS pointer: fetch the file itself (git lfs pull)",
+                    false => "neither: it may be cut off, or saved by a torch older than 1.6",
+                };
                 return Err(Error::Format {
                     path: path.to_owned(),
                     expected: "a checkpoint (safetensors or a torch zip)",
-                    found: "neither: it may be cut off, or saved by a torch older than 1.6"
-                        .to_owned(),
+                    found: found.to_owned(),
                 });
             }
         };
-        let bare = |name: &str| name.strip_prefix("module.").unwrap_or(name).to_owned();
-        let tensors = tensors.into_iter().map(|t| (bare(t.key()), t)).collect();
+        let tensors = tensors.into_iter().map(|tensor| {
+            let bare = tensor.key().strip_prefix("module.").unwrap_or(tensor.key()).to_owned();
+            (bare.clone(), tensor.named(bare))
+        });
+        let tensors = tensors.collect();
         Ok(Self { path: path.to_owned(), tensors })
     }
 
@@ -84,14 +91,23 @@ impl Checkpoint {
         Ok(tensor)
     }
 
-    /// Takes the single number `key`, of shape `()` or `(1)`.
+    /// Takes the single number `key`, of shape `()` or `(1)`: the natural logarithm of one that fits 32 bits.
     ///
     /// # Errors
-    /// When it is missing, not finite, or more than one number.
-    pub fn take_number(&mut self, key: &str) -> Result<f32, Error> {
+    /// When it is missing, not finite, no such logarithm, or more than one number.
+    pub fn take_logarithm(&mut self, key: &str) -> Result<f32, Error> {
         let one = self.tensors.get(key).is_some_and(|t| t.shape() == [1]);
         let tensor = self.take(key, if one { &[1] } else { &[] })?;
-        Ok(tensor.values()?.first().copied().unwrap_or_default())
+        let logarithm = tensor.values()?.first().copied().unwrap_or_default();
+        match logarithm.exp().is_normal() {
+            true => Ok(logarithm),
+            false => Err(Error::Storage {
+                path: self.path.clone(),
+                key: key.to_owned(),
+                expected: "a logarithm between -87 and 88",
+                found: logarithm.to_string(),
+            }),
+        }
     }
 
     /// Checks that every tensor was taken: one left over means that the configuration describes another model.

@@ -137,6 +137,8 @@ impl Machine<'_> {
                 0x95 => self.skip(8)?, // FRAME
                 b'(' => self.marks.push(self.stack.len()),
                 b'0' => drop(self.pop()?),
+                b'1' => drop(self.pop_to_mark()?),
+                b'2' => self.stack.push(*self.stack.last().ok_or_else(empty)?),
                 b'N' => self.push(Node::Opaque),
                 b'G' => {
                     self.skip(8)?;
@@ -144,17 +146,27 @@ impl Machine<'_> {
                 }
                 0x88 => self.push(Node::Bool(true)),
                 0x89 => self.push(Node::Bool(false)),
-                b'J' | b'K' | b'M' | 0x8a => self.integer(opcode)?,
-                b'X' | 0x8c | 0x8d | b'T' | b'U' | b'B' | b'C' | 0x8e => self.string(opcode)?,
+                b'J' | b'K' | b'M' | 0x8a | 0x8b => self.integer(opcode)?,
+                b'X' | 0x8c | 0x8d | b'T' | b'U' | b'B' | b'C' | 0x8e | 0x96 => {
+                    self.string(opcode)?;
+                }
                 b'c' | 0x93 => self.named(opcode)?,
                 b')' | b't' | 0x85..=0x87 => self.tuple(opcode)?,
                 b']' => self.push(Node::List(Vec::new())),
                 b'}' => self.push(Node::Dict(Vec::new())),
                 0x8f => self.push(Node::Opaque), // EMPTY_SET
                 b'a' | b'e' | 0x90 => self.append(opcode)?,
+                0x91 => {
+                    self.pop_to_mark()?;
+                    self.push(Node::Opaque); // FROZENSET
+                }
                 b's' | b'u' => self.set_items(opcode)?,
                 b'q' | b'r' | 0x94 | b'h' | b'j' => self.memory(opcode)?,
                 b'R' | 0x81 => self.call()?,
+                0x92 => {
+                    self.pop()?; // NEWOBJ_EX: a call with named arguments
+                    self.call()?;
+                }
                 b'b' => drop(self.pop()?), // BUILD: attributes such as _metadata
                 b'Q' => {
                     let id = self.pop()?;
@@ -175,7 +187,7 @@ impl Machine<'_> {
             b'J' => i64::from(i32::from_le_bytes(self.array()?)),
             b'K' => i64::from(self.byte()?),
             b'M' => i64::from(u16::from_le_bytes(self.array()?)),
-            _ => match usize::from(self.byte()?) {
+            _ => match self.integer_length(opcode)? {
                 length @ 0..=8 => {
                     let bytes = self.take(length)?;
                     let negative = bytes.last().is_some_and(|b| b & 0x80 != 0);
@@ -194,6 +206,14 @@ impl Machine<'_> {
         Ok(())
     }
 
+    /// Bytes of an integer of any length.
+    fn integer_length(&mut self, opcode: u8) -> Result<usize, String> {
+        match opcode {
+            0x8b => usize::try_from(i32::from_le_bytes(self.array()?)).map_err(|_| cut_off()),
+            _ => Ok(usize::from(self.byte()?)),
+        }
+    }
+
     fn string(&mut self, opcode: u8) -> Result<(), String> {
         let length = match opcode {
             0x8c | b'U' | b'C' => u64::from(self.byte()?),
@@ -203,7 +223,7 @@ impl Machine<'_> {
         let length = usize::try_from(length).map_err(|_| "a text beyond its end".to_owned())?;
         let bytes = self.take(length)?;
         let node = match (opcode, std::str::from_utf8(bytes)) {
-            (b'B' | b'C' | 0x8e, _) | (_, Err(_)) => Node::Opaque,
+            (b'B' | b'C' | 0x8e | 0x96, _) | (_, Err(_)) => Node::Opaque,
             (_, Ok(text)) => Node::Text(text.to_owned()),
         };
         self.push(node);
@@ -367,6 +387,26 @@ mod tests {
         let pickle = Pickle::read(bytes).unwrap();
         let arguments = pickle.call(pickle.root(), "posix system").unwrap();
         assert_eq!(pickle.text(arguments[0]), Some("true"));
+    }
+
+    #[test]
+    fn what_training_scripts_keep_beside_the_tensors_is_passed_over() {
+        // pickle.dumps(("k", frozenset([1]), bytearray(b"ab"), 1 << 2040, {2}, b"c"), protocol=5)
+        let long = [&b"\x8b\x00\x01\x00\x00"[..], &[0; 255], &[1]].concat();
+        let parts: [&[u8]; 5] = [
+            b"\x80\x05(\x8c\x01k\x94(K\x01\x91\x94\x96\x02\x00\x00\x00\x00\x00\x00\x00ab\x94",
+            &long,
+            b"\x8f\x94(K\x02\x90C\x01c\x94",
+            // An object made with named arguments, a value twice, and a list that is dropped.
+            b"\x8c\x01m\x8c\x01C\x93)}\x92K\x072(K\x08K\x091",
+            b"t.",
+        ];
+        let pickle = Pickle::read(&parts.concat()).unwrap();
+        let items = pickle.tuple(pickle.root()).unwrap();
+        assert_eq!(pickle.text(items[0]), Some("k"));
+        assert_eq!(items[1..6].iter().filter(|&&i| *pickle.node(i) == Node::Opaque).count(), 5);
+        assert!(pickle.call(items[6], "m C").unwrap().is_empty());
+        assert_eq!(items[7..].iter().map(|&i| pickle.size(i)).collect::<Vec<_>>(), [Some(7); 2]);
     }
 
     #[test]

@@ -79,6 +79,11 @@ impl Tensor {
         Self { file: Arc::clone(&self.file), key, dtype: self.dtype, shape, bytes }
     }
 
+    /// The same tensor under another name.
+    pub(super) fn named(self, key: String) -> Self {
+        Self { key, ..self }
+    }
+
     pub(super) fn ends_before(&self, byte: usize) -> bool {
         self.bytes.end <= byte
     }

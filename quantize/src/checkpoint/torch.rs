@@ -53,11 +53,12 @@ struct Archive {
 
 impl Archive {
     fn read(bytes: &[u8]) -> Result<Self, String> {
-        let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|e| e.to_string())?;
+        let broken = |e| format!("a zip archive that is cut off or damaged ({e})");
+        let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
         let mut entries = HashMap::new();
         for index in 0..zip.len() {
-            let entry = zip.by_index_raw(index).map_err(|e| e.to_string())?;
-            let name = entry.name().map_err(|e| e.to_string())?;
+            let entry = zip.by_index_raw(index).map_err(broken)?;
+            let name = entry.name().map_err(broken)?;
             if entry.compression() != CompressionMethod::Stored {
                 return Err(format!("{name} compressed"));
             }

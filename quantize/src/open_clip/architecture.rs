@@ -3,6 +3,8 @@
 //! Keys and defaults are those of open_clip 3.3.0: `CLIPVisionCfg` and `CLIPTextCfg` in `model.py`,
 //! `MultimodalCfg` and `CoCa` in `coca_model.py`.
 
+use std::ops::RangeInclusive;
+
 use serde_json::{Value, json};
 
 use super::{ConfigError, section::Section};
@@ -11,7 +13,10 @@ use super::{ConfigError, section::Section};
 const LARGEST_WIDTH: usize = 1 << 14;
 const LARGEST_LAYERS: usize = 256;
 const LARGEST_IMAGE: usize = 4096;
+const LARGEST_TOKENS: usize = 1 << 16;
 const LARGEST_VOCABULARY: usize = 1 << 20;
+/// A text has at least its start and its end.
+const CONTEXT_LENGTHS: RangeInclusive<usize> = 2..=4096;
 /// open_clip's tokenizer without a merge: every byte, within a word and at its end, start and end of a text.
 const SMALLEST_VOCABULARY: usize = 2 * 256 + 2;
 
@@ -196,7 +201,7 @@ fn read_vision(mut section: Section<'_>) -> Result<Vision, ConfigError> {
     };
     let pooler_heads = section.size("attn_pooler_heads", 8, LARGEST_WIDTH)?;
     // The first query gives the embedding, not an image token.
-    let queries = section.size_in("attn_pooler_queries", 256, 2..=1 << 16)?;
+    let queries = section.size_in("attn_pooler_queries", 256, 2..=LARGEST_TOKENS)?;
     let image = section.pair("image_size", 224, LARGEST_IMAGE)?;
     let patch = section.pair("patch_size", 16, LARGEST_IMAGE)?;
     if patch[0] > image[0] || patch[1] > image[1] {
@@ -204,7 +209,13 @@ fn read_vision(mut section: Section<'_>) -> Result<Vision, ConfigError> {
     }
     section.finish()?;
     let pooler = pooler.then_some(Pooler { queries, heads: pooler_heads });
-    Ok(Vision { image, patch, layers, pooler })
+    let vision = Vision { image, patch, layers, pooler };
+    if vision.patches() > LARGEST_TOKENS {
+        let expected = format!("a size that makes at most {LARGEST_TOKENS} patches");
+        let found = vision.patches().to_string();
+        return Err(ConfigError::new("vision_cfg.patch_size", &expected, &found));
+    }
+    Ok(vision)
 }
 
 fn read_text(mut section: Section<'_>) -> Result<Text, ConfigError> {
@@ -216,7 +227,7 @@ fn read_text(mut section: Section<'_>) -> Result<Text, ConfigError> {
     section.off(&["hf_tokenizer_name", "tokenizer_mode", "tokenizer_kwargs"])?;
     let heads = section.size("heads", 8, LARGEST_WIDTH)?;
     let layers = read_layers(&mut section, 512, |_| heads, 4.0)?;
-    let context_length = section.size("context_length", 77, 4096)?;
+    let context_length = section.size_in("context_length", 77, CONTEXT_LENGTHS)?;
     let vocabulary =
         section.size_in("vocab_size", 49408, SMALLEST_VOCABULARY..=LARGEST_VOCABULARY)?;
     if !section.flag("embed_cls")? {
@@ -251,7 +262,7 @@ fn read_decoder(mut section: Section<'_>, text: &Text) -> Result<Layers, ConfigE
         let expected = format!("{}, as text_cfg.width", text.layers.width);
         return Err(section.wrong("width", &expected, Some(&json!(layers.width))));
     }
-    let context_length = section.size("context_length", 77, 4096)?;
+    let context_length = section.size_in("context_length", 77, CONTEXT_LENGTHS)?;
     if context_length != text.context_length {
         let expected = format!("{}, as text_cfg.context_length", text.context_length);
         return Err(section.wrong("context_length", &expected, Some(&json!(context_length))));

@@ -1,6 +1,8 @@
 //! `open_clip_config.json`, and the configurations that open_clip knows by name.
 
-use coca_edge::vision::PixelSpec;
+use std::fmt::Display;
+
+use coca_edge::vision::{self, PixelSpec};
 use serde_json::{Value, json};
 
 use super::{Architecture, ConfigError, section::Section};
@@ -99,9 +101,17 @@ fn read_pixels(
     section.finish()?;
     let spec = json!({"width": width, "height": height, "mean": mean, "std": std,
                       "resize": resize, "interpolation": interpolation});
-    serde_json::from_value(spec).map_err(|e| {
+    let unusable = |e: &dyn Display| {
         ConfigError::new("preprocess_cfg", "a way to prepare pictures", &e.to_string())
-    })
+    };
+    let spec: PixelSpec = serde_json::from_value(spec).map_err(|e| unusable(&e))?;
+    match spec.validate() {
+        Ok(()) => Ok(spec),
+        Err(vision::Error::Spec { key, expected, found }) => {
+            Err(ConfigError::new(&format!("preprocess_cfg.{key}"), expected, &found))
+        }
+        Err(other) => Err(unusable(&other)),
+    }
 }
 
 /// A number for each of red, green and blue; one number stands for all.

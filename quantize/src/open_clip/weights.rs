@@ -147,7 +147,7 @@ impl CoCaWeights {
             vision: VisionWeights::take(source, architecture)?,
             text: TextWeights::take(source, architecture)?,
             decoder: DecoderWeights::take(source, architecture)?,
-            logit_scale: source.take_number("logit_scale")?,
+            logit_scale: source.take_logarithm("logit_scale")?,
         };
         checkpoint.finish()?;
         Ok(weights)
