@@ -18,14 +18,15 @@ import time
 WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
-def copy_seconds(source, target):
-    start = time.perf_counter()
+def copy_cost(source, target):
+    """Seconds, and of them in the processor."""
+    start, processor = time.perf_counter(), time.process_time()
     with open(source, "rb") as a, open(target, "wb") as b:
         while piece := a.read(1 << 20):
             b.write(piece)
-    seconds = time.perf_counter() - start
+    cost = time.perf_counter() - start, time.process_time() - processor
     os.remove(target)
-    return seconds
+    return cost
 
 
 def import_cost(command):
@@ -51,15 +52,16 @@ def main():
     os.makedirs(a.work, exist_ok=True)
     copies, imports = [], []
     for _ in range(a.runs):
-        copies.append(copy_seconds(weights, os.path.join(a.work, "copy")))
+        copies.append(copy_cost(weights, os.path.join(a.work, "copy")))
         os.sync()
         imports.append(import_cost([a.program, "import", a.checkpoint, model, "--dtype", a.dtype, "--quiet"]))
         shutil.rmtree(model)
         os.sync()
     seconds, processor, peak = (statistics.median(column) for column in zip(*imports))
-    copied = statistics.median(copies)
+    copied, copying = (statistics.median(column) for column in zip(*copies))
     print(json.dumps(dict(dtype=a.dtype, checkpoint_mb=round(size / 1e6), copy_s=round(copied, 2), import_s=round(seconds, 2),
-                          processor_s=round(processor, 2), import_per_copy=round(seconds / copied, 2),
+                          import_per_copy=round(seconds / copied, 2), copy_processor_s=round(copying, 2),
+                          import_processor_s=round(processor, 2), processor_per_copy=round(processor / copying, 2),
                           peak_mb=round(peak / 1e6), peak_per_checkpoint=round(peak / size, 3))))
 
 
