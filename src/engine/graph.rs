@@ -121,9 +121,15 @@ impl Graph {
 
     /// Runs the graph on tensors in the order of its inputs.
     ///
+    /// Where a cache is a store of rows, either all stores are given and the slots behind them, or all
+    /// caches are given as the file says, `[B,P,W]`, and no slots.
+    ///
     /// # Errors
     /// When a shape does not fit the graph, or an output is not of 32-bit numbers.
-    pub fn run(&self, inputs: Vec<Input>) -> Result<Vec<ArrayD<f32>>, Error> {
+    pub fn run(&self, mut inputs: Vec<Input>) -> Result<Vec<ArrayD<f32>>, Error> {
+        if self.slots && inputs.len() == self.stores.len() {
+            self.store_caches(&mut inputs);
+        }
         let inputs: TVec<TValue> = inputs.into_iter().map(value).collect();
         let values = self
             .plan
@@ -142,6 +148,19 @@ impl Graph {
                 })
             })
             .collect()
+    }
+
+    /// Lays the rows of caches `[B,P,W]` one behind the other, and says where they are.
+    fn store_caches(&self, inputs: &mut Vec<Input>) {
+        let mut slots = ndarray::Array2::zeros((1, 0));
+        for (input, _) in inputs.iter_mut().zip(&self.stores).filter(|(_, store)| **store) {
+            let Input::F32(array) = input else { continue };
+            let &[batch, past, width] = array.shape() else { continue };
+            slots = ndarray::Array2::from_shape_fn((batch, past), |(b, p)| (b * past + p) as i64);
+            let rows = std::mem::take(array).into_shape_clone(vec![batch * past, width]);
+            *array = rows.unwrap_or_default();
+        }
+        inputs.push(slots.into());
     }
 }
 

@@ -156,7 +156,13 @@ impl Isa for Avx512Vnni {
     }
 
     #[inline(always)]
-    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], ahead: &[i8], sums: &mut [i32]) {
+    fn int8_products(
+        self,
+        rows: &[QuantizedRow<'_>],
+        panel: &[i8],
+        ahead: &[i8],
+        sums: &mut [i32],
+    ) {
         match rows.len() {
             1 => self.tile::<1>(rows, panel, ahead, sums),
             2 => self.tile::<2>(rows, panel, ahead, sums),
@@ -179,7 +185,13 @@ impl Isa for Avx512Vnni {
 impl Avx512Vnni {
     /// `R` rows by 32 columns: `2 R` sums stay in registers, beside two of weights and one of activations.
     #[inline(always)]
-    fn tile<const R: usize>(self, rows: &[QuantizedRow<'_>], panel: &[i8], ahead: &[i8], sums: &mut [i32]) {
+    fn tile<const R: usize>(
+        self,
+        rows: &[QuantizedRow<'_>],
+        panel: &[i8],
+        ahead: &[i8],
+        sums: &mut [i32],
+    ) {
         let columns = Self::PANEL.columns;
         let inputs = panel.len() / columns;
         assert!(rows.len() >= R && sums.len() >= R * columns);

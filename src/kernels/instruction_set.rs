@@ -184,11 +184,5 @@ pub(super) trait Isa: Copy {
     /// The products of at most [`Isa::INT8_ROWS`] rows with a panel of weights: `sums` is `[rows][columns]`.
     ///
     /// Meanwhile the weights `ahead` may be asked for, which will be needed next.
-    fn int8_products(
-        self,
-        rows: &[QuantizedRow<'_>],
-        panel: &[i8],
-        ahead: &[i8],
-        sums: &mut [i32],
-    );
+    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], ahead: &[i8], sums: &mut [i32]);
 }

@@ -133,7 +133,8 @@ impl Linear<'_> {
             tile.clear();
             tile.extend((start..start + count).map(|row| rows.row(row)));
             // Each tile asks for its share of the next panel.
-            let ahead = &next[next.len() * start / self.rows..next.len() * (start + count) / self.rows];
+            let ahead =
+                &next[next.len() * start / self.rows..next.len() * (start + count) / self.rows];
             isa.int8_products(&tile, panel, ahead, &mut sums);
             for (r, row) in tile.iter().enumerate() {
                 let scale = lanes.splat(row.scale);

@@ -108,7 +108,7 @@ impl FusedOperator for Attention {
         let (slots, past): (&[i64], usize) = match self.cached {
             Some([_, _, slots]) => {
                 let past = inputs[slots].shape().last().copied().unwrap_or(0);
-                (inputs[slots].view().as_slice()?, past)
+                (numbers(&inputs[slots])?, past)
             }
             None => (&[], 0),
         };

@@ -91,9 +91,9 @@ impl FusedOperator for Embedding {
 
     fn run(&self, inputs: &[TValue]) -> TractResult<Tensor> {
         let ids = inputs[0].cast_to::<i64>()?;
-        let ids: &[i64] = ids.view().as_slice()?;
+        let ids = ids.to_plain_array_view::<i64>()?;
         let mut rows = Vec::with_capacity(ids.len() * self.table.width);
-        for &id in ids {
+        for &id in &ids {
             self.row(id, &mut rows)?;
         }
         let mut shape: TVec<usize> = inputs[0].shape().into();

@@ -95,6 +95,7 @@ impl Expansion for Fused {
 }
 
 /// The numbers of an input.
-pub(super) fn numbers(value: &TValue) -> TractResult<&[f32]> {
-    value.view().as_slice()
+pub(super) fn numbers<T: Datum>(value: &TValue) -> TractResult<&[T]> {
+    // tract's view of a tensor without numbers is a null pointer.
+    if value.len() == 0 { Ok(&[]) } else { value.view().as_slice() }
 }
