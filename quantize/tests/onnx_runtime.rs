@@ -37,10 +37,30 @@ fn ids(shape: &[usize], vocabulary: usize, seed: usize) -> ArrayD<i64> {
 fn case(part: &str, graph: &Graph, inputs: Vec<(String, Input)>, outputs: &[String]) -> Value {
     let described: Vec<Value> = inputs.iter().map(|(name, input)| describe(name, input)).collect();
     let found = graph.run(inputs.into_iter().map(|(_, input)| input).collect()).unwrap();
-    let found: Vec<Value> =
-        outputs.iter().zip(found).map(|(name, array)| describe(name, &array.into())).collect();
     assert_eq!(found.len(), outputs.len());
-    json!({"part": part, "inputs": described, "outputs": found})
+    written(part, described, outputs.iter().cloned().zip(found))
+}
+
+/// The image encoder, whose tokens the engine computes when they are asked for.
+fn image_case(bundle: &Bundle, pixels: ArrayD<f32>) -> Value {
+    let inputs = vec![describe("pixel_values", &pixels.clone().into())];
+    let mut found = bundle.image_encoder().unwrap().run(vec![pixels.into()]).unwrap();
+    let detail = found.pop().unwrap();
+    let tokens = match bundle.image_tokens().unwrap() {
+        Some(graph) => graph.run(vec![detail.into()]).unwrap().remove(0),
+        None => detail,
+    };
+    let names = ["image_embedding", "image_tokens"].map(str::to_owned);
+    written("image_encoder", inputs, names.into_iter().zip([found.remove(0), tokens]))
+}
+
+fn written(
+    part: &str,
+    inputs: Vec<Value>,
+    outputs: impl Iterator<Item = (String, ArrayD<f32>)>,
+) -> Value {
+    let outputs: Vec<Value> = outputs.map(|(name, array)| describe(&name, &array.into())).collect();
+    json!({"part": part, "inputs": inputs, "outputs": outputs})
 }
 
 fn describe(name: &str, input: &Input) -> Value {
@@ -66,15 +86,7 @@ fn cases(bundle: &Bundle) -> Vec<Value> {
     let vocabulary = config.text.vocab_size as usize;
     let mut cases = Vec::new();
 
-    let graph = bundle.image_encoder().unwrap();
-    let pixels = numbers(&[1, 3, height, width], 1);
-    let outputs = ["image_embedding", "image_tokens"].map(str::to_owned);
-    cases.push(case(
-        "image_encoder",
-        &graph,
-        vec![("pixel_values".to_owned(), pixels.into())],
-        &outputs,
-    ));
+    cases.push(image_case(bundle, numbers(&[1, 3, height, width], 1)));
 
     let graph = bundle.text_encoder().unwrap();
     for length in [1, 6, config.text.context_length] {

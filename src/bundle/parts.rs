@@ -4,19 +4,36 @@ use super::{Bundle, Error};
 use crate::engine::{Graph, Onnx, Weights};
 
 const IMAGE_ENCODER: &str = "image_encoder.onnx";
+const IMAGE_TOKENS: &str = "image_tokens";
 
 impl Bundle {
-    /// `pixel_values [1,3,H,W]` → `image_embedding [1,E]` and, in a model that captions, `image_tokens [1,T,D]`:
-    /// one picture a run, whatever batch the file allows.
+    /// `pixel_values [1,3,H,W]` → `image_embedding [1,E]` and, in a model that captions, what
+    /// [`Bundle::image_tokens`] makes the image tokens of: one picture a run, whatever batch the file allows.
+    ///
+    /// An attentional pooler answers one query here, that of the embedding.
     ///
     /// # Errors
     /// When a file of the part is missing or altered, or the graph is another.
     pub fn image_encoder(&self) -> Result<Graph, Error> {
+        let onnx = self.parse(IMAGE_ENCODER, "encoding pictures")?.with_size("N", 1);
         let mut outputs = vec!["image_embedding".to_owned()];
+        let pooler_input = onnx.pooler_input();
         if self.captions() {
-            outputs.push("image_tokens".to_owned());
+            outputs.push(pooler_input.clone().unwrap_or_else(|| IMAGE_TOKENS.to_owned()));
         }
-        self.part(IMAGE_ENCODER, "encoding pictures", &["pixel_values".to_owned()], &outputs)
+        let onnx = pooler_input.iter().fold(onnx, |onnx, name| onnx.with_inner(name));
+        self.prepare(onnx, "encoding pictures", &["pixel_values".to_owned()], &outputs)
+    }
+
+    /// The image encoder's second output → `image_tokens [1,T,D]`; `None` where it is those already.
+    ///
+    /// # Errors
+    /// As [`Bundle::image_encoder`].
+    pub fn image_tokens(&self) -> Result<Option<Graph>, Error> {
+        let onnx = self.parse(IMAGE_ENCODER, "captions")?;
+        let Some(pooler_input) = onnx.pooler_input() else { return Ok(None) };
+        let onnx = onnx.with_inner(&pooler_input);
+        self.prepare(onnx, "captions", &[pooler_input], &[IMAGE_TOKENS.to_owned()]).map(Some)
     }
 
     /// `input_ids [N,L]` → `text_embedding [N,E]`.
@@ -62,13 +79,25 @@ impl Bundle {
         inputs: &[String],
         outputs: &[String],
     ) -> Result<Graph, Error> {
+        self.prepare(self.parse(name, needed_for)?, needed_for, inputs, outputs)
+    }
+
+    fn parse(&self, name: &str, needed_for: &'static str) -> Result<Onnx, Error> {
         let file = self.read(name, needed_for)?;
-        let onnx = Onnx::parse(name, (*file).as_ref())?;
+        Ok(Onnx::parse(name, (*file).as_ref())?)
+    }
+
+    fn prepare(
+        &self,
+        onnx: Onnx,
+        needed_for: &'static str,
+        inputs: &[String],
+        outputs: &[String],
+    ) -> Result<Graph, Error> {
         let mut weights = Weights::new();
         for file in onnx.weight_files() {
             weights = weights.with(&file, self.read(&file, needed_for)?);
         }
-        let onnx = if name == IMAGE_ENCODER { onnx.with_size("N", 1) } else { onnx };
         Ok(Graph::prepare(onnx, &weights, inputs, outputs, self.arithmetic)?)
     }
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tract_onnx::{
     pb::{
-        ModelProto, ValueInfoProto,
+        ModelProto, TensorShapeProto, TypeProto, ValueInfoProto,
+        tensor_proto::DataType,
         tensor_shape_proto::{Dimension, dimension::Value},
         type_proto,
     },
@@ -24,6 +25,8 @@ use super::{
 pub struct Onnx {
     part: String,
     proto: ModelProto,
+    /// A tensor inside the graph that may be given or asked for.
+    inner: Option<ValueInfoProto>,
 }
 
 impl Onnx {
@@ -39,7 +42,7 @@ impl Onnx {
             let reason = "it holds no graph".to_owned();
             return Err(Error::NotOnnx { part: part.to_owned(), reason });
         }
-        Ok(Self { part: part.to_owned(), proto })
+        Ok(Self { part: part.to_owned(), proto, inner: None })
     }
 
     /// The name it goes by in errors.
@@ -75,6 +78,48 @@ impl Onnx {
         self
     }
 
+    /// Makes a tensor inside the graph, of three axes, one that [`crate::engine::Graph::prepare`] may be
+    /// asked for as an output, or as the only input.
+    #[must_use]
+    pub fn with_inner(mut self, name: &str) -> Self {
+        let dims = ["N", "rows", "width"].map(|axis| Dimension {
+            value: Some(Value::DimParam(axis.to_owned())),
+            ..Dimension::default()
+        });
+        let tensor = type_proto::Tensor {
+            elem_type: DataType::Float as i32,
+            shape: Some(TensorShapeProto { dim: dims.into() }),
+        };
+        let kind = type_proto::Value::TensorType(tensor);
+        self.inner = Some(ValueInfoProto {
+            name: name.to_owned(),
+            r#type: Some(TypeProto { value: Some(kind), ..TypeProto::default() }),
+            ..ValueInfoProto::default()
+        });
+        self
+    }
+
+    /// What an attentional pooler reads: the one tensor that the keys and values of an attention with
+    /// learnt queries are parts of. `None` in a graph without such an attention.
+    #[must_use]
+    pub fn pooler_input(&self) -> Option<String> {
+        let graph = self.proto.graph.as_ref()?;
+        let maker = |name: &str| graph.node.iter().find(|n| n.output.iter().any(|o| o == name));
+        let learnt = |name: &str| {
+            let tensor = graph.initializer.iter().find(|tensor| tensor.name == name);
+            tensor.is_some_and(|tensor| tensor.dims.len() == 4)
+        };
+        let scores = graph
+            .node
+            .iter()
+            .find(|n| n.op_type == "MatMul" && n.input.first().is_some_and(|name| learnt(name)))?;
+        let mut node = maker(scores.input.get(1)?)?;
+        while matches!(node.op_type.as_str(), "Transpose" | "Reshape") {
+            node = maker(node.input.first()?)?;
+        }
+        (node.op_type == "Split").then(|| node.input.first().cloned())?
+    }
+
     /// Joins the graph with its weights, leaves the inputs and outputs asked for, in order, and fuses what it can.
     pub(super) fn into_model(
         mut self,
@@ -90,7 +135,14 @@ impl Onnx {
         if let Some(mut graph) = self.proto.graph.take() {
             graph.input.retain(|i| graph.initializer.iter().all(|t| t.name != i.name));
             let found = std::mem::take(&mut graph.input);
-            graph.input = in_order(part, "input", found, inputs, |i| &i.name)?;
+            let inner = self.inner.take();
+            match inner {
+                Some(inner) if inputs.contains(&inner.name) => graph.input = vec![inner],
+                inner => {
+                    graph.input = in_order(part, "input", found, inputs, |i| &i.name)?;
+                    graph.output.extend(inner);
+                }
+            }
             let found = std::mem::take(&mut graph.output);
             graph.output = in_order(part, "output", found, outputs, |o| &o.name)?;
             let cpu = machine::cpu()?;

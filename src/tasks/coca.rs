@@ -31,6 +31,7 @@ pub struct Coca {
     preprocessor: Preprocessor,
     tokenizer: OnDemand<Tokenizer>,
     image_encoder: OnDemand<Graph>,
+    image_tokens: OnDemand<Option<Graph>>,
     text_encoder: OnDemand<Graph>,
     cross_kv: OnDemand<Graph>,
     caption_decoder: OnDemand<Graph>,
@@ -40,8 +41,8 @@ pub struct Coca {
 #[derive(Debug)]
 pub struct EncodedPicture {
     embedding: Embedding,
-    /// `[1, T, D]`; absent from a model that cannot caption.
-    tokens: Option<ArrayD<f32>>,
+    /// What the image tokens are made of, or they themselves; absent from a model that cannot caption.
+    detail: Option<ArrayD<f32>>,
     cross: OnDemand<CrossKv>,
 }
 
@@ -85,6 +86,7 @@ impl Coca {
             preprocessor,
             tokenizer: OnDemand::new(),
             image_encoder: OnDemand::new(),
+            image_tokens: OnDemand::new(),
             text_encoder: OnDemand::new(),
             cross_kv: OnDemand::new(),
             caption_decoder: OnDemand::new(),
@@ -103,7 +105,7 @@ impl Coca {
         &self.preprocessor
     }
 
-    /// Encodes a picture: its embedding and, in a model that captions, its image tokens.
+    /// Encodes a picture, once for labels and captions.
     ///
     /// Takes what [`vision::open`] gives, and the image crate's pictures: `&DynamicImage`, `&RgbImage`.
     ///
@@ -124,7 +126,7 @@ impl Coca {
         let mut outputs = self.image_encoder()?.run(vec![pixels.into_array().into()])?.into_iter();
         let embeddings = self.embeddings("image_encoder.onnx", outputs.next(), 1)?;
         let embedding = Embedding::new(embeddings.row(0).to_owned(), self.bundle.fingerprint());
-        Ok(EncodedPicture { embedding, tokens: outputs.next(), cross: OnDemand::new() })
+        Ok(EncodedPicture { embedding, detail: outputs.next(), cross: OnDemand::new() })
     }
 
     /// Encodes a text: the place of its meaning in the space that pictures share.
@@ -274,8 +276,20 @@ impl Coca {
         }
         picture.cross.get_or_load(|| {
             let model = || Error::CannotCaption { model: self.bundle.config().name.clone() };
-            let tokens = picture.tokens.clone().ok_or_else(model)?;
-            CrossKv::compute(self.cross_kv_graph()?, tokens)
+            let detail = picture.detail.clone().ok_or_else(model)?;
+            CrossKv::compute(self.cross_kv_graph()?, self.image_tokens(detail)?)
+        })
+    }
+
+    /// `[1, T, D]`
+    fn image_tokens(&self, detail: ArrayD<f32>) -> Result<ArrayD<f32>, Error> {
+        let graph = self.image_tokens.get_or_load(|| self.bundle.image_tokens())?;
+        let Some(graph) = graph else { return Ok(detail) };
+        let tokens = graph.run(vec![detail.into()])?.pop();
+        tokens.ok_or_else(|| Error::Shape {
+            part: "image_encoder.onnx",
+            expected: "image tokens".to_owned(),
+            found: "nothing".to_owned(),
         })
     }
 

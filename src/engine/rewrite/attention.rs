@@ -67,15 +67,27 @@ impl Rewriter<'_> {
     fn split_constant_queries(&mut self, at: usize) -> Option<()> {
         let name = self.network.node(at)?.input.first()?.clone();
         let stored = self.stored(&name)?;
-        let [1, heads, queries, head_width] = stored.dims[..] else { return None };
+        let [1, heads, all, head_width] = stored.dims[..] else { return None };
+        let needed = self.only_row_needed(at).filter(|(row, _)| *row < all);
+        let asked = needed.as_ref().map_or(0..all, |(row, _)| *row..row + 1);
         let numbers = stored.to_f32();
         let number = |query: usize, i: usize| {
-            numbers[((i / head_width) * queries + query) * head_width + i % head_width]
+            numbers[((i / head_width) * all + query) * head_width + i % head_width]
         };
-        let width = heads * head_width;
-        let rows = (0..queries).flat_map(|query| (0..width).map(move |i| (query, i)));
+        let (queries, width) = (asked.len(), heads * head_width);
+        let rows = asked.flat_map(|query| (0..width).map(move |i| (query, i)));
         let rows = rows.flat_map(|(query, i)| number(query, i).to_le_bytes()).collect();
         let derived = |what: &str| format!("{name} {what}");
+        if let Some((_, picker)) = needed {
+            let first = TensorProto {
+                name: derived("first row"),
+                data_type: DataType::Int64 as i32,
+                raw_data: 0_i64.to_le_bytes().to_vec(),
+                ..TensorProto::default()
+            };
+            self.network.reconnect(picker, 1, &first.name);
+            self.network.add_initializer(first);
+        }
         let shape = [1, queries, heads, head_width].map(|size| size as i64);
         self.network.add_initializer(TensorProto {
             name: derived("rows"),
@@ -113,6 +125,30 @@ impl Rewriter<'_> {
         });
         self.network.reconnect(at, 0, &derived("split"));
         Some(())
+    }
+
+    /// The one query whose answer is read, and the node that picks it, where everything between the
+    /// scores' product at `at` and that node treats rows alone.
+    fn only_row_needed(&self, at: usize) -> Option<(usize, usize)> {
+        let mut output = self.network.node(at)?.output.first()?;
+        loop {
+            let (reader, node) = self.network.only_reader(output)?;
+            let constant = |index: usize| {
+                node.input.get(index).is_some_and(|name| self.stored(name).is_some())
+            };
+            match node.op_type.as_str() {
+                "Softmax" | "Transpose" | "Reshape" | "LayerNormalization" => {}
+                "MatMul" if node.input.first() == Some(output) => {}
+                "Add" if constant(0) || constant(1) => {}
+                "Gather" if integer(node, "axis", 0) == 1 => {
+                    let row = self.integers(node.input.get(1)?)?;
+                    let [row] = row[..] else { return None };
+                    return Some((usize::try_from(row).ok()?, reader));
+                }
+                _ => return None,
+            }
+            output = node.output.first()?;
+        }
     }
 
     fn fuse_one_attention(&mut self, softmax: usize) -> Option<()> {

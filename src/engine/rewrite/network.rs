@@ -38,6 +38,12 @@ impl Network {
             graph,
         };
         for at in 0..network.nodes.len() {
+            // A tensor that is given need not be made.
+            if let Some(node) = &mut network.nodes[at] {
+                for output in node.output.iter_mut().filter(|name| network.inputs.contains(*name)) {
+                    output.clear();
+                }
+            }
             network.index(at);
         }
         let unread = (0..network.nodes.len()).rev().filter(|&at| network.is_unread(at));
@@ -166,7 +172,7 @@ impl Network {
 
     fn index(&mut self, at: usize) {
         let Some(node) = &self.nodes[at] else { return };
-        for output in &node.output {
+        for output in node.output.iter().filter(|output| !output.is_empty()) {
             self.makers.insert(output.clone(), at);
         }
         for input in node.input.iter().filter(|input| !input.is_empty()) {
@@ -190,7 +196,8 @@ impl Network {
 
     fn is_unread(&self, at: usize) -> bool {
         let read = |name: &String| {
-            self.outputs.contains(name) || self.readers.get(name).is_some_and(|r| !r.is_empty())
+            !name.is_empty() && self.outputs.contains(name)
+                || self.readers.get(name).is_some_and(|r| !r.is_empty())
         };
         self.nodes[at].as_ref().is_some_and(|node| !node.output.iter().any(read))
     }
