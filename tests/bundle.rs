@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use coca_edge::{
-    Coca, Error,
+    Bundle, Coca, Error,
+    engine::Arithmetic,
     vision::{self, Detail, Limits},
 };
 use proptest::prelude::*;
@@ -182,4 +183,16 @@ proptest! {
         replace(folder.path(), "image_encoder.onnx", &bytes);
         prop_assert!(use_all(folder.path()).is_err());
     }
+}
+
+#[test]
+fn int8_asked_of_a_model_that_is_not_quantised_is_refused_with_the_way_out() {
+    let folder = copy();
+    let json = folder.path().join("coca.json");
+    let text = std::fs::read_to_string(&json).unwrap();
+    std::fs::write(&json, text.replace("\"precision\":\"int8\"", "\"precision\":\"f32\"")).unwrap();
+    let bundle = Bundle::open(folder.path()).unwrap();
+    assert_eq!(bundle.arithmetic(), Arithmetic::F32);
+    let sentence = bundle.compute_in(Arithmetic::Int8).unwrap_err().to_string();
+    assert!(sentence.contains("coca-quantize int8"), "{sentence}");
 }

@@ -207,14 +207,13 @@ fn embeddings_have_length_one_as_json_and_as_numpy() {
 fn wrong_usage_exits_with_two_and_says_what_was_expected() {
     let image = photo("cat.jpg");
     let image = image.to_str().unwrap();
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 6] = [
         (&["classify", image], "--labels"),
         (&["classify", image, "--labels", "a", "--labels-file", "b"], "--labels-file"),
         (&["classify", image, "--labels", " , "], "a,b,c"),
         (&["classify", image, "--labels", "a", "--threshold", "2"], "0 to 1"),
         (&["caption", image, "--beams", "0"], "beams"),
         (&["caption", image, "--max-tokens", "4", "--min-tokens", "9"], "min_tokens"),
-        (&["--precision", "int8", "info"], "--precision"),
     ];
     for (arguments, expected) in cases {
         let output = coca(arguments);
@@ -236,10 +235,43 @@ fn a_folder_that_is_no_model_is_named() {
 fn info_names_the_precision_kernel_and_threads_really_used() {
     let output = coca(["--threads", "1", "info", "--format", "json"]);
     let info: Value = serde_json::from_str(stdout(&output)).unwrap();
-    assert_eq!((&info["threads"], &info["precision"]), (&1.into(), &"f32".into()));
+    assert_eq!((&info["threads"], &info["precision"]), (&1.into(), &"int8".into()));
     for key in ["name", "kernel", "cpu_features", "stored_precision", "fingerprint"] {
         assert!(!info[key].is_null(), "{key}");
     }
+    let products = |operators: &Value| {
+        let names = operators.as_object().unwrap().keys();
+        names.filter(|name| name.contains("MatMul") || name.contains("EinSum")).count()
+    };
+    for part in info["parts"].as_array().unwrap() {
+        let (fused, tract) = (&part["fused"], &part["tract"]);
+        assert!(fused["FusedLinear"].as_u64().unwrap() > 0, "{part}");
+        // The trunk of the embedded model's image encoder is convolutions, which run on tract.
+        assert!(part["part"] == "image_encoder.onnx" || products(tract) == 0, "{part}");
+    }
+}
+
+#[test]
+fn an_instruction_set_can_be_forced_and_every_one_gives_the_same_answer() {
+    let image = photo("cat.jpg");
+    let answer = |set: &str| {
+        Command::new(env!("CARGO_BIN_EXE_coca"))
+            .args(["caption", "--format", "jsonl", image.to_str().unwrap()])
+            .env("COCA_CPU", set)
+            .output()
+            .unwrap()
+    };
+    let best = answer("");
+    assert!(best.status.success());
+    for set in ["scalar", "avx2", "avx512-vnni", "neon", "dotprod", "i8mm"] {
+        let output = answer(set);
+        if output.status.success() {
+            assert_eq!(stdout(&output), stdout(&best), "{set}");
+        } else {
+            assert!(stderr(&output).contains("this CPU lacks it"), "{}", stderr(&output));
+        }
+    }
+    assert!(stderr(&answer("sse9")).contains("sse9"));
 }
 
 #[test]

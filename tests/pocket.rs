@@ -2,7 +2,10 @@
 #![cfg(feature = "pocket")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use coca_edge::{Bundle, Coca, engine::Input};
+use coca_edge::{
+    Bundle, Coca,
+    engine::{Arithmetic, Input},
+};
 use image::{Rgb, RgbImage};
 use ndarray::{Array1, Array2, Array3, ArrayD, s};
 use serde::Deserialize;
@@ -45,6 +48,11 @@ fn picture() -> RgbImage {
     })
 }
 
+/// PyTorch computes in f32.
+fn pocket() -> Coca {
+    Coca::new(Bundle::pocket().unwrap().compute_in(Arithmetic::F32).unwrap()).unwrap()
+}
+
 fn assert_close<'a>(
     found: impl IntoIterator<Item = &'a f32>,
     expected: &[f32],
@@ -58,7 +66,7 @@ fn assert_close<'a>(
 
 #[test]
 fn a_picture_has_pytorchs_embedding_and_image_tokens() {
-    let (coca, golden) = (Coca::pocket().unwrap(), golden());
+    let (coca, golden) = (pocket(), golden());
     let pixels = coca.preprocessor().pixels(picture()).unwrap();
     let encoder = coca.bundle().image_encoder().unwrap();
     let outputs = encoder.run(vec![pixels.into_array().into()]).unwrap();
@@ -70,7 +78,7 @@ fn a_picture_has_pytorchs_embedding_and_image_tokens() {
 
 #[test]
 fn texts_have_pytorchs_embeddings() {
-    let coca = Coca::pocket().unwrap();
+    let coca = pocket();
     for text in golden().texts {
         let embedding = coca.encode_text(&text.text).unwrap();
         assert_close(embedding.view(), &text.embedding, 1e-4, &text.text);
@@ -79,7 +87,7 @@ fn texts_have_pytorchs_embeddings() {
 
 #[test]
 fn every_step_of_a_caption_has_pytorchs_logits() {
-    let (coca, golden) = (Coca::pocket().unwrap(), golden());
+    let (coca, golden) = (pocket(), golden());
     let bundle = coca.bundle();
     let pixels = coca.preprocessor().pixels(picture()).unwrap();
     let tokens = bundle.image_encoder().unwrap().run(vec![pixels.into_array().into()]).unwrap();

@@ -17,7 +17,7 @@ impl Bundle {
     pub fn image_encoder(&self) -> Result<Graph, Error> {
         let onnx = self.parse(IMAGE_ENCODER, "encoding pictures")?.with_size("N", 1);
         let mut outputs = vec!["image_embedding".to_owned()];
-        let pooler_input = onnx.pooler_input();
+        let pooler_input = onnx.pooler_input(IMAGE_TOKENS);
         if self.captions() {
             outputs.push(pooler_input.clone().unwrap_or_else(|| IMAGE_TOKENS.to_owned()));
         }
@@ -31,7 +31,7 @@ impl Bundle {
     /// As [`Bundle::image_encoder`].
     pub fn image_tokens(&self) -> Result<Option<Graph>, Error> {
         let onnx = self.parse(IMAGE_ENCODER, "captions")?;
-        let Some(pooler_input) = onnx.pooler_input() else { return Ok(None) };
+        let Some(pooler_input) = onnx.pooler_input(IMAGE_TOKENS) else { return Ok(None) };
         let onnx = onnx.with_inner(&pooler_input);
         self.prepare(onnx, "captions", &[pooler_input], &[IMAGE_TOKENS.to_owned()]).map(Some)
     }

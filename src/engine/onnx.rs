@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tract_onnx::{
     pb::{
-        ModelProto, TensorShapeProto, TypeProto, ValueInfoProto,
+        GraphProto, ModelProto, NodeProto, TensorShapeProto, TypeProto, ValueInfoProto,
         tensor_proto::DataType,
         tensor_shape_proto::{Dimension, dimension::Value},
         type_proto,
@@ -100,24 +100,34 @@ impl Onnx {
     }
 
     /// What an attentional pooler reads: the one tensor that the keys and values of an attention with
-    /// learnt queries are parts of. `None` in a graph without such an attention.
+    /// learnt queries are parts of, if `output` can be computed from it alone.
     #[must_use]
-    pub fn pooler_input(&self) -> Option<String> {
+    pub fn pooler_input(&self, output: &str) -> Option<String> {
         let graph = self.proto.graph.as_ref()?;
-        let maker = |name: &str| graph.node.iter().find(|n| n.output.iter().any(|o| o == name));
-        let learnt = |name: &str| {
-            let tensor = graph.initializer.iter().find(|tensor| tensor.name == name);
+        let learnt = |name: &String| {
+            let tensor = graph.initializer.iter().find(|tensor| tensor.name == *name);
             tensor.is_some_and(|tensor| tensor.dims.len() == 4)
         };
-        let scores = graph
-            .node
-            .iter()
-            .find(|n| n.op_type == "MatMul" && n.input.first().is_some_and(|name| learnt(name)))?;
-        let mut node = maker(scores.input.get(1)?)?;
+        let of_learnt =
+            |node: &&NodeProto| node.op_type == "MatMul" && node.input.first().is_some_and(learnt);
+        let scores = graph.node.iter().find(of_learnt)?;
+        let mut node = maker(graph, scores.input.get(1)?)?;
         while matches!(node.op_type.as_str(), "Transpose" | "Reshape") {
-            node = maker(node.input.first()?)?;
+            node = maker(graph, node.input.first()?)?;
         }
-        (node.op_type == "Split").then(|| node.input.first().cloned())?
+        let cut = (node.op_type == "Split").then(|| node.input.first().cloned())??;
+        let inputs: BTreeSet<&str> = graph.input.iter().map(|input| input.name.as_str()).collect();
+        let (mut seen, mut open) = (BTreeSet::new(), vec![output]);
+        while let Some(name) = open.pop() {
+            if inputs.contains(name) {
+                return None;
+            }
+            if name != cut && seen.insert(name) {
+                let node = maker(graph, name);
+                open.extend(node.iter().flat_map(|node| &node.input).map(String::as_str));
+            }
+        }
+        Some(cut)
     }
 
     /// Joins the graph with its weights, leaves the inputs and outputs asked for, in order, and fuses what it can.
@@ -175,6 +185,10 @@ pub(super) struct FusedModel {
     pub(super) stores: Vec<bool>,
     /// Whether the slots of cached rows are one more input, the last.
     pub(super) slots: bool,
+}
+
+fn maker<'a>(graph: &'a GraphProto, name: &str) -> Option<&'a NodeProto> {
+    graph.node.iter().find(|node| node.output.iter().any(|output| output == name))
 }
 
 fn dims(tensor: &mut ValueInfoProto) -> impl Iterator<Item = &mut Dimension> {
