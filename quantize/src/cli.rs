@@ -1,13 +1,14 @@
 //! What the command `coca-quantize` understands.
 
-use std::{io::IsTerminal, path::PathBuf, time::Duration};
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Parser, Subcommand, ValueEnum};
-use coca_quantize::{
-    import::{self, Options},
-    onnx::Storage,
-};
-use indicatif::{HumanBytes, ProgressBar};
+use coca_quantize::{import, int8, onnx::Storage};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 /// Makes models for coca.
 #[derive(Debug, Parser)]
@@ -35,6 +36,16 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         config: Option<String>,
     },
+    /// Store a model's weights as 8-bit integers: a quarter of the size, and faster.
+    Int8 {
+        /// The folder of the model.
+        bundle: PathBuf,
+        /// The folder of the new model.
+        out: PathBuf,
+        /// Leave these weights as they are: names with *, ? and [abc] in them.
+        #[arg(long, value_name = "PATTERN")]
+        keep_f32: Vec<String>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -51,26 +62,56 @@ impl Cli {
                     Dtype::F32 => Storage::F32,
                     Dtype::F16 => Storage::F16,
                 };
-                let progress = !self.quiet && std::io::stderr().is_terminal();
-                let spinner =
-                    if progress { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-                spinner.enable_steady_tick(Duration::from_millis(200));
-                let options = Options { storage, config, progress };
-                let step = |file: &str| spinner.set_message(format!("writing {file}"));
-                let model = import::import(&checkpoint, &out, &options, &step)?;
-                spinner.finish_and_clear();
-                if !self.quiet {
-                    let bytes = model.files.values().map(|file| file.bytes).sum();
-                    eprintln!(
-                        "{}: {} as {}, {}",
-                        out.display(),
-                        model.name,
-                        model.precision,
-                        HumanBytes(bytes)
-                    );
-                }
-                Ok(())
+                import(self.quiet, &checkpoint, &out, storage, config)
+            }
+            Command::Int8 { bundle, out, keep_f32 } => {
+                int8(self.quiet, &bundle, &out, &int8::Options { keep_f32 })
             }
         }
     }
+}
+
+fn import(
+    quiet: bool,
+    checkpoint: &str,
+    out: &Path,
+    storage: Storage,
+    config: Option<String>,
+) -> anyhow::Result<()> {
+    let progress = !quiet && std::io::stderr().is_terminal();
+    let spinner = if progress { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    spinner.enable_steady_tick(Duration::from_millis(200));
+    let options = import::Options { storage, config, progress };
+    let step = |file: &str| spinner.set_message(format!("writing {file}"));
+    let model = import::import(checkpoint, out, &options, &step)?;
+    spinner.finish_and_clear();
+    if !quiet {
+        let bytes = model.files.values().map(|file| file.bytes).sum();
+        eprintln!(
+            "{}: {} as {}, {}",
+            out.display(),
+            model.name,
+            model.precision,
+            HumanBytes(bytes)
+        );
+    }
+    Ok(())
+}
+
+fn int8(quiet: bool, bundle: &Path, out: &Path, options: &int8::Options) -> anyhow::Result<()> {
+    let bar = match quiet || !std::io::stderr().is_terminal() {
+        true => ProgressBar::hidden(),
+        false => ProgressBar::new(0)
+            .with_style(ProgressStyle::with_template("{msg} {wide_bar} {percent}% {eta} left")?),
+    };
+    let report = int8::int8(bundle, out, options, &|progress| {
+        bar.set_message(progress.doing.to_owned());
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+    })?;
+    bar.finish_and_clear();
+    if !quiet {
+        eprint!("{report}");
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Makes coca-edge bundles: `import` turns open_clip checkpoints into them.
+//! Makes coca-edge bundles: `import` turns open_clip checkpoints into them, `int8` stores them in a quarter of the space.
 //!
 //! Each room leans only on those above it.
 //!
@@ -10,10 +10,12 @@
 //! | [`onnx`] | the graphs of the four parts |
 //! | [`vocabulary`] | CLIP's tokenizer |
 //! | [`import`] | all of it: a checkpoint becomes a bundle |
+//! | [`int8`] | a bundle's weights become 8-bit integers |
 
 pub mod bundle_writer;
 pub mod checkpoint;
 pub mod import;
+pub mod int8;
 pub mod onnx;
 pub mod open_clip;
 pub mod vocabulary;

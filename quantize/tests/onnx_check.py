@@ -1,11 +1,11 @@
 """Checks every part of a bundle with ONNX's checker and runs it in ONNX Runtime.
 
     pip install numpy onnx onnxruntime
-    python onnx_check.py BUNDLE [ANSWERS.json]
+    python onnx_check.py BUNDLE [ANSWERS.json [TOLERANCE]]
 
 ANSWERS.json is what this project's engine answered, written by the test `onnx_runtime.rs`: a list of
-{part, inputs, outputs}, each tensor {name, type, shape, values}. Every output must agree to 1e-4 of the largest number
-in it, with and without ONNX Runtime's optimisations. Exit status 77: a Python package is missing.
+{part, inputs, outputs}, each tensor {name, type, shape, values}. Every output must agree to TOLERANCE (1e-4) of the largest
+number in it, with and without ONNX Runtime's optimisations. Exit status 77: a Python package is missing.
 """
 
 import json
@@ -39,6 +39,7 @@ def session(path, level):
 def main():
     bundle = sys.argv[1]
     answers = json.load(open(sys.argv[2])) if len(sys.argv) > 2 else []
+    tolerance = float(sys.argv[3]) if len(sys.argv) > 3 else TOLERANCE
     for part in PARTS:
         path = os.path.join(bundle, part + ".onnx")
         onnx.checker.check_model(path, full_check=True)
@@ -57,7 +58,7 @@ def main():
                     expected = array(tensor)
                     assert values.shape == expected.shape, (part, tensor["name"], values.shape, expected.shape)
                     error = np.abs(values - expected).max(initial=0) / max(1, np.abs(expected).max(initial=0))
-                    assert error <= TOLERANCE, f"{part}, {tensor['name']}: off by {error}"
+                    assert error <= tolerance, f"{part}, {tensor['name']}: off by {error}"
         cases = sum(a["part"] == part for a in answers)
         print(f"{part}: checked, {len(model.graph.node)} nodes, {cases} cases agree")
 

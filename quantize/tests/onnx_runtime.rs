@@ -12,6 +12,7 @@ use coca_edge::{
 };
 use coca_quantize::{
     import::{Options, import},
+    int8::{self, int8},
     onnx::Storage,
 };
 use ndarray::{Array, ArrayD, IxDyn};
@@ -133,35 +134,60 @@ fn cases(bundle: &Bundle) -> Vec<Value> {
     cases
 }
 
-#[test]
-fn onnx_runtime_runs_every_part_and_agrees() {
+/// Runs ONNX's checker, and ONNX Runtime on what this project's engine answered; nothing where there is no Python.
+fn check(bundle: &Path, tolerance: f32) {
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let answers = bundle.with_extension("json");
+    let cases = cases(&Bundle::open(bundle).unwrap());
+    std::fs::write(&answers, serde_json::to_vec(&cases).unwrap()).unwrap();
+    let output = Command::new(&python)
+        .arg(here.join("tests/onnx_check.py"))
+        .args([bundle, &answers])
+        .arg(tolerance.to_string())
+        .output();
+    let Ok(output) = output else {
+        eprintln!("skipped: {python} cannot be run");
+        return;
+    };
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    if output.status.code() == Some(77) {
+        eprintln!("skipped: {}", said.trim());
+        return;
+    }
+    assert!(output.status.success(), "{}: {said}", bundle.display());
+}
+
+fn imported(name: &str, storage: Storage, out: &Path) {
+    let checkpoint =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/open_clip").join(name);
+    let options = Options { storage, config: None, progress: false };
+    import(checkpoint.to_str().unwrap(), out, &options, &|_| ()).unwrap();
+}
+
+#[test]
+fn onnx_runtime_runs_every_part_and_agrees() {
     for name in ["pooler", "plain"] {
         for storage in [Storage::F32, Storage::F16] {
             let folder = tempfile::tempdir().unwrap();
-            let out = folder.path().join("model");
-            let checkpoint = here.join("../tests/golden/open_clip").join(name);
-            let options = Options { storage, config: None, progress: false };
-            import(checkpoint.to_str().unwrap(), &out, &options, &|_| ()).unwrap();
-            let answers = folder.path().join("answers.json");
-            let cases = cases(&Bundle::open(&out).unwrap());
-            std::fs::write(&answers, serde_json::to_vec(&cases).unwrap()).unwrap();
-            let output = Command::new(&python)
-                .arg(here.join("tests/onnx_check.py"))
-                .args([&out, &answers])
-                .output();
-            let Ok(output) = output else {
-                eprintln!("skipped: {python} cannot be run");
-                return;
-            };
-            let said = [output.stdout, output.stderr].concat();
-            let said = String::from_utf8_lossy(&said);
-            if output.status.code() == Some(77) {
-                eprintln!("skipped: {}", said.trim());
-                return;
-            }
-            assert!(output.status.success(), "{name}, {storage:?}: {said}");
+            let bundle = folder.path().join("model");
+            imported(name, storage, &bundle);
+            check(&bundle, 1e-4);
+        }
+    }
+}
+
+#[test]
+fn onnx_runtime_runs_every_int8_part_and_agrees_within_the_rounding() {
+    for name in ["pooler", "plain"] {
+        for storage in [Storage::F32, Storage::F16] {
+            let folder = tempfile::tempdir().unwrap();
+            let [bundle, rounded] = ["model", "int8"].map(|name| folder.path().join(name));
+            imported(name, storage, &bundle);
+            int8(&bundle, &rounded, &int8::Options::default(), &|_| ()).unwrap();
+            // This project's engine rounds what layers read; ONNX Runtime need not.
+            check(&rounded, 0.05);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod blocks;
 mod decoder;
+pub(crate) mod external_data;
 mod graph;
 mod text;
 mod vision;

@@ -1,20 +1,13 @@
-//! External data: the file that a graph's large tensors stand in.
+//! The weights of a checkpoint, stored for graphs.
 
 use half::{f16, slice::HalfFloatSliceExt};
-use tract_onnx::pb::{
-    StringStringEntryProto, TensorProto,
-    tensor_proto::{DataLocation, DataType},
-};
+use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
 
+use super::external_data::{ExternalData, INLINE_BELOW};
 use crate::{
     bundle_writer::{self, BundleFile},
     checkpoint::{self, Tensor},
 };
-
-/// Tensors shorter than this stand in the graph.
-const INLINE_BELOW: usize = 1024;
-/// Every tensor starts at a multiple of this many bytes: a cache line, and wide enough for any vector load.
-const ALIGNMENT: u64 = 64;
 
 /// A tensor that could not be turned into a weight.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +53,7 @@ impl Weight {
 
 /// A file of weights in the making.
 pub struct WeightFile {
-    file: BundleFile,
+    file: ExternalData,
     storage: Storage,
 }
 
@@ -68,13 +61,13 @@ impl WeightFile {
     /// Starts with an empty `file`.
     #[must_use]
     pub fn new(file: BundleFile, storage: Storage) -> Self {
-        Self { file, storage }
+        Self { file: ExternalData::new(file), storage }
     }
 
     /// The complete file.
     #[must_use]
     pub fn into_file(self) -> BundleFile {
-        self.file
+        self.file.into_file()
     }
 
     /// Stores a matrix or table as it stands in the checkpoint.
@@ -143,22 +136,13 @@ impl WeightFile {
             }
             return Ok(Weight(proto));
         }
-        let padding = self.file.len().next_multiple_of(ALIGNMENT) - self.file.len();
-        self.file.write(&[0; ALIGNMENT as usize][..padding as usize])?;
-        let offset = self.file.len();
+        let offset = self.file.begin()?;
         for piece in pieces {
             for part in piece?.chunks(1 << 16) {
                 self.file.write(&encode(name, part, storage)?)?;
             }
         }
-        let entry =
-            |key: &str, value: String| StringStringEntryProto { key: key.to_owned(), value };
-        proto.data_location = Some(DataLocation::External as i32);
-        proto.external_data = vec![
-            entry("location", self.file.name().to_owned()),
-            entry("offset", offset.to_string()),
-            entry("length", (self.file.len() - offset).to_string()),
-        ];
+        self.file.end(offset, &mut proto);
         Ok(Weight(proto))
     }
 }

@@ -1,0 +1,114 @@
+//! What becomes of each weight. A weight that several parts share gets one treatment.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use tract_onnx::pb::tensor_proto::DataType;
+
+use super::{
+    Error,
+    keep::Keep,
+    part::{Part, Wiring},
+    source::{self, TensorId},
+    uses::{Form, Reason, Uses},
+};
+
+/// How a weight is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Treatment {
+    /// As 8-bit integers.
+    Int8(Form),
+    /// As 16-bit floating point.
+    F16(Reason),
+    /// As it is.
+    Keep(Reason),
+}
+
+/// A weight of two or more dimensions.
+#[derive(Debug, Clone)]
+pub(super) struct Planned {
+    pub(super) name: String,
+    /// The parts that read it.
+    pub(super) parts: BTreeSet<String>,
+    /// What its layers need, if it can be int8 at all.
+    pub(super) form: Option<Form>,
+    pub(super) treatment: Treatment,
+}
+
+impl Planned {
+    /// Why it is not int8.
+    pub(super) fn reason(&self) -> Option<&Reason> {
+        match &self.treatment {
+            Treatment::Int8(_) => None,
+            Treatment::F16(reason) | Treatment::Keep(reason) => Some(reason),
+        }
+    }
+}
+
+/// What a tensor's numbers are multiplied with, one factor for each input channel of the layers it belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Smoothing {
+    /// The gamma or beta of a norm, to be divided.
+    Norm(Arc<[f32]>),
+    /// The weight of a layer, whose inputs are divided: to be multiplied.
+    Layer(Arc<[f32]>),
+}
+
+/// What becomes of the weights of all parts.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) weights: BTreeMap<TensorId, Planned>,
+    pub(super) smoothing: BTreeMap<TensorId, Smoothing>,
+    /// Weights that are int8 already.
+    pub(super) int8_before: usize,
+}
+
+impl Plan {
+    /// Every layer that can be becomes int8, but for those that `keep` names.
+    pub(super) fn of(parts: &[Part], keep: &Keep) -> Result<Self, Error> {
+        let mut plan = Self::default();
+        for part in parts {
+            let wiring = Wiring::of(&part.graph);
+            let matrices = part.graph.initializer.iter().filter(|tensor| tensor.dims.len() >= 2);
+            for tensor in matrices {
+                if source::is_float(tensor) {
+                    let form = Uses::of(tensor, part, &wiring).form;
+                    plan.add(source::id(&part.name, tensor)?, &tensor.name, &part.name, form);
+                } else if tensor.data_type == DataType::Int8 as i32 {
+                    plan.int8_before += 1;
+                }
+            }
+        }
+        let layers = || plan.weights.values().filter(|w| matches!(w.treatment, Treatment::Int8(_)));
+        keep.check(layers().map(|weight| weight.name.as_str()))?;
+        for weight in plan.weights.values_mut().filter(|weight| keep.matches(&weight.name)) {
+            weight.treatment = Treatment::Keep(Reason::Asked);
+        }
+        Ok(plan)
+    }
+
+    fn add(&mut self, id: TensorId, name: &str, part: &str, form: Result<Form, Reason>) {
+        let known = form.as_ref().ok().copied();
+        let treatment = form.map_or_else(Treatment::Keep, Treatment::Int8);
+        let weight = self.weights.entry(id).or_insert_with(|| Planned {
+            name: name.to_owned(),
+            parts: BTreeSet::new(),
+            form: known,
+            treatment: treatment.clone(),
+        });
+        weight.parts.insert(part.to_owned());
+        weight.treatment = match (&weight.treatment, treatment) {
+            (Treatment::Int8(a), Treatment::Int8(b)) if *a == b => Treatment::Int8(b),
+            (Treatment::Int8(_), Treatment::Int8(_)) => Treatment::Keep(Reason::SeveralForms),
+            (Treatment::Int8(_), kept) => kept,
+            (kept, _) => kept.clone(),
+        };
+    }
+
+    /// Weights that become int8.
+    pub(super) fn layers(&self) -> usize {
+        self.weights.values().filter(|w| matches!(w.treatment, Treatment::Int8(_))).count()
+    }
+}

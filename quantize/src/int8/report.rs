@@ -1,0 +1,107 @@
+//! What was done: sizes before and after, and the layers that are not int8.
+
+use std::{collections::BTreeMap, fmt};
+
+use coca_edge::bundle::Config;
+use indicatif::HumanBytes;
+
+use super::{
+    Error,
+    part::Part,
+    plan::{Plan, Treatment},
+    source,
+    uses::Reason,
+};
+
+/// What quantising a bundle did.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The parts, by name.
+    pub parts: Vec<PartReport>,
+    /// Layers that were not stored as int8.
+    pub left: Vec<Left>,
+    /// Bytes of all files of the bundle, before and after.
+    pub bytes: [u64; 2],
+}
+
+/// What became of a part.
+#[derive(Debug, Clone)]
+pub struct PartReport {
+    /// Its file.
+    pub name: String,
+    /// Layers and tables that became int8.
+    pub int8: usize,
+    /// Layers, tables and other matrices that did not.
+    pub left: usize,
+    /// Bytes of the graph and of all weights it reads, before and after. Parts share weights.
+    pub bytes: [u64; 2],
+}
+
+/// A weight of two or more dimensions that was not stored as int8.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Left {
+    /// Its name.
+    pub name: String,
+    /// What it is stored as: `f32`, or `f16`.
+    pub stored: &'static str,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Bytes of a graph and of the weights it reads.
+pub(super) fn bytes_of(part: &Part, graph: usize) -> Result<u64, Error> {
+    let mut bytes = graph as u64;
+    for tensor in part.graph.initializer.iter().filter(|tensor| source::is_external(tensor)) {
+        bytes += source::id(&part.name, tensor)?.length() as u64;
+    }
+    Ok(bytes)
+}
+
+impl Report {
+    pub(super) fn new(
+        plan: &Plan,
+        before: &BTreeMap<String, u64>,
+        after: &BTreeMap<String, u64>,
+        configs: [&Config; 2],
+    ) -> Self {
+        let part = |(name, &bytes): (&String, &u64)| {
+            let weights = || plan.weights.values().filter(|weight| weight.parts.contains(name));
+            let int8 = weights().filter(|w| matches!(w.treatment, Treatment::Int8(_))).count();
+            PartReport {
+                name: name.clone(),
+                int8,
+                left: weights().count() - int8,
+                bytes: [bytes, after.get(name).copied().unwrap_or(0)],
+            }
+        };
+        let left = plan.weights.values().filter_map(|weight| {
+            let (stored, reason) = match &weight.treatment {
+                Treatment::Int8(_) => return None,
+                Treatment::F16(reason) => ("f16", reason),
+                Treatment::Keep(reason) => ("f32", reason),
+            };
+            Some(Left { name: weight.name.clone(), stored, reason: reason.clone() })
+        });
+        Self {
+            parts: before.iter().map(part).collect(),
+            left: left.collect(),
+            bytes: configs.map(|config| config.files.values().map(|file| file.bytes).sum()),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<22} {:>5} {:>5} {:>12} {:>12}", "part", "int8", "left", "before", "after")?;
+        for PartReport { name, int8, left, bytes: [before, after] } in &self.parts {
+            let [before, after] = [before, after].map(|&bytes| HumanBytes(bytes).to_string());
+            writeln!(f, "{name:<22} {int8:>5} {left:>5} {before:>12} {after:>12}")?;
+        }
+        let [before, after] = self.bytes.map(|bytes| HumanBytes(bytes).to_string());
+        writeln!(f, "{:<34} {before:>12} {after:>12}", "all files, shared weights once")?;
+        for Left { name, stored, reason } in &self.left {
+            writeln!(f, "left as {stored}: {name}: {reason}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! The weights of the new bundle; a tensor that several parts share is stored once.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
+
+use super::{Error, source::TensorId};
+use crate::{
+    bundle_writer::{self, BundleWriter},
+    onnx::external_data::{ExternalData, INLINE_BELOW},
+};
+
+/// A tensor to be stored.
+pub(super) struct Stored<'a> {
+    name: String,
+    data_type: DataType,
+    dims: Vec<i64>,
+    bytes: Cow<'a, [u8]>,
+}
+
+impl<'a> Stored<'a> {
+    pub(super) fn raw(name: String, kind: DataType, dims: &[i64], bytes: Cow<'a, [u8]>) -> Self {
+        Self { name, data_type: kind, dims: dims.to_vec(), bytes }
+    }
+
+    pub(super) fn f32(name: String, dims: &[i64], values: &[f32]) -> Self {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        Self::raw(name, DataType::Float, dims, bytes)
+    }
+
+    pub(super) fn int8(name: String, dims: &[i64], integers: &[i8]) -> Self {
+        let bytes = integers.iter().map(|i| i.cast_unsigned()).collect();
+        Self::raw(name, DataType::Int8, dims, bytes)
+    }
+}
+
+/// Files of weights in the making.
+pub(super) struct Store {
+    bundle: BundleWriter,
+    files: BTreeMap<String, ExternalData>,
+    done: BTreeMap<TensorId, Vec<TensorProto>>,
+}
+
+impl Store {
+    pub(super) fn new(bundle: BundleWriter) -> Self {
+        Self { bundle, files: BTreeMap::new(), done: BTreeMap::new() }
+    }
+
+    /// The tensors that took the place of the one called `id`, under the names that `renamed` gives, if a part
+    /// before this one stored them.
+    pub(super) fn again(&self, id: &TensorId, renamed: &[String]) -> Option<Vec<TensorProto>> {
+        let mut tensors = self.done.get(id)?.clone();
+        tensors
+            .iter_mut()
+            .zip(renamed)
+            .for_each(|(tensor, name)| name.clone_into(&mut tensor.name));
+        Some(tensors)
+    }
+
+    /// Stores what takes the place of the tensor `id`, and gives the graph's references to it.
+    pub(super) fn put(
+        &mut self,
+        id: TensorId,
+        tensors: Vec<Stored>,
+    ) -> Result<Vec<TensorProto>, Error> {
+        let location = location(&id);
+        let stored: Vec<_> = tensors
+            .into_iter()
+            .map(|tensor| self.store(&location, tensor))
+            .collect::<Result<_, _>>()?;
+        self.done.insert(id, stored.clone());
+        Ok(stored)
+    }
+
+    fn store(
+        &mut self,
+        location: &str,
+        tensor: Stored,
+    ) -> Result<TensorProto, bundle_writer::Error> {
+        let mut proto = TensorProto {
+            name: tensor.name,
+            dims: tensor.dims,
+            data_type: tensor.data_type as i32,
+            ..TensorProto::default()
+        };
+        if tensor.bytes.len() < INLINE_BELOW {
+            proto.raw_data = tensor.bytes.into_owned();
+            return Ok(proto);
+        }
+        if !self.files.contains_key(location) {
+            let file = ExternalData::new(self.bundle.start(location)?);
+            self.files.insert(location.to_owned(), file);
+        }
+        if let Some(file) = self.files.get_mut(location) {
+            let offset = file.begin()?;
+            file.write(&tensor.bytes)?;
+            file.end(offset, &mut proto);
+        }
+        Ok(proto)
+    }
+
+    /// The bundle, with all weights in it.
+    pub(super) fn finish(mut self) -> Result<BundleWriter, Error> {
+        for file in self.files.into_values() {
+            self.bundle.add(file.into_file())?;
+        }
+        Ok(self.bundle)
+    }
+}
+
+/// The file that takes a tensor up: the one it stood in, or one beside the part that held it.
+fn location(id: &TensorId) -> String {
+    match id.file.strip_suffix(".onnx") {
+        Some(part) => format!("{part}.bin"),
+        None => id.file.clone(),
+    }
+}
