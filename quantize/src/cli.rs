@@ -42,6 +42,10 @@ enum Command {
         bundle: PathBuf,
         /// The folder of the new model.
         out: PathBuf,
+        /// Run the model on pictures of this folder (24 at most), move outliers into weights, and keep layers that
+        /// 8 bits would blur.
+        #[arg(long, value_name = "DIR")]
+        calibrate: Option<PathBuf>,
         /// Leave these weights as they are: names with *, ? and [abc] in them.
         #[arg(long, value_name = "PATTERN")]
         keep_f32: Vec<String>,
@@ -64,8 +68,8 @@ impl Cli {
                 };
                 import(self.quiet, &checkpoint, &out, storage, config)
             }
-            Command::Int8 { bundle, out, keep_f32 } => {
-                int8(self.quiet, &bundle, &out, &int8::Options { keep_f32 })
+            Command::Int8 { bundle, out, calibrate, keep_f32 } => {
+                int8(self.quiet, &bundle, &out, &int8::Options { keep_f32, calibrate })
             }
         }
     }

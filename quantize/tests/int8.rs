@@ -10,7 +10,7 @@ use std::{
 use coca_edge::{Bundle, Coca, bundle::Precision};
 use coca_quantize::{
     import::{self, import},
-    int8::{Error, Options, Reason, Report, int8},
+    int8::{Error, FLOOR, Options, Reason, Report, int8},
     onnx::Storage,
 };
 use prost::Message;
@@ -72,7 +72,10 @@ impl Model {
 }
 
 fn keep(patterns: &[&str]) -> Options {
-    Options { keep_f32: patterns.iter().map(|&pattern| pattern.to_owned()).collect() }
+    Options {
+        keep_f32: patterns.iter().map(|&pattern| pattern.to_owned()).collect(),
+        calibrate: None,
+    }
 }
 
 fn entries(folder: &Path) -> BTreeSet<PathBuf> {
@@ -335,4 +338,44 @@ fn a_target_that_cannot_be_written_is_refused() {
     let error =
         int8(&model.path("in"), &out, &Options::default(), &|_| ()).unwrap_err().to_string();
     assert!(error.starts_with(&format!("{}: cannot be written: ", out.display())), "{error}");
+}
+
+fn calibrated_with(pictures: &Path) -> Options {
+    Options { keep_f32: Vec::new(), calibrate: Some(pictures.to_owned()) }
+}
+
+#[test]
+fn a_calibrated_model_tells_how_far_every_layer_is_above_the_noise() {
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/photos");
+    for storage in [Storage::F32, Storage::F16] {
+        let model = Model::imported("pooler", storage);
+        let report = model.int8(&calibrated_with(&pictures)).unwrap();
+        let calibrated = report.calibrated.unwrap();
+        assert!(calibrated.pictures > 0);
+        let decibels = calibrated.layers.iter().map(|(_, decibels)| *decibels);
+        assert!(decibels.clone().is_sorted(), "the worst first");
+        assert!(decibels.clone().all(|d| d >= FLOOR), "{:?}", calibrated.layers);
+        let tables = 1;
+        let noisy = report.left.iter().filter(|left| matches!(left.reason, Reason::Noisy(_)));
+        let layers: BTreeSet<_> = PARTS
+            .iter()
+            .flat_map(|part| model.graph("out", part).initializer)
+            .filter(|t| t.data_type == DataType::Int8 as i32 && t.dims.len() >= 2)
+            .map(|tensor| tensor.name)
+            .collect();
+        assert_eq!(calibrated.layers.len() + tables, layers.len());
+        assert_eq!(noisy.count(), 0, "{:?}", report.left);
+        let [f32, int8] = ["in", "out"].map(|bundle| Coca::open(model.path(bundle)).unwrap());
+        let [a, b] = [&f32, &int8].map(|coca| coca.encode_text("a dog").unwrap().view().to_owned());
+        assert!(a.dot(&b) > 0.999, "{}", a.dot(&b));
+    }
+}
+
+#[test]
+fn a_folder_without_pictures_cannot_calibrate() {
+    let model = Model::imported("plain", Storage::F32);
+    let empty = tempfile::tempdir().unwrap();
+    let message = model.refusal(&calibrated_with(empty.path()));
+    let expected = format!("--calibrate: {}: no picture in this folder", empty.path().display());
+    assert!(message.starts_with(&expected), "{message}");
 }

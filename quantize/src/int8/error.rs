@@ -53,6 +53,12 @@ pub enum Error {
         /// What was found.
         found: String,
     },
+    /// No picture to calibrate with can be read.
+    #[error("--calibrate: {0}")]
+    Picture(coca_edge::tasks::ReadError),
+    /// The model cannot be run on pictures.
+    #[error("--calibrate: {0}")]
+    Run(#[from] coca_edge::Error),
     /// A pattern of layers to keep is no pattern.
     #[error(
         "--keep-f32 {pattern}: expected a name with *, ? or [abc] in it, found one that is wrong: {reason}"

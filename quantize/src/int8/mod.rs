@@ -3,6 +3,7 @@
 //! Every output channel of a linear layer or convolution has a scale of its own, and so has every row of the token
 //! embedding; there are no zero points. What stays is listed with the reason.
 
+mod calibrate;
 mod error;
 mod keep;
 mod part;
@@ -15,18 +16,23 @@ mod store;
 mod uses;
 mod weight;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use coca_edge::{
     Bundle,
     bundle::{Config, Precision},
 };
 
+pub use calibrate::{Calibrated, FLOOR, MOST_PICTURES};
 pub use error::Error;
 pub use report::{Left, PartReport, Report};
 pub use uses::Reason;
 
 use self::{
+    calibrate::Model,
     keep::Keep,
     part::Part,
     plan::{Plan, Planned},
@@ -40,6 +46,9 @@ use crate::bundle_writer::BundleWriter;
 pub struct Options {
     /// Weights that stay as they are: names with `*`, `?` and `[abc]` in them.
     pub keep_f32: Vec<String>,
+    /// A folder of pictures: the model runs on at most [`MOST_PICTURES`] of them, and what its layers read decides
+    /// which outliers are moved into weights and which layers stay.
+    pub calibrate: Option<PathBuf>,
 }
 
 /// How far the work is.
@@ -71,9 +80,17 @@ pub fn int8(
     }
     let mut files = SourceFiles::new(&source);
     let (parts, before) = read_parts(&source, &mut files)?;
-    let plan = Plan::of(&parts, &keep)?;
+    let mut plan = Plan::of(&parts, &keep)?;
     check_layers(&plan, bundle)?;
+    // Before the pictures are run: a target that cannot be written should not cost minutes.
     let mut store = Store::new(BundleWriter::create(out)?);
+    let calibrated = match &options.calibrate {
+        Some(pictures) => {
+            let model = Model { folder: bundle, bundle: &source, parts: &parts, files: &files };
+            Some(calibrate::calibrate(&model, &mut plan, pictures, progress)?)
+        }
+        None => None,
+    };
     let parts = rewrite_parts(parts, &plan, &files, &mut store, progress)?;
     let mut writer = store.finish()?;
     let mut after = BTreeMap::new();
@@ -87,7 +104,7 @@ pub fn int8(
     copy_others(&source, &files, &mut writer)?;
     let config = Config { precision: Precision::Int8, ..source.config().clone() };
     let config = writer.finish(config)?;
-    Ok(Report::new(&plan, &before, &after, [source.config(), &config]))
+    Ok(Report::new(&plan, &before, &after, [source.config(), &config], calibrated))
 }
 
 fn is_same_folder(a: &Path, b: &Path) -> bool {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use prost::Message;
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, tensor_proto::DataType,
+    AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto, tensor_proto::DataType,
 };
 
 use super::{Error, source};
@@ -45,10 +45,7 @@ impl Part {
     }
 
     /// The file's bytes with other outputs.
-    pub(super) fn encode_with_outputs(
-        &self,
-        outputs: Vec<tract_onnx::pb::ValueInfoProto>,
-    ) -> Vec<u8> {
+    pub(super) fn encode_with_outputs(&self, outputs: Vec<ValueInfoProto>) -> Vec<u8> {
         let graph = GraphProto { output: outputs, ..self.graph.clone() };
         ModelProto { graph: Some(graph), ..self.model.clone() }.encode_to_vec()
     }
@@ -58,10 +55,6 @@ impl Part {
         let types = [DataType::Float, DataType::Float16, DataType::Int8].map(|kind| kind as i32);
         let weights = self.graph.initializer.iter().filter(|t| types.contains(&t.data_type));
         weights.map(source::count).sum()
-    }
-
-    pub(super) fn weight(&self, name: &str) -> Option<&TensorProto> {
-        self.graph.initializer.iter().find(|tensor| tensor.name == name)
     }
 }
 

@@ -6,7 +6,7 @@ use coca_edge::bundle::Config;
 use indicatif::HumanBytes;
 
 use super::{
-    Error,
+    Calibrated, Error,
     part::Part,
     plan::{Plan, Treatment},
     source,
@@ -22,6 +22,8 @@ pub struct Report {
     pub left: Vec<Left>,
     /// Bytes of all files of the bundle, before and after.
     pub bytes: [u64; 2],
+    /// What running the model on pictures showed, if that was asked for.
+    pub calibrated: Option<Calibrated>,
 }
 
 /// What became of a part.
@@ -63,6 +65,7 @@ impl Report {
         before: &BTreeMap<String, u64>,
         after: &BTreeMap<String, u64>,
         configs: [&Config; 2],
+        calibrated: Option<Calibrated>,
     ) -> Self {
         let part = |(name, &bytes): (&String, &u64)| {
             let weights = || plan.weights.values().filter(|weight| weight.parts.contains(name));
@@ -86,6 +89,7 @@ impl Report {
             parts: before.iter().map(part).collect(),
             left: left.collect(),
             bytes: configs.map(|config| config.files.values().map(|file| file.bytes).sum()),
+            calibrated,
         }
     }
 }
@@ -101,6 +105,20 @@ impl fmt::Display for Report {
         writeln!(f, "{:<34} {before:>12} {after:>12}", "all files, shared weights once")?;
         for Left { name, stored, reason } in &self.left {
             writeln!(f, "left as {stored}: {name}: {reason}")?;
+        }
+        self.calibrated.as_ref().map_or(Ok(()), |calibrated| calibrated.fmt(f))
+    }
+}
+
+/// How many of the worst layers are shown.
+const SHOWN: usize = 5;
+
+impl fmt::Display for Calibrated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [smoothed, norms] = self.smoothed;
+        writeln!(f, "{} pictures: {smoothed} of {norms} norms smoothed", self.pictures)?;
+        for (name, decibels) in self.layers.iter().take(SHOWN) {
+            writeln!(f, "{decibels:5.1} dB above the noise of rounding: {name}")?;
         }
         Ok(())
     }

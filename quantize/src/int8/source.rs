@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use coca_edge::{Bundle, bundle::CheckedBytes};
+use coca_edge::{Bundle, bundle::CheckedBytes, engine::Weights};
 use half::{f16, slice::HalfFloatSliceExt};
 use tract_onnx::pb::{
     TensorProto,
@@ -54,6 +54,12 @@ impl<'a> SourceFiles<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The files, for running a part.
+    pub(super) fn weights(&self) -> Weights {
+        let files = self.files.iter();
+        files.fold(Weights::new(), |all, (name, bytes)| all.with(name, bytes.clone()))
     }
 
     /// Whether a part refers to the file `name`.

@@ -1,0 +1,218 @@
+//! Norms whose output can be divided channel by channel, because every reader is a layer that can take the factor.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tract_onnx::pb::NodeProto;
+
+use super::super::{
+    Error,
+    part::{Part, Wiring, attribute},
+    plan::{Plan, Smoothing, Treatment},
+    source::{self, TensorId},
+    uses::{Form, Uses},
+};
+use super::inputs::LayerInput;
+
+/// Norms and the layers that read them. Parts that share weights have norms of the same group.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Group {
+    /// Gammas and betas.
+    norms: BTreeSet<TensorId>,
+    /// The layers.
+    pub(super) layers: BTreeSet<TensorId>,
+    /// The norms' outputs.
+    pub(super) inputs: Vec<LayerInput>,
+    /// How often the layers' weights are read by these norms' readers.
+    reads: usize,
+    possible: bool,
+}
+
+impl Group {
+    /// Divides the norms and multiplies the layers.
+    pub(super) fn smooth(&self, plan: &mut Plan, factors: &Arc<[f32]>) {
+        let norms = self.norms.iter().map(|id| (id.clone(), Smoothing::Norm(Arc::clone(factors))));
+        plan.smoothing.extend(norms);
+        let layers =
+            self.layers.iter().map(|id| (id.clone(), Smoothing::Layer(Arc::clone(factors))));
+        plan.smoothing.extend(layers);
+    }
+
+    fn touches(&self, other: &Self) -> bool {
+        !self.norms.is_disjoint(&other.norms) || !self.layers.is_disjoint(&other.layers)
+    }
+
+    fn join(&mut self, other: Self) {
+        self.norms.extend(other.norms);
+        self.layers.extend(other.layers);
+        self.inputs.extend(other.inputs);
+        self.reads += other.reads;
+        self.possible &= other.possible;
+    }
+}
+
+/// All groups that can be smoothed.
+pub(super) fn find(parts: &[Part], plan: &Plan) -> Result<Vec<Group>, Error> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut reads: BTreeMap<TensorId, usize> = BTreeMap::new();
+    for part in parts {
+        let wiring = Wiring::of(&part.graph);
+        let layers = Layers::of(part, plan, &wiring)?;
+        for (id, _) in layers.by_node.values() {
+            *reads.entry(id.clone()).or_default() += 1;
+        }
+        let norms = part.graph.node.iter().filter(|node| node.op_type == "LayerNormalization");
+        for norm in norms {
+            let mut group = layers.group(norm, &wiring);
+            let (touched, apart) = groups.into_iter().partition(|other| group.touches(other));
+            groups = apart;
+            Vec::into_iter(touched).for_each(|other| group.join(other));
+            groups.push(group);
+        }
+    }
+    // A layer that something else than these norms feeds cannot be multiplied.
+    let fed_by_norms_alone =
+        |group: &Group| group.layers.iter().map(|id| reads[id]).sum::<usize>() == group.reads;
+    groups.retain(|group| group.possible && !group.layers.is_empty() && fed_by_norms_alone(group));
+    Ok(groups)
+}
+
+/// The linear layers of a part, by the place of their nodes.
+struct Layers<'a> {
+    part: &'a Part,
+    by_node: BTreeMap<usize, (TensorId, bool)>,
+}
+
+impl<'a> Layers<'a> {
+    fn of(part: &'a Part, plan: &Plan, wiring: &Wiring) -> Result<Self, Error> {
+        let mut by_node = BTreeMap::new();
+        for tensor in part.graph.initializer.iter().filter(|tensor| tensor.dims.len() >= 2) {
+            let id = source::id(&part.name, tensor)?;
+            let planned = plan.weights.get(&id);
+            let Some(form) = planned.and_then(|planned| planned.form) else { continue };
+            let linear = matches!(form, Form::Columns | Form::Transposed | Form::Rows);
+            let int8 = planned.is_some_and(|p| matches!(p.treatment, Treatment::Int8(_)));
+            for use_ in Uses::of(tensor, part, wiring).nodes {
+                by_node.insert(use_.reader.node, (id.clone(), linear && int8));
+            }
+        }
+        Ok(Self { part, by_node })
+    }
+
+    /// A norm with all its readers.
+    fn group(&self, norm: &NodeProto, wiring: &Wiring) -> Group {
+        let mut group = Group { possible: norm.output.len() == 1, ..Group::default() };
+        let last_axis = attribute(norm, "axis").is_none_or(|axis| axis.i == -1);
+        group.possible &= last_axis && norm.input.len() >= 2;
+        for name in norm.input.iter().skip(1) {
+            let tensor = self.part.graph.initializer.iter().find(|tensor| tensor.name == *name);
+            let id = tensor.and_then(|tensor| source::id(&self.part.name, tensor).ok());
+            let alone = wiring.readers(name).count() == 1 && !wiring.is_read_outside(name);
+            let plain = tensor.is_some_and(|t| t.dims.len() == 1 && source::is_float(t));
+            group.possible &= alone && plain;
+            group.norms.extend(id);
+        }
+        let Some(output) = norm.output.first() else { return group };
+        group.possible &= !wiring.is_read_outside(output);
+        group.inputs.push(LayerInput {
+            part: self.part.name.clone(),
+            value: output.clone(),
+            window: None,
+        });
+        for (reader, node) in wiring.readers(output) {
+            let transposed = attribute(node, "transA").is_some_and(|a| a.i != 0);
+            match self.by_node.get(&reader.node).filter(|_| reader.input == 0) {
+                Some((id, linear)) => {
+                    group.possible &= linear & !transposed;
+                    group.layers.insert(id.clone());
+                    group.reads += 1;
+                }
+                None => group.possible = false,
+            }
+        }
+        group
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coca_edge::{Bundle, Coca};
+    use proptest::prelude::*;
+
+    use super::{
+        super::super::{
+            copy_others, keep::Keep, read_parts, rewrite_parts, source::SourceFiles, store::Store,
+            uses::Reason,
+        },
+        *,
+    };
+    use crate::{
+        bundle_writer::BundleWriter,
+        import::{Options, import},
+        onnx::Storage,
+    };
+
+    fn imported(out: &std::path::Path) {
+        let checkpoint = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/open_clip/pooler");
+        let options = Options { storage: Storage::F32, config: None, progress: false };
+        import(checkpoint, out, &options, &|_| ()).unwrap();
+    }
+
+    /// Writes the bundle `from` with every group smoothed and nothing rounded; gives the number of groups.
+    fn smooth(from: &std::path::Path, to: &std::path::Path, seed: f32) -> usize {
+        let source = Bundle::open(from).unwrap();
+        let mut files = SourceFiles::new(&source);
+        let (parts, _) = read_parts(&source, &mut files).unwrap();
+        let mut plan = Plan::of(&parts, &Keep::parse(&[]).unwrap()).unwrap();
+        let groups = find(&parts, &plan).unwrap();
+        for group in &groups {
+            let factors: Vec<f32> = (0..64).map(|i| (i as f32 * seed).sin().exp()).collect();
+            group.smooth(&mut plan, &Arc::from(factors));
+        }
+        for weight in plan.weights.values_mut() {
+            weight.treatment = Treatment::Keep(Reason::Asked);
+        }
+        let mut store = Store::new(BundleWriter::create(to).unwrap());
+        let parts = rewrite_parts(parts, &plan, &files, &mut store, &|_| ()).unwrap();
+        let mut writer = store.finish().unwrap();
+        for part in parts {
+            let name = part.name.clone();
+            writer.add_bytes(&name, &part.encode()).unwrap();
+        }
+        copy_others(&source, &files, &mut writer).unwrap();
+        writer.finish(source.config().clone()).unwrap();
+        groups.len()
+    }
+
+    fn near(a: &[f32], b: &[f32]) -> bool {
+        a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4))]
+
+        #[test]
+        fn a_model_answers_the_same_when_its_norms_are_divided(seed in 0.1_f32..100.0) {
+            let folder = tempfile::tempdir().unwrap();
+            let [before, after] = ["before", "after"].map(|name| folder.path().join(name));
+            imported(&before);
+            // Two norms in each block of the towers, three with cross-attention, and the pooler's and heads'.
+            prop_assert!(smooth(&before, &after, seed) > 10);
+            let changed = ["vision.bin", "text.bin", "decoder.bin"].map(|file| {
+                std::fs::read(before.join(file)).unwrap() != std::fs::read(after.join(file)).unwrap()
+            });
+            prop_assert_eq!(changed, [true; 3]);
+            let [before, after] = [before, after].map(|bundle| Coca::open(bundle).unwrap());
+            let picture = image::RgbImage::from_fn(40, 30, |x, y| image::Rgb([(x * 6) as u8, (y * 8) as u8, 99]));
+            let [a, b] = [&before, &after].map(|coca| coca.encode_image(&picture).unwrap());
+            prop_assert!(near(a.embedding().as_slice(), b.embedding().as_slice()));
+            let [text_a, text_b] = [&before, &after].map(|coca| coca.encode_text("two cats").unwrap());
+            prop_assert!(near(text_a.as_slice(), text_b.as_slice()));
+            let options = coca_edge::CaptionOptions::default().max_tokens(12);
+            let caption_a = before.caption(&a, &options).unwrap();
+            let caption_b = after.caption(&b, &options).unwrap();
+            prop_assert_eq!(caption_a.tokens, caption_b.tokens);
+            prop_assert!((caption_a.score - caption_b.score).abs() < 1e-4 * caption_a.score.abs().max(1.0));
+        }
+    }
+}
