@@ -171,7 +171,7 @@ def report(bench, measured, info, read):
     name, flags = machine()
     arguments = bench.arguments
     lines = ["# Side by side", "",
-             f"Medians in ms over {arguments.rounds} round{"s" * (arguments.rounds > 1)}, by turns, pinned to the same cores. Written by `run.py`.", "",
+             f"Medians in ms; rounds: {arguments.rounds}, by turns, pinned to the same cores. Written by `run.py`.", "",
              "| part | against | coca | peer | ratio | floor | aim | reached |", "|---|---|---|---|---|---|---|---|"]
     for row in measured:
         peer = PEERS[row.engine] + ("" if row.part else ", session creation")
@@ -186,9 +186,10 @@ def report(bench, measured, info, read):
         shares = ", ".join(f"{row.name} {size / read / statistics.median(row.ours) * 1e5:.0f} %" for row in steps)
         lines += ["", f"Of the memory bandwidth (one core reads {read / 1e9:.1f} GB/s; a step reads {size / 1e6:.0f} MB of "
                   f"weights; aim 85 %): {shares}."]
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True).stdout.strip()
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=os.path.dirname(os.path.abspath(__file__)),
+                            stdout=subprocess.PIPE, text=True).stdout.strip()
     lines += ["", f"- machine: {name}; {' '.join(flags)}",
-              f"- coca {info['version']}{f' at {commit}' if commit else ''}; model {info['name']}, stored as "
+              f"- coca {info['version']}{f' (sources at {commit})' if commit else ''}; model {info['name']}, stored as "
               f"{info['stored_precision']}",
               *(f"- coca computed {kernel}" for kernel in sorted(bench.kernels)),
               f"- peers: {', '.join(versions())}",
