@@ -10,6 +10,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use coca_quantize::{import, int8, onnx::Storage};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
+mod compare;
+
 /// Makes models for coca.
 #[derive(Debug, Parser)]
 #[command(name = "coca-quantize", version)]
@@ -50,7 +52,13 @@ enum Command {
         #[arg(long, value_name = "PATTERN")]
         keep_f32: Vec<String>,
     },
+    Compare(compare::Arguments),
 }
+
+/// Something that the user must say otherwise: exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(String);
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Dtype {
@@ -71,6 +79,7 @@ impl Cli {
             Command::Int8 { bundle, out, calibrate, keep_f32 } => {
                 int8(self.quiet, &bundle, &out, &int8::Options { keep_f32, calibrate })
             }
+            Command::Compare(arguments) => compare::run(self.quiet, &arguments),
         }
     }
 }

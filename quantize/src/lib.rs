@@ -1,4 +1,5 @@
-//! Makes coca-edge bundles: `import` turns open_clip checkpoints into them, `int8` stores them in a quarter of the space.
+//! Makes coca-edge bundles: `import` turns open_clip checkpoints into them, `int8` stores them in a quarter of the
+//! space, `compare` says what that has cost.
 //!
 //! Each room leans only on those above it.
 //!
@@ -11,9 +12,11 @@
 //! | [`vocabulary`] | CLIP's tokenizer |
 //! | [`import`] | all of it: a checkpoint becomes a bundle |
 //! | [`int8`] | a bundle's weights become 8-bit integers |
+//! | [`compare`] | how far two bundles of one model agree |
 
 pub mod bundle_writer;
 pub mod checkpoint;
+pub mod compare;
 pub mod import;
 pub mod int8;
 pub mod onnx;

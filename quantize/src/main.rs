@@ -11,7 +11,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("coca-quantize: {}", sentence(&error));
-            ExitCode::FAILURE
+            ExitCode::from(if error.is::<cli::Usage>() { 2 } else { 1 })
         }
     }
 }

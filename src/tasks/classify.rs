@@ -66,7 +66,9 @@ impl Labels {
         self.model
     }
 
-    pub(super) fn embeddings(&self) -> &Array2<f32> {
+    /// The labels' text embeddings `[labels, E]`, rows of length 1.
+    #[must_use]
+    pub fn embeddings(&self) -> &Array2<f32> {
         &self.embeddings
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use coca_edge::engine::{Graph, Input, Onnx};
+use coca_edge::engine::{Arithmetic, Graph, Input, Onnx};
 use ndarray::ArrayD;
 use tract_onnx::pb::{
     TensorShapeProto, TypeProto, ValueInfoProto,
@@ -52,7 +52,7 @@ impl Runner {
             .map_err(coca_edge::Error::from)?;
         let one_picture = inputs.iter().any(|name| name == "pixel_values");
         let onnx = if one_picture { onnx.with_size("N", 1) } else { onnx };
-        let graph = Graph::prepare(onnx, &files.weights(), &inputs, &outputs)
+        let graph = Graph::prepare(onnx, &files.weights(), &inputs, &outputs, Arithmetic::F32)
             .map_err(coca_edge::Error::from)?;
         Ok(Self { graph, inputs, outputs, wanted })
     }

@@ -1,0 +1,75 @@
+//! `coca-quantize compare`.
+
+use std::{io::IsTerminal, path::PathBuf};
+
+use clap::ValueEnum;
+use coca_quantize::compare::{self, Error, Options};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Usage;
+
+/// Say how far a model's answers are from those of the model that it was made of.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The folder of the reference, mostly in f32.
+    a: PathBuf,
+    /// The folder of the model in question, mostly int8.
+    b: PathBuf,
+    /// The folder of the pictures to compare them on.
+    #[arg(long, value_name = "DIR")]
+    images: PathBuf,
+    /// A text file with one label a line [default: a short list of everyday things].
+    #[arg(long, value_name = "FILE")]
+    labels_file: Option<PathBuf>,
+    /// Take no more than the first N pictures.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_images: Option<u32>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+pub(super) fn run(quiet: bool, arguments: &Arguments) -> anyhow::Result<()> {
+    let labels = arguments.labels_file.as_deref().map(compare::read_labels).transpose();
+    let options = Options {
+        images: arguments.images.clone(),
+        labels: labels.map_err(|error| match error {
+            Error::NoLabels { .. } => Usage(error.to_string()).into(),
+            error => anyhow::Error::from(error),
+        })?,
+        max_images: arguments.max_images.map(|max| max as usize),
+    };
+    let bar = match quiet || !std::io::stderr().is_terminal() {
+        true => ProgressBar::hidden(),
+        false => ProgressBar::new(0)
+            .with_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta} left")?),
+    };
+    let report = compare::compare(&arguments.a, &arguments.b, &options, &mut |progress| {
+        bar.set_message(progress.doing);
+        bar.set_length(progress.total as u64);
+        bar.set_position(progress.done as u64);
+    })?;
+    bar.finish_and_clear();
+    match arguments.format {
+        Format::Text => print!("{report}"),
+        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+    }
+    match report.failed.as_slice() {
+        [] => Ok(()),
+        [first, rest @ ..] => {
+            anyhow::bail!(
+                "{} pictures could not be read; the first: {}",
+                rest.len() + 1,
+                first.error
+            )
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The labels that pictures are compared by.
+
+use std::{collections::HashSet, path::Path};
+
+use coca_edge::Labels;
+
+use super::{
+    Error, Progress,
+    agreement::{CosineAgreement, CosineTally},
+    model::Model,
+};
+
+/// Things that photos show, for whoever brings no list.
+const EVERYDAY: [&str; 48] = [
+    "person",
+    "child",
+    "crowd",
+    "face",
+    "hand",
+    "cat",
+    "dog",
+    "horse",
+    "cow",
+    "sheep",
+    "bird",
+    "fish",
+    "insect",
+    "flower",
+    "tree",
+    "forest",
+    "beach",
+    "mountain",
+    "river",
+    "sky",
+    "snow",
+    "street",
+    "building",
+    "house",
+    "bridge",
+    "car",
+    "bus",
+    "truck",
+    "bicycle",
+    "motorcycle",
+    "train",
+    "airplane",
+    "boat",
+    "kitchen",
+    "bedroom",
+    "bathroom",
+    "chair",
+    "table",
+    "bed",
+    "computer",
+    "phone",
+    "book",
+    "clock",
+    "plate of food",
+    "fruit",
+    "cake",
+    "cup of coffee",
+    "ball",
+];
+
+pub(super) fn everyday() -> Vec<String> {
+    EVERYDAY.map(str::to_owned).to_vec()
+}
+
+/// The labels in a file, one a line; blank lines and repeats do not count.
+///
+/// # Errors
+/// When the file cannot be read, or holds no label.
+pub fn read_labels(path: &Path) -> Result<Vec<String>, Error> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| Error::LabelsFile { path: path.to_owned(), source })?;
+    let mut seen = HashSet::new();
+    let labels: Vec<String> = text
+        .trim_start_matches('\u{feff}')
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && seen.insert(*line))
+        .map(str::to_owned)
+        .collect();
+    if labels.is_empty() {
+        return Err(Error::NoLabels { path: path.to_owned() });
+    }
+    Ok(labels)
+}
+
+/// The labels as both models see them.
+pub(super) struct Encoded {
+    pub(super) tables: [Labels; 2],
+    pub(super) sentences: Vec<String>,
+    pub(super) agreement: CosineAgreement,
+}
+
+impl Encoded {
+    pub(super) fn new(
+        pair: &[Model; 2],
+        names: Vec<String>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, Error> {
+        let total = 2 * names.len();
+        let mut encode = |model: &Model, before: usize| {
+            model.labels(&names, |done| {
+                progress(Progress { doing: "labels", done: before + done, total });
+            })
+        };
+        let tables = [encode(&pair[0], 0)?, encode(&pair[1], names.len())?];
+        let mut cosines = CosineTally::default();
+        let rows = tables[0].embeddings().rows().into_iter().zip(tables[1].embeddings().rows());
+        for (name, (a, b)) in names.iter().zip(rows) {
+            cosines.add(name, a, b);
+        }
+        let sentences = pair[0].sentences(&names)?;
+        Ok(Self { tables, sentences, agreement: cosines.agreement() })
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.tables[0].names().len()
+    }
+}

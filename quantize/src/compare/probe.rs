@@ -1,0 +1,162 @@
+//! One part of both models, prepared so that it also gives what its layers compute.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use coca_edge::{
+    bundle,
+    engine::{self, Graph, Input, Onnx, Weights},
+};
+use ndarray::ArrayD;
+use prost::Message;
+use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto};
+
+use super::{
+    Error,
+    layers::{LayerNoise, Pair, pairs},
+    model::Files,
+    noise::Noise,
+};
+
+/// A part of both models.
+pub(super) struct Probe {
+    part: &'static str,
+    layers: Vec<(Pair, Noise, Noise)>,
+    sides: [Side; 2],
+    pub(super) unmatched: Vec<String>,
+}
+
+/// The part in one of the models.
+struct Side {
+    graph: Graph,
+    tensors: Vec<String>,
+}
+
+impl Probe {
+    /// Prepares the file `part` of both models with `inputs`. The reference also gives the tensors `wanted`, and both
+    /// run with one picture where `single` says so, as the image encoder does everywhere.
+    pub(super) fn prepare(
+        files: &[Files; 2],
+        part: &'static str,
+        inputs: &[String],
+        wanted: &[String],
+        single: bool,
+    ) -> Result<Self, Error> {
+        let [a, b] = [parse(&files[0], part)?, parse(&files[1], part)?];
+        let none = GraphProto::default();
+        let [graph_a, graph_b] = [&a, &b].map(|model| model.graph.as_ref().unwrap_or(&none));
+        let (pairs, unmatched) = pairs(graph_a, graph_b);
+        let tensors = |side: usize, wanted: &[String]| -> Vec<String> {
+            let inputs = pairs.iter().flat_map(|pair| &pair.inputs).map(|names| &names[side]);
+            let outputs = pairs.iter().map(|pair| &pair.outputs[side]);
+            let all: BTreeSet<&String> = wanted.iter().chain(inputs).chain(outputs).collect();
+            all.into_iter().cloned().collect()
+        };
+        let [tensors_a, tensors_b] = [tensors(0, wanted), tensors(1, &[])];
+        let sides = [
+            Side::prepare(&files[0], part, a, inputs, tensors_a, single)?,
+            Side::prepare(&files[1], part, b, inputs, tensors_b, single)?,
+        ];
+        let layers = pairs.into_iter().map(|pair| (pair, Noise::default(), Noise::default()));
+        Ok(Self { part, layers: layers.collect(), sides, unmatched })
+    }
+
+    /// The part's file.
+    pub(super) fn part(&self) -> &'static str {
+        self.part
+    }
+
+    /// Runs both models' part on the same `inputs`; gives the reference's tensors by name.
+    pub(super) fn run(
+        &mut self,
+        files: &[Files; 2],
+        inputs: Vec<Input>,
+    ) -> Result<BTreeMap<String, ArrayD<f32>>, Error> {
+        let a = self.sides[0].run(&files[0], inputs.clone())?;
+        let b = self.sides[1].run(&files[1], inputs)?;
+        for (pair, output, input) in &mut self.layers {
+            add(output, self.part, &pair.name, a.get(&pair.outputs[0]), b.get(&pair.outputs[1]))?;
+            if let Some([in_a, in_b]) = &pair.inputs {
+                add(input, self.part, &pair.name, a.get(in_a), b.get(in_b))?;
+            }
+        }
+        Ok(a)
+    }
+
+    /// What all runs together say of each layer.
+    pub(super) fn into_layers(self) -> impl Iterator<Item = LayerNoise> {
+        let part = self.part;
+        let layers = self.layers.into_iter();
+        layers.map(move |(pair, output, input)| LayerNoise::new(part, pair.name, output, input))
+    }
+}
+
+fn add(
+    noise: &mut Noise,
+    part: &'static str,
+    layer: &str,
+    a: Option<&ArrayD<f32>>,
+    b: Option<&ArrayD<f32>>,
+) -> Result<(), Error> {
+    let [expected, found] = [a, b].map(|t| t.map(|t| t.shape().to_vec()).unwrap_or_default());
+    match (a, b) {
+        (Some(a), Some(b)) if expected == found => noise.add(a, b),
+        _ => return Err(Error::LayerShape { part, layer: layer.to_owned(), expected, found }),
+    }
+    Ok(())
+}
+
+impl Side {
+    fn prepare(
+        files: &Files,
+        part: &'static str,
+        mut model: ModelProto,
+        inputs: &[String],
+        tensors: Vec<String>,
+        single: bool,
+    ) -> Result<Self, Error> {
+        if let Some(graph) = &mut model.graph {
+            let known: BTreeSet<&String> = graph.output.iter().map(|output| &output.name).collect();
+            let added: Vec<ValueInfoProto> = tensors
+                .iter()
+                .filter(|name| !known.contains(name))
+                .map(|name| ValueInfoProto { name: name.clone(), ..Default::default() })
+                .collect();
+            graph.output.extend(added);
+        }
+        let onnx = Onnx::parse(part, &model.encode_to_vec()).map_err(|e| files.failed(e))?;
+        let mut weights = Weights::new();
+        for file in onnx.weight_files() {
+            weights = weights.with(&file, files.read(&file)?);
+        }
+        let onnx = if single { onnx.with_size("N", 1) } else { onnx };
+        let graph = Graph::prepare(onnx, &weights, inputs, &tensors, files.bundle.arithmetic())
+            .map_err(|e| files.failed(e))?;
+        Ok(Self { graph, tensors })
+    }
+
+    fn run(
+        &self,
+        files: &Files,
+        inputs: Vec<Input>,
+    ) -> Result<BTreeMap<String, ArrayD<f32>>, Error> {
+        let outputs = self.graph.run(inputs).map_err(|e| files.failed(e))?;
+        Ok(self.tensors.iter().cloned().zip(outputs).collect())
+    }
+}
+
+fn parse(files: &Files, part: &str) -> Result<ModelProto, Error> {
+    let bytes = files.read(part)?;
+    ModelProto::decode((*bytes).as_ref()).map_err(|e| {
+        files.failed(engine::Error::NotOnnx { part: part.to_owned(), reason: e.to_string() })
+    })
+}
+
+impl Files {
+    pub(super) fn read(&self, name: &str) -> Result<bundle::CheckedBytes, Error> {
+        self.bundle.read(name, "comparing layers").map_err(Error::Bundle)
+    }
+
+    pub(super) fn failed(&self, source: engine::Error) -> Error {
+        Error::Part { path: self.path.clone(), source }
+    }
+}
