@@ -26,8 +26,10 @@
 //! | [`text`] | texts → token ids, templates |
 //! | [`bundle`] | a model's folder: description, checksums, parts |
 //! | [`tasks`] | labels, captions, embeddings |
+//! | [`display`] | live views on a framebuffer, a panel, a PNG file, a window, a web page |
 
 pub mod bundle;
+pub mod display;
 pub mod engine;
 pub mod kernels;
 pub mod tasks;

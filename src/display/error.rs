@@ -1,0 +1,115 @@
+//! What can be wrong with a display.
+
+use std::{io, net::SocketAddr};
+
+/// A display that cannot be opened, or that cannot show a view now.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A spec that names no display.
+    #[error(
+        "{spec}: not a display: expected fb:DEVICE, png:FILE, window, spi:DEVICE or web:ADDRESS:PORT"
+    )]
+    UnknownDisplay {
+        /// What was asked for.
+        spec: String,
+    },
+    /// A spec whose display has no such option.
+    #[error("{display}: no option {found}; there are {known}")]
+    UnknownOption {
+        /// The spec without its options.
+        display: String,
+        /// The option's key.
+        found: String,
+        /// The keys that there are.
+        known: String,
+    },
+    /// A value in a spec that cannot be used.
+    #[error("{display}: {key}: expected {expected}, found {found}")]
+    Value {
+        /// The spec without its options.
+        display: String,
+        /// The option's key, or what part of the spec it is.
+        key: &'static str,
+        /// What would be right.
+        expected: &'static str,
+        /// What is there.
+        found: String,
+    },
+    /// A spec that lacks an option which has no default.
+    #[error("{display}: needs the option {key}: {expected}")]
+    MissingOption {
+        /// The spec without its options.
+        display: String,
+        /// The option's key.
+        key: &'static str,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// A display that this build has no code for.
+    #[error("{display}: not in this build: build it with --features {feature}")]
+    NotBuilt {
+        /// The spec without its options.
+        display: String,
+        /// The feature of the crate.
+        feature: &'static str,
+    },
+    /// A file or a device that cannot be read or written.
+    #[error("{path}: cannot be {doing}: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// "read", "written" or "opened".
+        doing: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A framebuffer that is not described, or whose pixels are of no known kind.
+    #[error("{path}: expected {expected}, found {found}")]
+    Framebuffer {
+        /// The file that describes the framebuffer.
+        path: String,
+        /// What would be right.
+        expected: &'static str,
+        /// What is there.
+        found: String,
+    },
+    /// A picture that cannot be encoded.
+    #[error("{display}: the picture cannot be encoded: {source}")]
+    Encode {
+        /// The spec without its options.
+        display: String,
+        /// What the encoder said.
+        source: image::ImageError,
+    },
+    /// An address that the web page cannot be served at.
+    #[error("web:{address}: cannot listen: {source}; choose another port or end what uses it")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A thread that cannot be started.
+    #[error("{display}: the system refuses another thread: {source}")]
+    Thread {
+        /// The spec without its options.
+        display: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A panel or a window that does not answer as it should.
+    #[error("{display}: {reason}")]
+    Device {
+        /// The spec without its options.
+        display: String,
+        /// What its driver said.
+        reason: String,
+    },
+    /// A window that its user closed.
+    #[error("{display}: closed")]
+    Closed {
+        /// The spec without its options.
+        display: String,
+    },
+}
