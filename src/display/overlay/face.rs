@@ -1,6 +1,6 @@
 //! The font, as large as the canvas asks for.
 
-use std::convert::Infallible;
+use std::{cmp::Reverse, convert::Infallible};
 
 use embedded_graphics::{
     Drawable, Pixel,
@@ -59,7 +59,7 @@ impl Face {
             .chain(magnified)
             .filter(|face| face.line_height() <= largest)
             .filter(|face| face.glyph_width() * LEAST_COLUMNS <= canvas.width)
-            .max_by_key(|face| face.line_height())
+            .max_by_key(|face| (face.line_height(), Reverse(face.scale)))
             .unwrap_or(Self { size: 0, scale: 1 })
     }
 

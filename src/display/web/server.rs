@@ -141,9 +141,7 @@ fn serve(stream: TcpStream, site: &Site, limits: Limits) {
     let mut buffer = Vec::new();
     loop {
         stream.allow(limits.request_time);
-        let reading = request::read(&mut stream, &mut buffer);
-        stream.allow(limits.answer_time);
-        let (response, with_body, keep_alive) = match reading {
+        let (response, with_body, keep_alive) = match request::read(&mut stream, &mut buffer) {
             Reading::Over => return,
             Reading::Refused(refusal) => (refusal.into(), true, false),
             Reading::Request(request) => match site.answer(&request) {
@@ -151,11 +149,13 @@ fn serve(stream: TcpStream, site: &Site, limits: Limits) {
                     (response, request.method != Method::Head, request.keep_alive)
                 }
                 Answer::Events(_slot) => {
+                    stream.allow(limits.answer_time);
                     let _ = events::stream(&mut stream, &site.live);
                     return;
                 }
             },
         };
+        stream.allow(limits.answer_time);
         if response.write(&mut stream, with_body, keep_alive).is_err() {
             return;
         }

@@ -131,7 +131,7 @@ fn one_connection_too_many_is_told_so_and_a_place_becomes_free_again() {
 
 #[test]
 fn viewers_leave_room_for_the_rest_of_the_site() {
-    let page = page("", tight());
+    let page = page("", Limits { connections: 8, ..tight() });
     let watch = || {
         let mut stream = page.connect();
         let host = page.web.address();

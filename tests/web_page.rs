@@ -1,0 +1,124 @@
+//! The web page in a browser: serves it with made-up labels and lets `tests/web/click.py` click through it.
+//!
+//! Without Python and Chromium it says so, loudly, and looks at nothing. With `COCA_SCREENSHOTS=FOLDER` it leaves pictures there.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::{
+    io::Write,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::channel,
+    },
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use coca_edge::display::{
+    Display, DisplaySpec, Request, ShownCaption, ShownLabel, Status, View, Web,
+};
+
+const SKIPPED: i32 = 77;
+
+/// What a camera and a model would show: labels that move, a new picture with each frame.
+struct Scene {
+    frame: u64,
+    labels: Vec<String>,
+    photo: image::RgbImage,
+    caption: ShownCaption,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let photo = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/photos/cat.jpg");
+        let labels = ["cat", "cup of coffee", "Eichhörnchen", "a person who walks a dog"];
+        Self {
+            frame: 0,
+            labels: labels.map(String::from).to_vec(),
+            photo: image::open(photo).unwrap().into_rgb8(),
+            caption: caption("a cat that looks into the camera", 0),
+        }
+    }
+
+    fn next(&mut self) -> View {
+        self.frame += 1;
+        let sway = (self.frame as f32 / 9.0).sin() * 0.04;
+        let labels = self.labels.iter().zip([0.81, 0.34, 0.12, 0.05]).map(|(name, score)| {
+            ShownLabel { name: name.clone(), score: score + sway, active: score > 0.3 }
+        });
+        View {
+            picture: Some(Arc::new(self.photo.clone())),
+            labels: labels.collect(),
+            caption: Some(self.caption.clone()),
+            status: Status {
+                source: "test pattern".into(),
+                frame: self.frame,
+                dropped: self.frame / 3,
+                frames_per_second: 9.7,
+                latency: Some(Duration::from_millis(64)),
+                temperature: Some(58.4),
+                threads: 4,
+                message: None,
+            },
+        }
+    }
+}
+
+fn caption(text: &str, frame: u64) -> ShownCaption {
+    ShownCaption { text: text.into(), frame, at: SystemTime::now() }
+}
+
+/// Says so past the test harness, which keeps what passing tests print to itself.
+fn skipped(reason: &str) {
+    writeln!(std::io::stderr(), "SKIPPED: {reason}: the page was not looked at").unwrap();
+}
+
+#[test]
+fn the_page_does_in_a_browser_what_it_should() {
+    let DisplaySpec::Web(spec) = "web:127.0.0.1:0?token=open%20sesame".parse().unwrap() else {
+        panic!()
+    };
+    let (asked, requests) = channel();
+    let mut page = Web::listen(&spec, asked).unwrap();
+    let address = format!("http://{}/?token=open%20sesame", page.address());
+
+    let done = Arc::new(AtomicBool::new(false));
+    let camera = thread::spawn({
+        let done = Arc::clone(&done);
+        move || {
+            let mut scene = Scene::new();
+            let mut answered = Vec::new();
+            page.set_vocabulary(&scene.labels);
+            while !done.load(Ordering::Relaxed) {
+                for request in requests.try_iter() {
+                    match &request {
+                        Request::Labels(labels) => scene.labels.clone_from(labels),
+                        Request::Caption => {
+                            scene.caption = caption("two cats, one of them asleep", scene.frame);
+                        }
+                    }
+                    answered.push(request);
+                }
+                page.show(&scene.next()).unwrap();
+                thread::sleep(Duration::from_millis(100));
+            }
+            answered
+        }
+    });
+    let mut browser = Command::new("python3");
+    browser.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/web/click.py")).arg(&address);
+    browser.args(std::env::var_os("COCA_SCREENSHOTS"));
+    let clicked = browser.output();
+    done.store(true, Ordering::Relaxed);
+    let answered = camera.join().unwrap();
+
+    let output = match clicked {
+        Ok(output) if output.status.code() != Some(SKIPPED) => output,
+        Ok(_) => return skipped("there is no Chromium here"),
+        Err(error) => return skipped(&format!("python3: {error}")),
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let sent = Request::Labels(vec!["zebra".into(), "giraffe".into()]);
+    assert_eq!(answered, [sent, Request::Caption]);
+}
