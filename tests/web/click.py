@@ -15,6 +15,7 @@ import base64
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,10 +24,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 SKIPPED = 77
+# Seconds for the page to do one thing, and for everything.
 PATIENCE = 60
+WHOLE_PATIENCE = 300
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--remote-debugging-pipe",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-pipe",
 ]
 
 
@@ -171,6 +174,7 @@ def main():
         print("SKIPPED: there is no Chromium here: the page was not looked at", file=sys.stderr)
         return SKIPPED
     parts = urlsplit(address)
+    signal.alarm(WHOLE_PATIENCE)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = Browser(program, profile)
         try:
