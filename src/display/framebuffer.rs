@@ -243,7 +243,7 @@ mod tests {
         let bytes = show(&described_as("16", "64,64", "136"), &red_view());
         assert_eq!(bytes.len(), 64 * 136);
         let row = &bytes[40 * 136..][..136];
-        assert_eq!(row[..2], 0b11111_100000_00001u16.to_le_bytes());
+        assert_eq!(row[..2], (31u16 << 11 | 32 << 5 | 1).to_le_bytes());
         assert_eq!(row[126..], [row[0], row[1], 0, 0, 0, 0, 0, 0, 0, 0]);
     }
 

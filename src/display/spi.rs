@@ -141,7 +141,6 @@ fn bus(spec: &SpiSpec) -> Result<SpidevDevice, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::display::{DisplaySpec, open};
 
     #[test]

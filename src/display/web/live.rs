@@ -133,9 +133,8 @@ impl Live {
         if let Some(jpeg) = jpeg.as_ref().filter(|jpeg| jpeg.picture == number) {
             return Some(Ok(Arc::clone(&jpeg.bytes)));
         }
-        Some(encode(&picture).map(|bytes| {
-            *jpeg = Some(Jpeg { picture: number, bytes: Arc::clone(&bytes) });
-            bytes
+        Some(encode(&picture).inspect(|bytes| {
+            *jpeg = Some(Jpeg { picture: number, bytes: Arc::clone(bytes) });
         }))
     }
 }
