@@ -26,15 +26,19 @@
 //! | [`text`] | texts → token ids, templates |
 //! | [`bundle`] | a model's folder: description, checksums, parts |
 //! | [`tasks`] | labels, captions, embeddings |
+//! | [`camera`] | sources of frames, the newest frame of one |
 //! | [`display`] | live views on a framebuffer, a panel, a PNG file, a window, a web page |
+//! | [`watch`] | a camera in, live labels and captions out |
 
 pub mod bundle;
+pub mod camera;
 pub mod display;
 pub mod engine;
 pub mod kernels;
 pub mod tasks;
 pub mod text;
 pub mod vision;
+pub mod watch;
 
 pub use bundle::Bundle;
 pub use engine::{set_threads, threads};

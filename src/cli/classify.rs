@@ -1,19 +1,20 @@
 //! `coca classify`: which labels fit a picture.
 
-use std::{fmt::Write, path::PathBuf};
+use std::fmt::Write;
 
-use coca_edge::{Coca, LabelScore, Labels};
+use coca_edge::LabelScore;
 use serde::Serialize;
 
 use super::{
-    Global, Outcome, Usage,
-    labels::{self, TemplateChoice},
+    Global, Outcome,
+    labels::{LabelChoice, TemplateChoice, at_least_one, unit},
     output::{self, Format},
     pictures::{self, Images},
 };
 
 /// Say which labels fit a picture
 #[derive(clap::Args)]
+#[command(mut_group("LabelChoice", |group| group.required(true)))]
 pub(super) struct Arguments {
     #[command(flatten)]
     images: Images,
@@ -25,25 +26,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = at_least_one)]
     top_k: usize,
     /// Leave out labels that score less, 0 to 1
-    #[arg(long, value_name = "T", default_value_t = 0.0, value_parser = score)]
+    #[arg(long, value_name = "T", default_value_t = 0.0, value_parser = unit)]
     threshold: f32,
     /// How to print results
     #[arg(long, default_value = "text")]
     format: Format,
-}
-
-#[derive(clap::Args)]
-#[group(required = true, multiple = false)]
-struct LabelChoice {
-    /// Labels to choose from, separated by commas
-    #[arg(long, value_name = "A,B,C")]
-    labels: Option<String>,
-    /// A text file with one label a line
-    #[arg(long, value_name = "FILE")]
-    labels_file: Option<PathBuf>,
-    /// A table that `coca labels build` made
-    #[arg(long, value_name = "TABLE", conflicts_with = "templates")]
-    table: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -54,7 +41,8 @@ struct Answer<'a> {
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
     let coca = global.open_model()?;
-    let labels = choose_labels(global, &coca, arguments)?;
+    let labels = arguments.labels.labels(global, &coca, &arguments.templates)?;
+    let labels = labels.ok_or(coca_edge::Error::NoLabels)?;
     let format = arguments.format;
     pictures::for_each(global, &coca, &arguments.images.images, |bar, source, picture| {
         let picture = match picture {
@@ -71,28 +59,6 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     })
 }
 
-fn choose_labels(global: &Global, coca: &Coca, arguments: &Arguments) -> anyhow::Result<Labels> {
-    let choice = &arguments.labels;
-    if let Some(table) = &choice.table {
-        return Ok(coca.load_labels(table)?);
-    }
-    let names = match (&choice.labels, &choice.labels_file) {
-        (Some(list), _) => split(list)?,
-        (None, Some(file)) => labels::read_list(file)?,
-        (None, None) => return Err(coca_edge::Error::NoLabels.into()),
-    };
-    labels::build_labels(global, coca, names, &arguments.templates)
-}
-
-fn split(list: &str) -> anyhow::Result<Vec<String>> {
-    let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let names: Vec<_> = names.map(str::to_owned).collect();
-    if names.is_empty() {
-        return Err(Usage(format!("--labels {list:?}: expected a,b,c")).into());
-    }
-    Ok(names)
-}
-
 impl Answer<'_> {
     fn text(&self) -> String {
         let mut text = self.source.to_owned();
@@ -101,13 +67,4 @@ impl Answer<'_> {
         }
         text
     }
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "expected a number of at least 1".to_owned())
-}
-
-fn score(text: &str) -> Result<f32, String> {
-    let score = text.parse().ok().filter(|score| (0.0..=1.0).contains(score));
-    score.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }

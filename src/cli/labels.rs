@@ -33,6 +33,21 @@ struct Build {
     templates: TemplateChoice,
 }
 
+/// Where labels come from.
+#[derive(clap::Args)]
+#[group(multiple = false)]
+pub(super) struct LabelChoice {
+    /// Labels to choose from, separated by commas
+    #[arg(long, value_name = "A,B,C")]
+    labels: Option<String>,
+    /// A text file with one label a line
+    #[arg(long, value_name = "FILE")]
+    labels_file: Option<PathBuf>,
+    /// A table that `coca labels build` made
+    #[arg(long, value_name = "TABLE", conflicts_with = "templates")]
+    table: Option<PathBuf>,
+}
+
 /// How labels become sentences.
 #[derive(clap::Args)]
 pub(super) struct TemplateChoice {
@@ -57,8 +72,35 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     Ok(Outcome::Done)
 }
 
+impl LabelChoice {
+    /// The labels with their embeddings, if the user gave any.
+    pub(super) fn labels(
+        &self,
+        global: &Global,
+        coca: &Coca,
+        templates: &TemplateChoice,
+    ) -> anyhow::Result<Option<Labels>> {
+        let names = match self {
+            Self { table: Some(table), .. } => return Ok(Some(coca.load_labels(table)?)),
+            Self { labels: Some(list), .. } => split(list)?,
+            Self { labels_file: Some(file), .. } => read_list(file)?,
+            Self { .. } => return Ok(None),
+        };
+        build_labels(global, coca, names, templates).map(Some)
+    }
+}
+
+fn split(list: &str) -> anyhow::Result<Vec<String>> {
+    let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let names: Vec<_> = names.map(str::to_owned).collect();
+    if names.is_empty() {
+        return Err(Usage(format!("--labels {list:?}: expected a,b,c")).into());
+    }
+    Ok(names)
+}
+
 /// Computes the embeddings of `names`, with a bar.
-pub(super) fn build_labels(
+fn build_labels(
     global: &Global,
     coca: &Coca,
     names: Vec<String>,
@@ -73,7 +115,7 @@ pub(super) fn build_labels(
 }
 
 /// The labels in a file, one a line; blank lines do not count.
-pub(super) fn read_list(path: &Path) -> anyhow::Result<Vec<String>> {
+fn read_list(path: &Path) -> anyhow::Result<Vec<String>> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("{}: cannot be read as a list of labels", path.display()))?;
     let names: Vec<_> = text
@@ -106,7 +148,7 @@ fn without_repeats(names: Vec<String>) -> Vec<String> {
 }
 
 impl TemplateChoice {
-    fn templates(&self, coca: &Coca) -> anyhow::Result<Templates> {
+    pub(super) fn templates(&self, coca: &Coca) -> anyhow::Result<Templates> {
         match self.templates.as_deref() {
             None => Ok(coca.default_template()?),
             Some(name) => Templates::named(name).with_context(|| {
@@ -114,4 +156,15 @@ impl TemplateChoice {
             }),
         }
     }
+}
+
+/// Reads a number of at least 1.
+pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "expected a number of at least 1".to_owned())
+}
+
+/// Reads a score.
+pub(super) fn unit(text: &str) -> Result<f32, String> {
+    let score = text.parse().ok().filter(|score| (0.0..=1.0).contains(score));
+    score.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }

@@ -10,6 +10,7 @@ mod messages;
 mod output;
 mod pictures;
 mod progress;
+mod watch;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -61,6 +62,7 @@ enum Command {
     Caption(caption::Arguments),
     Embed(embed::Arguments),
     Labels(labels::Arguments),
+    Watch(watch::Arguments),
     Bench(bench::Arguments),
     Info(info::Arguments),
 }
@@ -100,6 +102,7 @@ fn execute(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Caption(arguments) => caption::run(global, arguments),
         Command::Embed(arguments) => embed::run(global, arguments),
         Command::Labels(arguments) => labels::run(global, arguments),
+        Command::Watch(arguments) => watch::run(global, arguments),
         Command::Bench(arguments) => bench::run(global, arguments),
         Command::Info(arguments) => info::run(global, arguments),
     }

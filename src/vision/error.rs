@@ -52,7 +52,32 @@ pub enum Error {
         /// What is there.
         found: String,
     },
+    /// A camera's frame has fewer bytes than its format and size ask for.
+    #[error(
+        "not a whole frame: {format} of {width}×{height} pixels takes {expected} bytes, found {found}"
+    )]
+    FrameLength {
+        /// How the bytes are laid out.
+        format: super::PixelFormat,
+        /// Columns.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// The bytes that a frame takes.
+        expected: usize,
+        /// The bytes that are there.
+        found: usize,
+    },
+    /// A camera's JPEG frame is cut off or garbled.
+    #[error("not a whole frame: the JPEG is cut off or garbled")]
+    DamagedFrame,
     /// The picture cannot be resized.
     #[error("cannot be resized: {0}")]
     Resize(String),
+}
+
+impl Error {
+    pub(super) fn resize(error: impl std::fmt::Display) -> Self {
+        Self::Resize(error.to_string())
+    }
 }

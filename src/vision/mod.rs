@@ -13,6 +13,8 @@
 //! with `image_transform` of open_clip 3.3.0 within 2/255. Two things differ on purpose: open_clip ignores EXIF
 //! orientation, and it drops an alpha channel instead of laying the picture over black.
 //!
+//! A camera's frames take a shorter way: [`FramePreprocessor`] makes them [`Pixels`] straight from [`FrameView`].
+//!
 //! ```
 //! use coca_edge::vision::{Interpolation, PixelSpec, Preprocessor, Resize};
 //!
@@ -31,6 +33,7 @@
 
 mod decode;
 mod error;
+mod frame;
 mod geometry;
 mod jpeg;
 mod picture;
@@ -41,6 +44,7 @@ mod tests;
 
 pub use decode::{Detail, Limits, decode, open};
 pub use error::Error;
+pub use frame::{Colours, FramePictures, FramePreprocessor, FrameView, PixelFormat, Turn};
 pub use picture::Picture;
 pub use preprocess::{Pixels, Preprocessor};
 pub use spec::{Interpolation, PixelSpec, Resize};

@@ -1,7 +1,5 @@
 //! Pictures to normalised pixels.
 
-use std::fmt::Display;
-
 use fast_image_resize::{
     FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
     images::{CroppedImageMut, Image, ImageRef},
@@ -68,6 +66,43 @@ impl Preprocessor {
         Detail::AtLeast { width: SURPLUS * self.spec.width, height: SURPLUS * self.spec.height }
     }
 
+    /// Black, normalised: what frames are [written](Self::write) into.
+    pub(super) fn black(&self) -> Pixels {
+        let shape = (1, 3, self.spec.height as usize, self.spec.width as usize);
+        Pixels(Array4::from_shape_fn(shape, |(_, channel, ..)| self.levels[channel][0]))
+    }
+
+    /// Normalises rows of RGB into `pixels`, from the column and row `start` on; what they do not cover becomes black.
+    pub(super) fn write<'a>(
+        &self,
+        rows: impl Iterator<Item = impl Iterator<Item = &'a [u8; 3]>>,
+        size: (u32, u32),
+        start: (u32, u32),
+        pixels: &mut Pixels,
+    ) {
+        let [across, down] = [start.0, start.1].map(|start| start as usize);
+        let covers = size == (self.spec.width, self.spec.height);
+        let Some(values) = pixels.0.as_slice_mut() else { return };
+        let plane = self.spec.width as usize * self.spec.height as usize;
+        if !covers {
+            for (plane, levels) in values.chunks_mut(plane).zip(&self.levels) {
+                plane.fill(levels[0]);
+            }
+        }
+        let (red, others) = values.split_at_mut(plane);
+        let (green, blue) = others.split_at_mut(plane);
+        let [of_red, of_green, of_blue] = &self.levels;
+        for (row, line) in rows.enumerate() {
+            let first = (down + row) * self.spec.width as usize + across;
+            let lines = red[first..].iter_mut().zip(&mut green[first..]).zip(&mut blue[first..]);
+            for (((red, green), blue), &[r, g, b]) in lines.zip(line) {
+                *red = of_red[usize::from(r)];
+                *green = of_green[usize::from(g)];
+                *blue = of_blue[usize::from(b)];
+            }
+        }
+    }
+
     /// Resizes, crops and normalises a picture.
     ///
     /// Follows `image_transform` of open_clip 3.3.0: resized in 8 bits with an antialiasing filter, then `(level / 255 - mean) / std`.
@@ -82,9 +117,7 @@ impl Preprocessor {
             values.extend(pixels.iter().map(|pixel| levels[usize::from(pixel[channel])]));
         }
         let shape = (1, 3, self.spec.height as usize, self.spec.width as usize);
-        Array4::from_shape_vec(shape, values)
-            .map(Pixels)
-            .map_err(|error| Error::Resize(error.to_string()))
+        Array4::from_shape_vec(shape, values).map(Pixels).map_err(Error::resize)
     }
 
     /// RGB rows of the input's size.
@@ -107,27 +140,23 @@ impl Preprocessor {
 
         // Rows first, columns second, as Pillow does: each pass rounds to 8 bits and cuts off what overshoots.
         let rgb = picture.rgb();
-        let source =
-            ImageRef::new(rgb.width(), rgb.height(), rgb, PixelType::U8x3).map_err(failed)?;
+        let source = ImageRef::new(rgb.width(), rgb.height(), rgb, PixelType::U8x3)
+            .map_err(Error::resize)?;
         let reach = radius * ((bottom - top) / f64::from(down.length)).max(1.0);
         let first = (top - reach).floor().max(0.0);
         let rows = (bottom + reach).ceil().min(f64::from(rgb.height())) - first;
         let mut narrowed = Image::new(across.length, rows as u32, PixelType::U8x3);
         let kept = options.crop(left, first, right - left, rows);
-        resizer.resize(&source, &mut narrowed, &kept).map_err(failed)?;
+        resizer.resize(&source, &mut narrowed, &kept).map_err(Error::resize)?;
 
         let mut input = Image::new(input_size.0, input_size.1, PixelType::U8x3);
         let mut part =
             CroppedImageMut::new(&mut input, across.start, down.start, across.length, down.length)
-                .map_err(failed)?;
+                .map_err(Error::resize)?;
         let kept = options.crop(0.0, top - first, f64::from(across.length), bottom - top);
-        resizer.resize(&narrowed, &mut part, &kept).map_err(failed)?;
+        resizer.resize(&narrowed, &mut part, &kept).map_err(Error::resize)?;
         Ok(input.into_vec())
     }
-}
-
-fn failed(error: impl Display) -> Error {
-    Error::Resize(error.to_string())
 }
 
 #[cfg(test)]

@@ -1,6 +1,11 @@
 //! The segments of a JPEG file before its first scan: sizes, tables, component layout (ITU-T T.81, annex B).
 
-use super::huffman::{AcTable, DcTable};
+use std::sync::Arc;
+
+use super::{
+    huffman::{AcTable, DcTable},
+    known_tables::KnownTables,
+};
 
 /// A baseline picture with one scan, ready to be decoded.
 pub(super) struct Header<'a> {
@@ -9,7 +14,7 @@ pub(super) struct Header<'a> {
     /// Rows of the full picture.
     pub(super) height: usize,
     /// One component (grey) or three (Y, Cb, Cr).
-    pub(super) components: Vec<Component>,
+    pub(super) components: [Option<Component>; 3],
     /// MCUs between two restart markers; 0 for none.
     pub(super) restart_interval: usize,
     /// The entropy-coded bytes, to the end of the file.
@@ -24,24 +29,30 @@ pub(super) struct Component {
     pub(super) down: usize,
     /// Quantisation steps in zigzag order.
     pub(super) steps: [u16; 64],
-    pub(super) dc: DcTable,
-    pub(super) ac: AcTable,
+    pub(super) dc: Arc<DcTable>,
+    pub(super) ac: Arc<AcTable>,
 }
 
 /// What the segments read so far have defined.
-#[derive(Default)]
-struct Tables {
+struct Tables<'k> {
     steps: [Option<[u16; 64]>; 4],
-    dc: [Option<DcTable>; 4],
-    ac: [Option<AcTable>; 4],
+    dc: [Option<Arc<DcTable>>; 4],
+    ac: [Option<Arc<AcTable>>; 4],
     restart_interval: usize,
+    known: &'k mut KnownTables,
 }
 
 impl<'a> Header<'a> {
     /// Reads up to the first scan. `None` for everything but a baseline grey or YCbCr picture in one scan.
-    pub(super) fn parse(file: &'a [u8]) -> Option<Self> {
+    pub(super) fn parse(file: &'a [u8], known: &mut KnownTables) -> Option<Self> {
         let mut rest = file.strip_prefix(&[0xFF, 0xD8])?;
-        let mut tables = Tables::default();
+        let mut tables = Tables {
+            steps: Default::default(),
+            dc: Default::default(),
+            ac: Default::default(),
+            restart_interval: 0,
+            known,
+        };
         let mut frame = None;
         loop {
             let (marker, segment);
@@ -89,26 +100,32 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 /// A component as the frame header describes it: id, blocks across, blocks down, quantisation table.
 type Layout = (u8, usize, usize, usize);
 
-fn parse_frame(segment: &[u8]) -> Option<(usize, usize, Vec<Layout>)> {
+type Layouts = [Option<Layout>; 3];
+
+fn parse_frame(segment: &[u8]) -> Option<(usize, usize, Layouts)> {
     let (&[8, h0, h1, w0, w1, count], layouts) = segment.split_first_chunk()? else { return None };
     let (height, width) = (u16::from_be_bytes([h0, h1]), u16::from_be_bytes([w0, w1]));
     if width == 0 || height == 0 || layouts.len() != 3 * usize::from(count) {
         return None;
     }
-    let mut layouts: Vec<Layout> = layouts
-        .chunks_exact(3)
-        .map(|c| (c[0], usize::from(c[1] >> 4), usize::from(c[1] & 15), usize::from(c[2])))
-        .collect();
-    match &mut layouts[..] {
+    let mut layouts = layouts.as_chunks().0.iter().map(|&[id, sampling, quantisation]| {
+        (id, usize::from(sampling >> 4), usize::from(sampling & 15), usize::from(quantisation))
+    });
+    let layouts = match [layouts.next(), layouts.next(), layouts.next(), layouts.next()] {
         // A scan of one component has one block an MCU, whatever the frame says.
-        [grey] => (grey.1, grey.2) = (1, 1),
-        [(id, 1 | 2, 1 | 2, _), (_, 1, 1, _), (_, 1, 1, _)] if *id != b'R' => {}
+        [Some((id, _, _, quantisation)), None, ..] => [Some((id, 1, 1, quantisation)), None, None],
+        [
+            y @ Some((id, 1 | 2, 1 | 2, _)),
+            cb @ Some((_, 1, 1, _)),
+            cr @ Some((_, 1, 1, _)),
+            None,
+        ] if id != b'R' => [y, cb, cr],
         _ => return None,
-    }
+    };
     Some((usize::from(width), usize::from(height), layouts))
 }
 
-impl Tables {
+impl Tables<'_> {
     fn define_quantisation(&mut self, mut segment: &[u8]) -> Option<()> {
         while let Some((&info, rest)) = segment.split_first() {
             let wide = info >> 4 != 0;
@@ -125,13 +142,12 @@ impl Tables {
 
     fn define_huffman(&mut self, mut segment: &[u8]) -> Option<()> {
         while let Some((&info, rest)) = segment.split_first() {
-            let (counts, rest) = rest.split_first_chunk::<16>()?;
-            let symbols = counts.iter().map(|&count| usize::from(count)).sum();
-            let (symbols, rest) = rest.split_at_checked(symbols)?;
+            let symbols: usize = rest.get(..16)?.iter().map(|&count| usize::from(count)).sum();
+            let (table, rest) = rest.split_at_checked(16 + symbols)?;
             let slot = usize::from(info & 15);
             match info >> 4 {
-                0 => *self.dc.get_mut(slot)? = Some(DcTable::new(counts, symbols)?),
-                1 => *self.ac.get_mut(slot)? = Some(AcTable::new(counts, symbols)?),
+                0 => *self.dc.get_mut(slot)? = Some(self.known.dc(table)?),
+                1 => *self.ac.get_mut(slot)? = Some(self.known.ac(table)?),
                 _ => return None,
             }
             segment = rest;
@@ -140,25 +156,29 @@ impl Tables {
     }
 
     /// Gives every component of the frame the tables that the scan header names.
-    fn assign(&self, layouts: Vec<Layout>, scan: &[u8]) -> Option<Vec<Component>> {
+    ///
+    /// A camera may leave out the Huffman tables that the standard gives as examples.
+    fn assign(&mut self, layouts: Layouts, scan: &[u8]) -> Option<[Option<Component>; 3]> {
         let (&count, scan) = scan.split_first()?;
         let (selectors, spectral) = scan.split_at_checked(2 * usize::from(count))?;
-        if usize::from(count) != layouts.len() || spectral != [0, 63, 0] {
+        if usize::from(count) != layouts.iter().flatten().count() || spectral != [0, 63, 0] {
             return None;
         }
-        layouts
-            .into_iter()
-            .zip(selectors.chunks_exact(2))
-            .map(|((id, across, down, quantisation), selector)| {
-                (id == selector[0]).then_some(())?;
-                Some(Component {
-                    across,
-                    down,
-                    steps: (*self.steps.get(quantisation)?)?,
-                    dc: self.dc.get(usize::from(selector[1] >> 4))?.clone()?,
-                    ac: self.ac.get(usize::from(selector[1] & 15))?.clone()?,
-                })
-            })
-            .collect()
+        let mut components = [const { None }; 3];
+        for ((layout, selector), component) in
+            layouts.into_iter().flatten().zip(selectors.as_chunks().0).zip(&mut components)
+        {
+            let ((id, across, down, quantisation), [selected, slots]) = (layout, *selector);
+            (id == selected).then_some(())?;
+            let (dc, ac) = (usize::from(slots >> 4), usize::from(slots & 15));
+            *component = Some(Component {
+                across,
+                down,
+                steps: (*self.steps.get(quantisation)?)?,
+                dc: self.dc.get(dc)?.clone().or_else(|| self.known.usual_dc(dc))?,
+                ac: self.ac.get(ac)?.clone().or_else(|| self.known.usual_ac(ac))?,
+            });
+        }
+        Some(components)
     }
 }

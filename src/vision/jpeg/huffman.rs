@@ -98,7 +98,6 @@ impl<'a> BitReader<'a> {
 }
 
 /// Codes to symbols.
-#[derive(Clone)]
 struct Codes {
     /// By the next `DECODE_BITS` bits: the symbol and its code's length, 0 where the code is longer.
     short: Vec<(u8, u8)>,
@@ -162,7 +161,6 @@ impl Codes {
 }
 
 /// The codes of a block's first coefficient.
-#[derive(Clone)]
 pub(super) struct DcTable(Codes);
 
 impl DcTable {
@@ -181,7 +179,6 @@ impl DcTable {
 }
 
 /// The codes of a block's other 63 coefficients.
-#[derive(Clone)]
 pub(super) struct AcTable {
     codes: Codes,
     /// By the next `SKIP_BITS` bits: the coefficients that end inside or begin inside them.

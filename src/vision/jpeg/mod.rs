@@ -12,24 +12,32 @@
 mod header;
 mod huffman;
 mod idct;
+mod known_tables;
+mod scaled;
 
-use header::{Component, Header};
-use huffman::BitReader;
-use idct::{Transform, ZIGZAG};
 use image::{DynamicImage, GrayImage, RgbImage};
 use jpeg_decoder::PixelFormat;
+pub(super) use scaled::{Scaled, ScaledDecoder, ScaledPlane};
 
 /// Decodes a picture to 1/`scale` of its size, rounded up; `scale` is 2, 4 or 8.
 ///
 /// `None` if the file is not a sound baseline JPEG in grey or YCbCr.
 pub(super) fn decode_scaled(file: &[u8], scale: usize) -> Option<RgbImage> {
-    let header = Header::parse(file)?;
-    let (width, height) = (header.width.div_ceil(scale), header.height.div_ceil(scale));
-    let mut decoder = Decoder::new(&header, 8 / scale)?;
+    let mut decoder = ScaledDecoder::default();
+    let Scaled::Planes(planes) = decoder.decode(file, |_, _| scale) else { return None };
+    let [first, ..] = &planes;
+    let (width, height) = first.as_ref().map(|plane| (plane.width, plane.height))?;
     let mut pixels = vec![0; width * height * 3];
-    for rows in pixels.chunks_mut(decoder.rows * width * 3) {
-        decoder.decode_mcu_row()?;
-        decoder.write_rgb(rows, width);
+    for (row, out) in pixels.chunks_mut(width * 3).enumerate() {
+        let out = out.as_chunks_mut().0.iter_mut();
+        match &planes {
+            [Some(y), Some(cb), Some(cr)] => {
+                let colours = y.row(row).iter().zip(cb.row(row)).zip(cr.row(row));
+                out.zip(colours).for_each(|(out, ((&y, &cb), &cr))| *out = ycbcr_to_rgb(y, cb, cr));
+            }
+            [Some(grey), ..] => out.zip(grey.row(row)).for_each(|(out, &grey)| *out = [grey; 3]),
+            [None, ..] => return None,
+        }
     }
     RgbImage::from_raw(u32::try_from(width).ok()?, u32::try_from(height).ok()?, pixels)
 }
@@ -49,155 +57,6 @@ pub(super) fn decode_full(file: &[u8], limit: u64) -> Option<RgbImage> {
             .map(|grey| DynamicImage::from(grey).into_rgb8()),
         PixelFormat::L16 | PixelFormat::CMYK32 => None,
     }
-}
-
-/// Decodes one row of MCUs after another.
-struct Decoder<'a> {
-    reader: BitReader<'a>,
-    planes: Vec<Plane<'a>>,
-    mcus_across: usize,
-    /// Samples in a row of a plane.
-    stride: usize,
-    /// Rows of samples that one row of MCUs makes.
-    rows: usize,
-    restart_interval: usize,
-    mcus_until_restart: usize,
-}
-
-/// A component's samples for one row of MCUs. All components are decoded to the same resolution.
-struct Plane<'a> {
-    component: &'a Component,
-    transform: Transform,
-    /// Samples that one block makes across and down.
-    block: (usize, usize),
-    /// The last coefficient, in zigzag order, that counts.
-    last: usize,
-    /// The previous block's first coefficient, before dequantisation.
-    dc: i32,
-    samples: Vec<u8>,
-}
-
-impl<'a> Decoder<'a> {
-    /// `side` is how many samples a block makes where it is not subsampled.
-    fn new(header: &'a Header, side: usize) -> Option<Self> {
-        let (across, down) =
-            header.components.iter().fold((1, 1), |(x, y), c| (x.max(c.across), y.max(c.down)));
-        let mcus_across = header.width.div_ceil(8 * across);
-        let (stride, rows) = (mcus_across * across * side, down * side);
-        let planes = header
-            .components
-            .iter()
-            .map(|component| {
-                let block = (side * across / component.across, side * down / component.down);
-                Some(Plane {
-                    component,
-                    transform: idct::transform(block.0, block.1)?,
-                    block,
-                    last: ZIGZAG.iter().rposition(|&place| is_within(place, block))?,
-                    dc: 0,
-                    samples: vec![0; stride * rows],
-                })
-            })
-            .collect::<Option<_>>()?;
-        Some(Self {
-            reader: BitReader::new(header.scan),
-            planes,
-            mcus_across,
-            stride,
-            rows,
-            restart_interval: header.restart_interval,
-            mcus_until_restart: header.restart_interval,
-        })
-    }
-
-    fn decode_mcu_row(&mut self) -> Option<()> {
-        for mcu in 0..self.mcus_across {
-            self.restart_if_due()?;
-            for plane in &mut self.planes {
-                plane.decode_mcu(&mut self.reader, mcu, self.stride)?;
-            }
-        }
-        (!self.reader.is_overrun()).then_some(())
-    }
-
-    fn restart_if_due(&mut self) -> Option<()> {
-        if self.restart_interval == 0 {
-            return Some(());
-        }
-        if self.mcus_until_restart == 0 {
-            self.reader.restart()?;
-            self.planes.iter_mut().for_each(|plane| plane.dc = 0);
-            self.mcus_until_restart = self.restart_interval;
-        }
-        self.mcus_until_restart -= 1;
-        Some(())
-    }
-
-    /// Writes the decoded rows as RGB, cut off at `width`.
-    fn write_rgb(&self, out: &mut [u8], width: usize) {
-        for (row, out) in out.chunks_mut(width * 3).enumerate() {
-            let row = row * self.stride..row * self.stride + width;
-            let out = out.as_chunks_mut().0.iter_mut();
-            match &self.planes[..] {
-                [y, cb, cr] => {
-                    let colours = y.samples[row.clone()]
-                        .iter()
-                        .zip(&cb.samples[row.clone()])
-                        .zip(&cr.samples[row]);
-                    out.zip(colours)
-                        .for_each(|(out, ((&y, &cb), &cr))| *out = ycbcr_to_rgb(y, cb, cr));
-                }
-                [grey, ..] => out.zip(&grey.samples[row]).for_each(|(out, &grey)| *out = [grey; 3]),
-                [] => {}
-            }
-        }
-    }
-}
-
-impl Plane<'_> {
-    #[inline]
-    fn decode_mcu(&mut self, reader: &mut BitReader, mcu: usize, stride: usize) -> Option<()> {
-        let (across, down) = (self.component.across, self.component.down);
-        for row in 0..down {
-            for column in 0..across {
-                let at = row * self.block.1 * stride + (mcu * across + column) * self.block.0;
-                self.decode_block(reader, at, stride)?;
-            }
-        }
-        Some(())
-    }
-
-    #[inline]
-    fn decode_block(&mut self, reader: &mut BitReader, at: usize, stride: usize) -> Option<()> {
-        let (component, block) = (self.component, self.block);
-        self.dc = self.dc.wrapping_add(component.dc.difference(reader)?);
-        let dc = self.dc as f32 * f32::from(component.steps[0]);
-
-        let mut coefficients = [0.0; 64];
-        let mut is_flat = true;
-        component.ac.block(reader, self.last, |n, value| {
-            let place = ZIGZAG[n];
-            if is_within(place, block) {
-                coefficients[usize::from(place)] = value as f32 * f32::from(component.steps[n]);
-                is_flat = false;
-            }
-        })?;
-
-        let out = self.samples.get_mut(at..)?;
-        if is_flat {
-            let sample = (dc / 8.0 + 128.5) as u8;
-            out.chunks_mut(stride).take(block.1).for_each(|row| row[..block.0].fill(sample));
-        } else {
-            coefficients[0] = dc;
-            (self.transform)(&coefficients, out, stride);
-        }
-        Some(())
-    }
-}
-
-/// Whether a place in the block is among its lowest `columns` × `rows` frequencies.
-fn is_within(place: u8, (columns, rows): (usize, usize)) -> bool {
-    usize::from(place % 8) < columns && usize::from(place / 8) < rows
 }
 
 /// ITU-R BT.601 in full range, as JFIF asks, in 16.16 fixed point.

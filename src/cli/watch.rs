@@ -1,0 +1,130 @@
+//! `coca watch`: a camera in, live labels and captions out.
+
+mod ending;
+mod options;
+
+use std::{
+    fmt::Write,
+    io::{self, IsTerminal},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use coca_edge::{
+    camera::{self, Capture, Patience, SourceSpec},
+    engine,
+    watch::{EventKind, Lines, Report, ServiceManager, Step, Watch},
+};
+use ending::Ending;
+pub(super) use options::Arguments;
+
+use super::{Global, Outcome, output::Format};
+
+/// How long the last lines may take when everything else is over.
+const LAST_LINES: Duration = Duration::from_millis(300);
+
+pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
+    if arguments.list {
+        return list();
+    }
+    arguments.lower_priority()?;
+    let coca = Arc::new(global.open_model()?);
+    let labels = arguments.labels(global, &coca)?;
+    let options = arguments.watch_options(&coca, labels.is_some())?;
+    let (source, settings) = (arguments.source.clone(), arguments.settings());
+    let name = source.to_string();
+    let capture =
+        Capture::start(name.clone(), Patience::default(), move || source.open(&settings))?;
+    let mut ending = Ending::on_signals()?;
+    let mut service = ServiceManager::from_environment();
+    let kernels: Vec<_> = coca.load_image_encoder()?.into_iter().collect();
+    let mut watch = Watch::start(coca, labels, &name, capture, options)?;
+    if !global.quiet {
+        eprintln!("{name}: {} threads, {}", engine::threads(), kernels.join(", "));
+    }
+    ending.watch_over(watch.stop_flag());
+    let key = arguments.key_presses(&arguments.source);
+    let mut lines = Lines::start("standard output", io::stdout())?;
+    let start = Instant::now();
+    service.ready();
+    let outcome = loop {
+        service.alive();
+        if ending.caption_wanted() || key.try_iter().count() > 0 {
+            watch.request_caption();
+        }
+        if arguments.duration().is_some_and(|duration| start.elapsed() >= duration) {
+            break Ok(());
+        }
+        match watch.step() {
+            Ok(Step::Report(report)) => lines.write(arguments.line(&report)?),
+            Ok(Step::Idle) => {}
+            Ok(Step::End) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+        let summary = watch.summary();
+        let is_enough = arguments.frames.is_some_and(|frames| summary.labelled >= frames);
+        ending.remember(summary);
+        if is_enough {
+            break Ok(());
+        }
+    };
+    service.stopping();
+    lines.finish(LAST_LINES);
+    if !global.quiet {
+        eprintln!("{}", watch.summary());
+    }
+    outcome.map(|()| Outcome::Done).with_context(|| format!("--source {name}"))
+}
+
+fn list() -> anyhow::Result<Outcome> {
+    let cameras = camera::cameras()?;
+    if cameras.is_empty() {
+        println!("no camera found");
+    }
+    for camera in cameras {
+        println!("{}  {}", camera.device, camera.name);
+        camera.formats.iter().for_each(|format| println!("  {format}"));
+    }
+    Ok(Outcome::Done)
+}
+
+impl Arguments {
+    fn line(&self, report: &Report) -> anyhow::Result<String> {
+        if self.format == Format::Jsonl {
+            return Ok(serde_json::to_string(report)?);
+        }
+        let mut line = format!("frame {}, {:.0} ms:", report.frame, report.latency_ms);
+        for label in &report.labels {
+            let mark = if label.active { "*" } else { "" };
+            let _ = write!(line, "  {}{mark} {:.2}", label.label, label.score);
+        }
+        for event in &report.events {
+            let verb = match event.event {
+                EventKind::Entered => "entered",
+                EventKind::Left => "left",
+            };
+            let _ = write!(line, "\n  {} {verb}", event.label);
+        }
+        if let Some(caption) = &report.caption {
+            let _ = write!(line, "\n  frame {}: {}", caption.frame, caption.text);
+        }
+        Ok(line)
+    }
+
+    /// A message for every line that is typed, if captions are to be asked for so.
+    fn key_presses(&self, source: &SourceSpec) -> std::sync::mpsc::Receiver<()> {
+        let (pressed, presses) = std::sync::mpsc::channel();
+        let is_free = !matches!(source, SourceSpec::Stdin(_)) && io::stdin().is_terminal();
+        if is_free && self.captions_on_key() {
+            std::thread::spawn(move || {
+                for line in io::stdin().lines() {
+                    if line.is_err() || pressed.send(()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        presses
+    }
+}

@@ -1,0 +1,286 @@
+//! What `coca watch` is told.
+
+use std::{
+    process::{Command, Stdio},
+    str::FromStr,
+    time::Duration,
+};
+
+use anyhow::Context;
+use clap::ValueEnum;
+use coca_edge::{
+    CaptionOptions, Coca, Labels,
+    camera::{SourceSettings, SourceSpec, parse_size},
+    display::DisplaySpec,
+    vision::Turn,
+    watch::{Action, CaptionTriggers, SteadyOptions, WatchOptions},
+};
+
+use crate::cli::{
+    Global, Usage,
+    labels::{LabelChoice, TemplateChoice, at_least_one, unit},
+    output::Format,
+};
+
+/// Label and caption what a camera sees, live
+///
+/// SIGINT (Ctrl-C) and SIGTERM end it within a second; SIGUSR1 asks for a caption.
+#[derive(clap::Args)]
+pub(in crate::cli) struct Arguments {
+    /// Where frames come from: auto, /dev/videoN, camera:NAME, dir:PATH?fps=5, a picture, test (a moving
+    /// pattern), http://HOST/PATH (MJPEG), - or cmd:COMMAND (MJPEG through a pipe). A pipe may bring raw
+    /// frames: FORMAT:WxH:- or FORMAT:WxH:cmd:COMMAND, where FORMAT is yuv420, yuyv, nv12, rgb or grey. A
+    /// Raspberry Pi's camera module: yuv420:640x480:cmd:rpicam-vid -t 0 --codec yuv420 --width 640
+    /// --height 480 -o -
+    #[arg(long, value_name = "S", default_value = "auto")]
+    pub(super) source: SourceSpec,
+    /// Show the cameras, their formats and rates
+    #[arg(long)]
+    pub(super) list: bool,
+    /// Columns and rows to ask the camera for
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    size: Option<(u32, u32)>,
+    /// Frames a second to ask the camera for
+    #[arg(long, value_name = "N", value_parser = rate)]
+    fps: Option<f32>,
+    /// Mirror the picture
+    #[arg(long, value_name = "AXIS")]
+    flip: Option<Flip>,
+    /// Rotate the picture clockwise, after --flip
+    #[arg(long, value_name = "DEGREES")]
+    rotate: Option<Rotation>,
+    #[command(flatten)]
+    labels: LabelChoice,
+    #[command(flatten)]
+    templates: TemplateChoice,
+    /// How many labels to show, best first
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = at_least_one)]
+    top_k: usize,
+    /// Leave out labels that score less, 0 to 1
+    #[arg(long, value_name = "T", default_value_t = 0.0, value_parser = unit)]
+    threshold: f32,
+    /// How much of the old score stays with each frame: 0 (nothing) to less than 1
+    #[arg(long, value_name = "S", default_value_t = 0.6, value_parser = unit)]
+    smoothing: f32,
+    /// A label enters when its smoothed score reaches this
+    #[arg(long, value_name = "T", default_value_t = 0.5, value_parser = unit)]
+    high: f32,
+    /// A label leaves when its smoothed score falls below this [default: 0.6 × --high]
+    #[arg(long, value_name = "T", value_parser = unit)]
+    low: Option<f32>,
+    /// Show only these labels
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
+    allow: Vec<String>,
+    /// Never show these labels, though they take part in the choice
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
+    deny: Vec<String>,
+    /// Label one frame of N
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    every: u64,
+    /// Label at most so many frames a second
+    #[arg(long, value_name = "N", value_parser = rate)]
+    max_fps: Option<f32>,
+    /// When to write a caption: scene (a new scene: another picture by a cosine below 0.8; scene=0.9 is
+    /// more sensitive), label (any that enters), label=NAME, request (Enter, SIGUSR1, the web page), never.
+    /// May be given more than once [default: scene and request, if the model captions]
+    #[arg(long, value_name = "WHEN")]
+    caption_on: Vec<CaptionOn>,
+    /// Write a caption every so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    caption_every: Option<f32>,
+    /// Run a command when a label enters, at most every 5 seconds. No shell reads it; it finds COCA_LABEL,
+    /// COCA_SCORE and COCA_FRAME in its environment
+    #[arg(long, value_name = "LABEL=COMMAND")]
+    on_label: Vec<Action>,
+    /// What shows the results; may be given more than once
+    #[arg(long, value_name = "D")]
+    display: Vec<DisplaySpec>,
+    /// How to print results
+    #[arg(long, default_value = "text")]
+    pub(super) format: Format,
+    /// End after so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    duration: Option<f32>,
+    /// End after so many labelled frames
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) frames: Option<u64>,
+    /// Leave the processor to others first: 0 to 19, as nice does
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=19))]
+    nice: Option<u8>,
+    /// Lower the rate while the board is hotter than so many °C
+    #[arg(long, value_name = "C", value_parser = degrees)]
+    max_temperature: Option<f32>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Flip {
+    /// Left and right
+    Horizontal,
+    /// Top and bottom
+    Vertical,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Rotation {
+    #[value(name = "90")]
+    Quarter,
+    #[value(name = "180")]
+    Half,
+    #[value(name = "270")]
+    ThreeQuarters,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum CaptionOn {
+    Never,
+    Scene(f32),
+    AnyLabel,
+    Label(String),
+    Request,
+}
+
+/// The cosine to the last captioned picture below which a scene is new.
+const NEW_SCENE: f32 = 0.8;
+
+impl FromStr for CaptionOn {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            None if text == "never" => Ok(Self::Never),
+            None if text == "scene" => Ok(Self::Scene(NEW_SCENE)),
+            None if text == "label" => Ok(Self::AnyLabel),
+            None if text == "request" => Ok(Self::Request),
+            Some(("scene", cosine)) => unit(cosine).map(Self::Scene),
+            Some(("label", name)) if !name.trim().is_empty() => {
+                Ok(Self::Label(name.trim().to_owned()))
+            }
+            _ => Err("expected scene, scene=0.8, label, label=NAME, request or never".to_owned()),
+        }
+    }
+}
+
+impl Arguments {
+    pub(super) fn settings(&self) -> SourceSettings {
+        SourceSettings { size: self.size, fps: self.fps }
+    }
+
+    pub(super) fn duration(&self) -> Option<Duration> {
+        self.duration.map(Duration::from_secs_f32)
+    }
+
+    pub(super) fn labels(&self, global: &Global, coca: &Coca) -> anyhow::Result<Option<Labels>> {
+        self.labels.labels(global, coca, &self.templates)
+    }
+
+    pub(super) fn watch_options(
+        &self,
+        coca: &Coca,
+        has_labels: bool,
+    ) -> anyhow::Result<WatchOptions> {
+        let captions = self.captions(coca);
+        if !has_labels && !captions.is_any() && self.display.is_empty() {
+            return Err(Usage(
+                "nothing to do: expected --labels, --labels-file, --table or --caption-on"
+                    .to_owned(),
+            )
+            .into());
+        }
+        let set = |names: &[String]| names.iter().map(|name| name.trim().to_owned()).collect();
+        let options = WatchOptions {
+            steady: SteadyOptions {
+                top_k: self.top_k,
+                threshold: self.threshold,
+                smoothing: self.smoothing,
+                high: self.high,
+                low: self.low.unwrap_or(0.6 * self.high),
+                allow: set(&self.allow),
+                deny: set(&self.deny),
+            },
+            every: self.every,
+            max_fps: self.max_fps,
+            max_temperature: self.max_temperature,
+            captions,
+            caption_options: CaptionOptions::default(),
+            templates: Some(self.templates.templates(coca)?),
+            actions: self.on_label.clone(),
+            displays: self.display.clone(),
+            turn: self.turn(),
+        };
+        options.steady.validate().map_err(|error| Usage(error.to_string()))?;
+        Ok(options)
+    }
+
+    fn turn(&self) -> Turn {
+        let turn = match self.flip {
+            None => Turn::default(),
+            Some(Flip::Horizontal) => Turn::default().mirrored(),
+            Some(Flip::Vertical) => Turn::default().flipped(),
+        };
+        turn.rotated(match self.rotate {
+            None => 0,
+            Some(Rotation::Quarter) => 1,
+            Some(Rotation::Half) => 2,
+            Some(Rotation::ThreeQuarters) => 3,
+        })
+    }
+
+    fn captions(&self, coca: &Coca) -> CaptionTriggers {
+        let every = self.caption_every.map(Duration::from_secs_f32);
+        let is_told = !self.caption_on.is_empty() || every.is_some();
+        if !is_told && coca.caption_settings(&CaptionOptions::default()).is_ok() {
+            return CaptionTriggers {
+                scene: Some(NEW_SCENE),
+                request: true,
+                ..CaptionTriggers::default()
+            };
+        }
+        let mut triggers = CaptionTriggers { every, ..CaptionTriggers::default() };
+        for when in &self.caption_on {
+            match when {
+                CaptionOn::Never => triggers = CaptionTriggers::default(),
+                CaptionOn::Scene(cosine) => triggers.scene = Some(*cosine),
+                CaptionOn::AnyLabel => triggers.any_label = true,
+                CaptionOn::Label(name) => triggers.labels.push(name.clone()),
+                CaptionOn::Request => triggers.request = true,
+            }
+        }
+        triggers
+    }
+
+    pub(super) fn captions_on_key(&self) -> bool {
+        self.caption_on.is_empty() || self.caption_on.contains(&CaptionOn::Request)
+    }
+
+    /// Threads that start later inherit it. The standard library cannot do it.
+    pub(super) fn lower_priority(&self) -> anyhow::Result<()> {
+        let Some(nice) = self.nice else { return Ok(()) };
+        let (nice, process) = (nice.to_string(), std::process::id().to_string());
+        let mut renice = Command::new("renice");
+        renice.args(["-n", &nice, "-p", &process]).stdout(Stdio::null());
+        let status = renice.status().with_context(|| format!("--nice {nice}: renice"))?;
+        anyhow::ensure!(status.success(), "--nice {nice}: renice ended with {status}");
+        Ok(())
+    }
+}
+
+fn size(text: &str) -> Result<(u32, u32), String> {
+    parse_size(text).ok_or_else(|| "expected columns and rows, as in 640x480".to_owned())
+}
+
+fn within(text: &str, least: f32, most: f32) -> Result<f32, String> {
+    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| format!("expected a number from {least} to {most}"))
+}
+
+fn rate(text: &str) -> Result<f32, String> {
+    within(text, 0.01, 240.0)
+}
+
+fn seconds(text: &str) -> Result<f32, String> {
+    within(text, 0.1, 1e7)
+}
+
+fn degrees(text: &str) -> Result<f32, String> {
+    within(text, 20.0, 120.0)
+}

@@ -1,0 +1,182 @@
+//! A camera's frames, made ready for a model without waste.
+//!
+//! ```text
+//! bytes ── planes ── resized, cropped ── RGB of the input's size ── turned upright, normalised
+//! ```
+//!
+//! YCbCr frames are resized plane by plane and converted when they are small; JPEG frames are
+//! decoded straight to the smallest scale that still covers the model's input. Everything that a frame
+//! needs lasts from one frame to the next: while their size stays the same, nothing is allocated.
+
+mod format;
+mod planes;
+mod scaler;
+mod turn;
+
+pub use format::{Colours, FrameView, PixelFormat};
+use image::{Rgb, RgbImage};
+use planes::{Planes, Separator};
+use scaler::PlaneScaler;
+pub use turn::Turn;
+use yuv::{YuvPlanarImage, yuv444_to_rgb};
+
+use super::{Error, Interpolation, Pixels, Preprocessor, geometry::Placement};
+
+/// Makes one model's input of frame after frame.
+pub struct FramePreprocessor {
+    preprocessor: Preprocessor,
+    turn: Turn,
+    separator: Separator,
+    converter: Converter,
+    pixels: Pixels,
+}
+
+impl FramePreprocessor {
+    /// For the model of `preprocessor`, and a camera whose frames are upright after `turn`.
+    #[must_use]
+    pub fn new(preprocessor: Preprocessor, turn: Turn) -> Self {
+        Self {
+            turn,
+            separator: Separator::default(),
+            converter: Converter::new(preprocessor.spec().interpolation),
+            pixels: preprocessor.black(),
+            preprocessor,
+        }
+    }
+
+    /// Resizes, crops, turns and normalises a frame as [`Preprocessor::pixels`] does a picture, to within a few levels.
+    ///
+    /// # Errors
+    /// [`Error::DamagedFrame`] for a JPEG frame that is cut off or garbled.
+    pub fn pixels(&mut self, frame: FrameView) -> Result<&Pixels, Error> {
+        let spec = self.preprocessor.spec();
+        let input = (spec.width, spec.height);
+        let least = self.turn.size((input.0 as usize, input.1 as usize));
+        let planes = self.separator.separate(frame, least)?;
+        let camera = planes.size();
+        let (width, height) = self.turn.size(camera);
+        let Placement { across, down } =
+            Placement::new(spec.resize, (width as u32, height as u32), input);
+        let camera = (camera.0 as f64, camera.1 as f64);
+        let (columns, rows) = self.turn.locate((across.from, down.from), camera);
+        let part = Part {
+            columns: (columns.0 / camera.0, columns.1 / camera.0),
+            rows: (rows.0 / camera.1, rows.1 / camera.1),
+        };
+        let size = self.turn.size((across.length as usize, down.length as usize));
+        let rgb = self.converter.rgb(planes, part, size)?;
+        let (rgb, _) = rgb.as_chunks::<3>();
+        let lines = (0..down.length as usize).map(|row| self.turn.row(rgb, size, row));
+        let (size, start) = ((across.length, down.length), (across.start, down.start));
+        self.preprocessor.write(lines, size, start, &mut self.pixels);
+        Ok(&self.pixels)
+    }
+}
+
+/// Shows frames to people: upright RGB pictures of a bounded width.
+pub struct FramePictures {
+    turn: Turn,
+    widest: usize,
+    separator: Separator,
+    converter: Converter,
+}
+
+impl FramePictures {
+    /// Pictures of at most `widest` columns, at least 1, of a camera whose frames are upright after `turn`.
+    #[must_use]
+    pub fn new(turn: Turn, widest: u32) -> Self {
+        Self {
+            turn,
+            widest: widest.max(1) as usize,
+            separator: Separator::default(),
+            converter: Converter::new(Interpolation::Bilinear),
+        }
+    }
+
+    /// The whole frame, upright.
+    ///
+    /// # Errors
+    /// [`Error::DamagedFrame`] for a JPEG frame that is cut off or garbled.
+    pub fn picture(&mut self, frame: FrameView) -> Result<RgbImage, Error> {
+        // A JPEG of more than the widest is better halved than decoded in full and then resized.
+        let planes = self.separator.separate(frame, (self.widest / 2 + 1, 1))?;
+        let camera = planes.size();
+        let (width, height) = self.turn.size(camera);
+        let shown = if width > self.widest {
+            (self.widest, (height * self.widest / width).max(1))
+        } else {
+            (width, height)
+        };
+        let size = self.turn.size(shown);
+        let rgb = self.converter.rgb(planes, Part::WHOLE, size)?;
+        let (rgb, _) = rgb.as_chunks::<3>();
+        let mut picture = RgbImage::new(shown.0 as u32, shown.1 as u32);
+        for (row, pixels) in picture.rows_mut().enumerate() {
+            pixels.zip(self.turn.row(rgb, size, row)).for_each(|(to, from)| *to = Rgb(*from));
+        }
+        Ok(picture)
+    }
+}
+
+/// A part of a frame, from 0 to 1 on both axes.
+#[derive(Clone, Copy)]
+struct Part {
+    columns: (f64, f64),
+    rows: (f64, f64),
+}
+
+impl Part {
+    const WHOLE: Self = Self { columns: (0.0, 1.0), rows: (0.0, 1.0) };
+}
+
+/// Resizes planes and makes them RGB.
+struct Converter {
+    luma: PlaneScaler<1>,
+    chroma: [PlaneScaler<1>; 2],
+    colour: PlaneScaler<3>,
+    rgb: Vec<u8>,
+}
+
+impl Converter {
+    fn new(interpolation: Interpolation) -> Self {
+        let plane = || PlaneScaler::new(interpolation);
+        Self {
+            luma: plane(),
+            chroma: [plane(), plane()],
+            colour: PlaneScaler::new(interpolation),
+            rgb: Vec::new(),
+        }
+    }
+
+    /// RGB of `size` without gaps, not yet turned.
+    fn rgb(&mut self, planes: Planes, part: Part, size: (usize, usize)) -> Result<&[u8], Error> {
+        let Part { columns, rows } = part;
+        let (width, height) = (size.0 as u32, size.1 as u32);
+        self.rgb.resize(3 * size.0 * size.1, 0);
+        match planes {
+            Planes::Rgb(plane) => return self.colour.resize(plane.crop(columns, rows), size),
+            Planes::Grey(plane) => {
+                let luma = self.luma.resize(plane.crop(columns, rows), size)?;
+                for (rgb, grey) in self.rgb.as_chunks_mut::<3>().0.iter_mut().zip(luma) {
+                    *rgb = [*grey; 3];
+                }
+            }
+            Planes::Ycbcr { planes: [y, u, v], range, matrix } => {
+                let [u_scaler, v_scaler] = &mut self.chroma;
+                let small = YuvPlanarImage {
+                    y_plane: self.luma.resize(y.crop(columns, rows), size)?,
+                    y_stride: width,
+                    u_plane: u_scaler.resize(u.crop(columns, rows), size)?,
+                    u_stride: width,
+                    v_plane: v_scaler.resize(v.crop(columns, rows), size)?,
+                    v_stride: width,
+                    width,
+                    height,
+                };
+                yuv444_to_rgb(&small, &mut self.rgb, 3 * width, range, matrix)
+                    .map_err(Error::resize)?;
+            }
+        }
+        Ok(&self.rgb)
+    }
+}
