@@ -102,8 +102,7 @@ impl MjpegReader {
                 (0xFF, 0x00) if !self.is_in_scan => return Step::Garbage,
                 (0xFF, 0x00 | 0x01 | 0xD0..=0xD7) => self.at += 2,
                 (0xFF, _) => {
-                    let Some(&[high, low]) = rest.get(2..4).and_then(|bytes| bytes.as_array())
-                    else {
+                    let (Some(&high), Some(&low)) = (rest.get(2), rest.get(3)) else {
                         return Step::NeedMore;
                     };
                     self.at += 2 + usize::from(u16::from_be_bytes([high, low]));

@@ -110,7 +110,7 @@ mod tests {
     fn lines_come_in_order_and_before_the_end() {
         let paper = Paper::default();
         let mut lines = Lines::start("paper", paper.clone()).unwrap();
-        ["a", "b", "c"].map(|line| lines.write(line.to_owned()));
+        ["a", "b", "c"].iter().for_each(|line| lines.write((*line).to_owned()));
         assert_eq!(lines.finish(Duration::from_secs(10)), 0);
         assert_eq!(*paper.0.lock().unwrap(), b"a\nb\nc\n");
     }

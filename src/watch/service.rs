@@ -2,10 +2,7 @@
 
 use std::{
     env,
-    os::{
-        linux::net::SocketAddrExt,
-        unix::net::{SocketAddr, UnixDatagram},
-    },
+    os::unix::net::{SocketAddr, UnixDatagram},
     time::{Duration, Instant},
 };
 
@@ -26,10 +23,7 @@ impl ServiceManager {
     }
 
     fn new(address: Option<&str>, watchdog: Option<Duration>) -> Self {
-        let address = address.and_then(|address| match address.strip_prefix('@') {
-            Some(name) => SocketAddr::from_abstract_name(name).ok(),
-            None => SocketAddr::from_pathname(address).ok(),
-        });
+        let address = address.and_then(socket_address);
         let socket = address.and_then(|address| {
             let socket = UnixDatagram::unbound().ok()?;
             // A full queue must not stop the labels.
@@ -59,12 +53,20 @@ impl ServiceManager {
     }
 
     fn tell(&self, state: &str) {
-        if let Some((socket, address)) = &self.socket {
-            if let Err(error) = socket.send_to_addr(state.as_bytes(), address) {
-                log::debug!("NOTIFY_SOCKET: {error}");
-            }
+        let Some((socket, address)) = &self.socket else { return };
+        if let Err(error) = socket.send_to_addr(state.as_bytes(), address) {
+            log::debug!("NOTIFY_SOCKET: {error}");
         }
     }
+}
+
+fn socket_address(text: &str) -> Option<SocketAddr> {
+    #[cfg(target_os = "linux")]
+    if let Some(name) = text.strip_prefix('@') {
+        use std::os::linux::net::SocketAddrExt;
+        return SocketAddr::from_abstract_name(name).ok();
+    }
+    SocketAddr::from_pathname(text).ok()
 }
 
 #[cfg(test)]

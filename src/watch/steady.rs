@@ -299,11 +299,13 @@ mod tests {
                 for event in steady.update([score]) {
                     prop_assert_eq!(event.event == EventKind::Entered, !is_active);
                     is_active = !is_active;
-                    prop_assert!(if is_active { event.score >= high } else { event.score < low });
+                    let is_true = if is_active { event.score >= high } else { event.score < low };
+                    prop_assert!(is_true);
                 }
                 let best = steady.best();
                 prop_assert_eq!(best[0].active, is_active);
-                prop_assert!(if is_active { best[0].score >= low } else { best[0].score < high });
+                let is_true = if is_active { best[0].score >= low } else { best[0].score < high };
+                prop_assert!(is_true);
             }
         }
 

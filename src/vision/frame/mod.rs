@@ -11,6 +11,8 @@
 mod format;
 mod planes;
 mod scaler;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 pub use format::{Colours, FrameView, PixelFormat};

@@ -1,0 +1,351 @@
+//! Sources without hardware, and sources that fail: the watchdog, recovery, and every kind of damage.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::{
+    io::{Read as _, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use coca_edge::{
+    camera::{
+        Capture, Error, Frame, FrameSource, Patience, Read, SourceSettings, SourceSpec, Taken,
+    },
+    vision::PixelFormat,
+};
+
+const SOON: Duration = Duration::from_secs(10);
+const PATIENCE: Patience = Patience {
+    stall: Duration::from_millis(300),
+    first: Duration::from_millis(20),
+    longest: Duration::from_millis(80),
+};
+
+fn photo(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/photos").join(name).display().to_string()
+}
+
+fn capture(spec: &str) -> Capture {
+    let source: SourceSpec = spec.parse().unwrap();
+    Capture::start(spec, PATIENCE, move || {
+        source.open(&SourceSettings { size: None, fps: Some(50.0) })
+    })
+    .unwrap()
+}
+
+fn next(capture: &Capture) -> Frame {
+    let mut frame = Frame::default();
+    assert_eq!(capture.take(&mut frame, SOON).unwrap(), Taken::Frame, "{:?}", capture.status());
+    frame
+}
+
+/// What ends a capture.
+fn end(capture: &Capture) -> Result<Taken, Error> {
+    let mut frame = Frame::default();
+    loop {
+        match capture.take(&mut frame, SOON) {
+            Ok(Taken::Frame) => {}
+            end => return end,
+        }
+    }
+}
+
+#[test]
+fn the_pattern_moves() {
+    let capture = capture("test");
+    let (a, b) = (next(&capture), next(&capture));
+    assert_eq!((a.size, a.format), ((640, 480), PixelFormat::Rgb));
+    assert!(b.number > a.number && b.captured > a.captured && b.bytes != a.bytes);
+}
+
+#[test]
+fn a_folder_shows_its_pictures_over_and_over_and_passes_over_what_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, width) in [("a.png", 8), ("c.png", 16)] {
+        image::RgbImage::new(width, 8).save(folder.path().join(name)).unwrap();
+    }
+    std::fs::write(folder.path().join("b.jpg"), "no picture").unwrap();
+    let source: SourceSpec = format!("dir:{}?fps=200", folder.path().display()).parse().unwrap();
+    let mut source = source.open(&SourceSettings::default()).unwrap();
+    let mut frame = Frame::default();
+    let mut widths = Vec::new();
+    for _ in 0..5 {
+        assert_eq!(source.read(&mut frame).unwrap(), Read::Frame);
+        widths.push(frame.size.0);
+    }
+    assert_eq!(widths, [8, 16, 8, 16, 8]);
+}
+
+#[test]
+fn one_picture_stays() {
+    let capture = capture(&photo("cat.jpg"));
+    let (a, b) = (next(&capture), next(&capture));
+    assert!(b.number > a.number && b.bytes == a.bytes && a.size.0 > 100);
+}
+
+#[test]
+fn what_is_not_there_ends_the_capture_with_its_name() {
+    for spec in ["dir:/no/such/folder", "/no/such/picture.jpg", "cmd:/no/such/program"] {
+        let error = end(&capture(spec)).unwrap_err();
+        assert!(error.is_final() && error.to_string().contains("/no/such/"), "{error}");
+    }
+}
+
+#[cfg(not(feature = "camera"))]
+#[test]
+fn a_program_without_cameras_says_how_to_get_them() {
+    let error = end(&capture("auto")).unwrap_err().to_string();
+    assert!(error.contains("--features camera") && error.contains("cmd:"), "{error}");
+}
+
+#[test]
+fn a_pipe_brings_mjpeg_and_ends_with_its_command() {
+    let spec = format!("cmd:cat {0} {0}", photo("cat.jpg"));
+    let capture = capture(&spec);
+    let frame = next(&capture);
+    assert_eq!(frame.format, PixelFormat::Mjpeg);
+    assert_eq!(frame.bytes, std::fs::read(photo("cat.jpg")).unwrap());
+    assert_eq!(end(&capture).unwrap(), Taken::Closed);
+    assert_eq!(capture.status().frames, 2);
+}
+
+#[test]
+fn a_pipe_brings_raw_frames_of_every_format() {
+    for format in ["yuv420", "nv12", "yuyv", "rgb", "grey"] {
+        let bytes = format.parse::<PixelFormat>().unwrap().frame_bytes(4, 2).unwrap();
+        let capture = capture(&format!("{format}:4x2:cmd:head -c {bytes} /dev/zero"));
+        let frame = next(&capture);
+        assert_eq!((frame.size, frame.bytes.len()), ((4, 2), bytes));
+        assert!(frame.view().is_ok());
+        assert_eq!(end(&capture).unwrap(), Taken::Closed);
+    }
+}
+
+#[test]
+fn a_pipe_with_a_wrong_byte_count_is_reported_and_opened_again() {
+    let capture = capture("rgb:4x2:cmd:head -c 30 /dev/zero");
+    let mut frame = next(&capture);
+    let first = frame.number;
+    capture.take(&mut frame, SOON).unwrap();
+    assert!(frame.number > first && capture.status().reopened > 0);
+}
+
+#[test]
+fn a_command_that_fails_is_started_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("starts");
+    let command = format!("sh -c 'echo x >> {}; head -c 24 /dev/zero; exit 3'", log.display());
+    let capture = capture(&format!("rgb:4x2:cmd:{command}"));
+    next(&capture);
+    next(&capture);
+    assert!(std::fs::read_to_string(log).unwrap().lines().count() >= 2);
+}
+
+#[test]
+fn a_command_that_hangs_is_killed_with_all_that_it_started_and_started_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("pids");
+    let command =
+        format!("sh -c 'head -c 24 /dev/zero; sleep 1000 & echo $! >> {}; wait'", log.display());
+    let capture = capture(&format!("rgb:4x2:cmd:{command}"));
+    let first = next(&capture);
+    let second = next(&capture);
+    assert!(second.number > first.number);
+    drop(capture);
+    for pid in std::fs::read_to_string(log).unwrap().lines() {
+        let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let end = Instant::now() + SOON;
+        while !(state().is_empty() || state().contains(") Z")) {
+            assert!(Instant::now() < end, "{pid} lives on");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Answers connection after connection, each with the next of `answers`; then no more.
+fn server(answers: Vec<Vec<u8>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/stream", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let mut open: Vec<TcpStream> = Vec::new();
+        for answer in answers {
+            let mut connection = listener.accept().unwrap().0;
+            let mut request = [0; 512];
+            let count = connection.read(&mut request).unwrap();
+            assert!(request[..count].starts_with(b"GET /stream HTTP/1.0\r\n"));
+            connection.write_all(&answer).unwrap();
+            open.push(connection);
+        }
+        thread::sleep(SOON);
+    });
+    address
+}
+
+fn mjpeg_answer(files: &[&[u8]]) -> Vec<u8> {
+    let mut answer =
+        b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=x\r\n\r\n".to_vec();
+    for file in files {
+        answer.extend(format!("--x\r\nContent-Length: {}\r\n\r\n", file.len()).bytes());
+        answer.extend_from_slice(file);
+        answer.extend(b"\r\n");
+    }
+    answer
+}
+
+#[test]
+fn a_network_camera_that_stalls_is_connected_to_again() {
+    let (cat, coffee) =
+        (std::fs::read(photo("cat.jpg")).unwrap(), std::fs::read(photo("coffee.jpg")).unwrap());
+    let answers = vec![mjpeg_answer(&[&cat]), mjpeg_answer(&[&coffee])];
+    let capture = capture(&server(answers));
+    assert_eq!(next(&capture).bytes, cat);
+    assert_eq!(next(&capture).bytes, coffee);
+    assert_eq!(capture.status().reopened, 1);
+}
+
+#[test]
+fn a_server_that_sends_something_else_is_reported() {
+    let source: SourceSpec =
+        server(vec![b"HTTP/1.1 404 Not Found\r\n\r\n".to_vec()]).parse().unwrap();
+    let error = source.open(&SourceSettings::default()).err().unwrap().to_string();
+    assert!(error.contains("HTTP status 200") && error.contains("404"), "{error}");
+    let page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n".to_vec();
+    let source: SourceSpec = server(vec![page]).parse().unwrap();
+    let error = source.open(&SourceSettings::default()).err().unwrap().to_string();
+    assert!(error.contains("multipart/x-mixed-replace") && error.contains("text/html"), "{error}");
+}
+
+/// What a source does at one read.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Frame(u32),
+    Flagged,
+    Fail,
+    Hang,
+    Panic,
+    End,
+}
+
+/// Plays a script; goes on where it was when it is opened again.
+struct Scripted(Arc<Mutex<Vec<Fault>>>);
+
+impl FrameSource for Scripted {
+    fn read(&mut self, frame: &mut Frame) -> Result<Read, Error> {
+        thread::sleep(Duration::from_millis(2));
+        let mut script = self.0.lock().unwrap();
+        let fault = if script.is_empty() { Fault::End } else { script.remove(0) };
+        drop(script);
+        match fault {
+            Fault::Frame(width) => {
+                frame.size = (width, 1);
+                frame.bytes.resize(3 * width as usize, 0);
+                frame.stamp();
+                Ok(Read::Frame)
+            }
+            Fault::Flagged => Ok(Read::Damaged),
+            Fault::Fail => Err(Error::Io {
+                source_name: "script".to_owned(),
+                error: std::io::ErrorKind::BrokenPipe.into(),
+            }),
+            Fault::Hang => loop {
+                thread::park();
+            },
+            Fault::Panic => panic!("a driver went mad"),
+            Fault::End => Ok(Read::End),
+        }
+    }
+}
+
+fn play(script: &[Fault]) -> (Vec<u32>, coca_edge::camera::CaptureStatus) {
+    let script = Arc::new(Mutex::new(script.to_vec()));
+    let capture =
+        Capture::start(
+            "script",
+            PATIENCE,
+            move || Ok(Box::new(Scripted(Arc::clone(&script))) as _),
+        )
+        .unwrap();
+    let (mut frame, mut widths) = (Frame::default(), Vec::new());
+    while capture.take(&mut frame, SOON).unwrap() == Taken::Frame {
+        widths.push(frame.size.0);
+    }
+    (widths, capture.status())
+}
+
+#[test]
+fn every_fault_is_survived_and_counted() {
+    use Fault::{End, Fail, Flagged, Frame, Hang, Panic};
+    let script = [
+        Frame(1),
+        Fail,
+        Frame(2),
+        Hang,
+        Frame(3),
+        Panic,
+        Frame(4),
+        Flagged,
+        Flagged,
+        Frame(640),
+        Fail,
+        Fail,
+        Fail,
+        Frame(5),
+        End,
+    ];
+    let (widths, status) = play(&script);
+    assert_eq!(widths.last(), Some(&5));
+    assert!(widths.is_sorted_by_key(|width| if *width == 640 { 4 } else { *width }), "{widths:?}");
+    assert_eq!((status.frames, status.damaged, status.reopened), (6, 2, 6));
+    assert_eq!(widths.len() as u64 + status.dropped, 6);
+    assert_eq!(status.trouble, None);
+}
+
+#[test]
+fn trouble_is_told_while_it_lasts() {
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&attempts);
+    let capture = Capture::start("script", PATIENCE, move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Err(Error::Io {
+            source_name: "/dev/video9".to_owned(),
+            error: std::io::ErrorKind::NotFound.into(),
+        })
+    })
+    .unwrap();
+    let end = Instant::now() + SOON;
+    while attempts.load(Ordering::Relaxed) < 4 {
+        assert!(Instant::now() < end);
+        thread::sleep(Duration::from_millis(5));
+    }
+    let trouble = capture.status().trouble.unwrap();
+    assert!(
+        trouble.starts_with("/dev/video9: ") && trouble.ends_with("opening it again"),
+        "{trouble}"
+    );
+    let start = Instant::now();
+    drop(capture);
+    assert!(start.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn a_capture_of_a_hanging_source_ends_at_once() {
+    let script = Arc::new(Mutex::new(vec![Fault::Frame(1), Fault::Hang]));
+    let patience = Patience { stall: Duration::from_secs(3600), ..PATIENCE };
+    let capture =
+        Capture::start(
+            "script",
+            patience,
+            move || Ok(Box::new(Scripted(Arc::clone(&script))) as _),
+        )
+        .unwrap();
+    next(&capture);
+    let start = Instant::now();
+    drop(capture);
+    assert!(start.elapsed() < Duration::from_secs(1));
+}

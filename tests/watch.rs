@@ -1,0 +1,280 @@
+//! `coca watch` as a user meets it: lines, events, captions, signals, and outputs that go away.
+#![cfg(all(feature = "cli", feature = "pocket"))]
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+const LABELS: &str = "cat,cup of coffee,rocket";
+const PHOTOS: &str = "tests/photos";
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_coca"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).arg("watch").args(arguments);
+    command
+}
+
+fn watch(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn start(arguments: &[&str]) -> Child {
+    command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn signal(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+}
+
+fn reports(output: &Output) -> Vec<Value> {
+    let text = std::str::from_utf8(&output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+#[test]
+fn a_folder_becomes_json_lines_with_the_right_labels() {
+    let folder = format!("dir:{PHOTOS}?fps=5");
+    let output = watch(&[
+        "--source",
+        &folder,
+        "--labels",
+        LABELS,
+        "--format",
+        "jsonl",
+        "--frames",
+        "10",
+        "--smoothing",
+        "0",
+        "--caption-on",
+        "never",
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let reports = reports(&output);
+    assert_eq!(reports.len(), 10);
+    let best: std::collections::BTreeSet<_> =
+        reports.iter().map(|r| r["labels"][0]["label"].as_str().unwrap().to_owned()).collect();
+    assert!(best.iter().all(|label| LABELS.contains(label)), "{best:?}");
+    assert!(best.contains("cat") && best.len() >= 2, "{best:?}");
+    for pair in reports.windows(2) {
+        assert!(pair[1]["frame"].as_u64() > pair[0]["frame"].as_u64());
+        assert!(pair[1]["time"].as_str() > pair[0]["time"].as_str());
+    }
+    let entered: Vec<_> = reports.iter().flat_map(|r| r["events"].as_array().unwrap()).collect();
+    assert!(
+        entered.iter().any(|e| e["event"] == "entered")
+            && entered.iter().any(|e| e["event"] == "left")
+    );
+    for report in &reports {
+        assert_eq!(report["source"], folder.as_str());
+        assert!(report["latency_ms"].as_f64().unwrap() > 0.0 && report["dropped"].is_u64());
+    }
+    assert!(stderr(&output).contains("10 frames labelled"), "{}", stderr(&output));
+}
+
+#[test]
+fn captions_come_beside_the_labels() {
+    let photo = format!("{PHOTOS}/cat.jpg");
+    let mut child = start(&[
+        "--source",
+        &photo,
+        "--labels",
+        LABELS,
+        "--format",
+        "jsonl",
+        "--caption-on",
+        "scene",
+    ]);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let report = lines
+        .by_ref()
+        .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap())
+        .find(|report| !report["caption"].is_null())
+        .unwrap();
+    let caption = &report["caption"];
+    assert!(caption["text"].as_str().unwrap().split(' ').count() >= 4, "{caption}");
+    assert!(caption["frame"].as_u64().unwrap() < report["frame"].as_u64().unwrap());
+    assert!(caption["latency_ms"].as_f64().unwrap() > 0.0);
+    signal(&child, "TERM");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_signal_asks_for_a_caption_of_a_scene_that_is_not_new() {
+    let photo = format!("{PHOTOS}/cat.jpg");
+    let mut child = start(&["--source", &photo, "--format", "jsonl", "--caption-on", "request"]);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(!lines.next().unwrap().unwrap().contains("caption"));
+    signal(&child, "USR1");
+    assert!(lines.by_ref().any(|line| line.unwrap().contains("\"caption\":{\"text\"")));
+    signal(&child, "INT");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn signals_end_it_within_a_second_with_a_summary() {
+    for name in ["TERM", "INT"] {
+        let mut child = start(&["--source", "test", "--labels", LABELS, "--format", "jsonl"]);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        lines.next().unwrap().unwrap();
+        let start = Instant::now();
+        signal(&child, name);
+        let status = child.wait().unwrap();
+        assert!(start.elapsed() < Duration::from_secs(1), "{name}: {:?}", start.elapsed());
+        assert_eq!(status.code(), Some(0), "{name}");
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(said.contains("frames labelled of"), "{said}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_stop_the_labels() {
+    let mut child = start(&[
+        "--source",
+        "test",
+        "--fps",
+        "30",
+        "--labels",
+        LABELS,
+        "--format",
+        "jsonl",
+        "--frames",
+        "6",
+        "--caption-on",
+        "never",
+    ]);
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("standard output was closed"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("6 frames labelled"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_full_disk_does_not_stop_the_labels() {
+    let Ok(full) = File::options().write(true).open("/dev/full") else { return };
+    let arguments =
+        ["--source", "test", "--labels", LABELS, "--frames", "4", "--caption-on", "never"];
+    let output = command(&arguments).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert_eq!(said.matches("tried again from time to time").count(), 1, "{said}");
+    assert!(said.contains("4 frames labelled"), "{said}");
+}
+
+#[test]
+fn a_label_runs_its_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let action = format!("cat=sh -c 'echo \"$COCA_LABEL\" >> {}'", log.display());
+    let photo = format!("{PHOTOS}/cat.jpg");
+    let output = watch(&[
+        "--source",
+        &photo,
+        "--labels",
+        LABELS,
+        "--on-label",
+        &action,
+        "--duration",
+        "3",
+        "--caption-on",
+        "never",
+        "--max-fps",
+        "10",
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "cat\n");
+}
+
+#[test]
+fn the_rate_can_be_bounded() {
+    let output = watch(&[
+        "--source",
+        "test",
+        "--fps",
+        "60",
+        "--labels",
+        LABELS,
+        "--format",
+        "jsonl",
+        "--max-fps",
+        "4",
+        "--duration",
+        "2",
+        "--caption-on",
+        "never",
+        "--nice",
+        "5",
+    ]);
+    let count = reports(&output).len();
+    assert!((2..=9).contains(&count), "{count}: {}", stderr(&output));
+}
+
+#[test]
+fn a_pipe_that_ends_ends_the_watch() {
+    let source = format!("cmd:cat {PHOTOS}/cat.jpg");
+    let output = watch(&[
+        "--source",
+        &source,
+        "--labels",
+        LABELS,
+        "--format",
+        "jsonl",
+        "--caption-on",
+        "never",
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(reports(&output)[0]["labels"][0]["label"], "cat");
+}
+
+#[test]
+fn raw_frames_may_come_from_standard_input() {
+    let picture = image::open(format!("{}/{PHOTOS}/cat.jpg", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let rgb = picture.resize_exact(320, 240, image::imageops::FilterType::Triangle).into_rgb8();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cat.rgb");
+    std::fs::write(&path, rgb.as_raw()).unwrap();
+    let output = command(&[
+        "--source",
+        "rgb:320x240:-",
+        "--labels",
+        LABELS,
+        "--format",
+        "jsonl",
+        "--caption-on",
+        "never",
+    ])
+    .stdin(File::open(path).unwrap())
+    .output()
+    .unwrap();
+    assert_eq!(reports(&output)[0]["labels"][0]["label"], "cat", "{}", stderr(&output));
+}
+
+#[test]
+fn wrong_usage_exits_with_two_and_a_missing_source_with_one() {
+    let cases: [(&[&str], i32, &str); 7] = [
+        (&["--source", "test", "--caption-on", "never"], 2, "--labels"),
+        (&["--source", "h264:-"], 2, "yuv420:640x480"),
+        (&["--source", "test", "--labels", "a", "--low", "0.9"], 2, "--low"),
+        (&["--source", "test", "--labels", "a", "--rotate", "45"], 2, "270"),
+        (&["--source", "test", "--labels", "a", "--on-label", "a"], 2, "LABEL=COMMAND"),
+        (&["--source", "test", "--labels", "a", "--caption-on", "noon"], 2, "request"),
+        (&["--source", "dir:/no/such/folder", "--labels", "a"], 1, "/no/such/folder"),
+    ];
+    for (arguments, status, expected) in cases {
+        let output = watch(arguments);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
+    }
+}
