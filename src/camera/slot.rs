@@ -8,6 +8,9 @@ use std::{
 
 use super::Frame;
 
+/// How long is waited without looking again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// Holds the newest frame until somebody takes it. A newer one replaces it: the older one is dropped and counted.
 ///
 /// Buffers change hands instead of being copied: three of them serve for ever.
@@ -48,17 +51,23 @@ impl NewestFrame {
 
     /// Waits for a frame that nobody has taken yet, for `patience` at most. Leaves the buffer of `frame` for later frames.
     pub fn take(&self, frame: &mut Frame, patience: Duration) -> Taken {
-        let end = Instant::now() + patience;
+        // A wait that ends after all times never ends.
+        let end = Instant::now().checked_add(patience);
         let mut slot = self.lock();
         while !slot.is_new {
-            let left = end.saturating_duration_since(Instant::now());
+            let left =
+                end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
             if slot.is_closed {
                 return Taken::Closed;
             }
             if left.is_zero() {
                 return Taken::Nothing;
             }
-            slot = self.changed.wait_timeout(slot, left).unwrap_or_else(PoisonError::into_inner).0;
+            slot = self
+                .changed
+                .wait_timeout(slot, left.min(LONGEST_WAIT))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         slot.is_new = false;
         mem::swap(&mut slot.frame, frame);

@@ -42,6 +42,14 @@ impl FromStr for Action {
     }
 }
 
+impl Action {
+    /// The label that it waits for.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+}
+
 /// Runs actions: each at most once in five seconds, never twice at the same time, and leaves no zombies.
 #[derive(Debug)]
 pub(super) struct Actions(Vec<Running>);

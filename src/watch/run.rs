@@ -126,6 +126,7 @@ impl Watch {
         options: WatchOptions,
     ) -> Result<Self, Error> {
         let names = labels.as_ref().map_or(&[][..], Labels::names);
+        warn_of_strangers(names, &options);
         let steady = Steady::new(options.steady, names)?;
         coca.load_image_encoder()?;
         let captions = match options.captions.is_any() {
@@ -335,6 +336,18 @@ impl Watch {
             status.threads = engine::threads();
             status.message = capture.trouble.or_else(|| self.message.clone());
         });
+    }
+}
+
+/// Tells of labels that the user speaks of but that are not among those to choose from.
+fn warn_of_strangers(names: &[String], options: &WatchOptions) {
+    let SteadyOptions { allow, deny, .. } = &options.steady;
+    let actions = options.actions.iter().map(Action::label);
+    let mentioned = allow.iter().chain(deny).chain(&options.captions.labels).map(String::as_str);
+    for label in mentioned.chain(actions) {
+        if !names.iter().any(|name| name == label) {
+            log::warn!("{label}: not among the labels, so it will never be seen");
+        }
     }
 }
 
