@@ -8,8 +8,11 @@ use yuv::{
 use super::{Colours, FrameView, PixelFormat, scaler::Plane};
 use crate::vision::{
     Detail, Error, Limits, decode,
-    jpeg::{Scaled, ScaledDecoder},
+    jpeg::{LARGEST_FRAME, Scaled, ScaledDecoder},
 };
+
+/// What a rare kind of JPEG may take.
+const LIMITS: Limits = Limits { pixels: LARGEST_FRAME as u64, bytes: 3 * LARGEST_FRAME as u64 };
 
 /// The planes of a frame; those of chroma may be smaller.
 pub(super) enum Planes<'a> {
@@ -135,7 +138,7 @@ impl Separator {
 
 /// Progressive files and other rarities that no camera sends, at full size.
 fn decode_any_jpeg<'a>(file: &[u8], samples: &'a mut Vec<u8>) -> Result<Planes<'a>, Error> {
-    let picture = decode(file, &Limits::default(), Detail::Full)?;
+    let picture = decode(file, &LIMITS, Detail::Full)?;
     let (width, height) = picture.rgb().dimensions();
     let (width, height) = (width as usize, height as usize);
     samples.clear();

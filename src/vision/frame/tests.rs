@@ -179,6 +179,16 @@ fn a_truncated_jpeg_frame_is_refused_and_the_next_one_is_not() {
 }
 
 #[test]
+fn a_jpeg_frame_that_announces_too_much_is_refused_by_its_header() {
+    let mut file = raw(&scene(32, 32), PixelFormat::Mjpeg, Colours::Bt601);
+    let header = file.windows(2).position(|marker| marker == [0xFF, 0xC0]).unwrap();
+    file[header + 5..header + 9].copy_from_slice(&[0xFF, 0xF0, 0xFF, 0xF0]);
+    let mut frames = FramePreprocessor::new(preprocessor(Resize::Squash), Turn::default());
+    let error = frames.pixels(jpeg_frame(&file)).unwrap_err().to_string();
+    assert!(error.starts_with("too large a picture: 65520×65520"), "{error}");
+}
+
+#[test]
 fn a_jpeg_frame_without_huffman_tables_is_decoded_with_the_usual_ones() {
     let file = raw(&scene(320, 240), PixelFormat::Mjpeg, Colours::Bt601);
     let mut bare = file.clone();

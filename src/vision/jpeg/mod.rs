@@ -17,14 +17,14 @@ mod scaled;
 
 use image::{DynamicImage, GrayImage, RgbImage};
 use jpeg_decoder::PixelFormat;
-pub(super) use scaled::{Scaled, ScaledDecoder, ScaledPlane};
+pub(super) use scaled::{LARGEST_FRAME, Scaled, ScaledDecoder, ScaledPlane};
 
 /// Decodes a picture to 1/`scale` of its size, rounded up; `scale` is 2, 4 or 8.
 ///
 /// `None` if the file is not a sound baseline JPEG in grey or YCbCr.
 pub(super) fn decode_scaled(file: &[u8], scale: usize) -> Option<RgbImage> {
     let mut decoder = ScaledDecoder::default();
-    let Scaled::Planes(planes) = decoder.decode(file, |_, _| scale) else { return None };
+    let Scaled::Planes(planes) = decoder.decode(file, |_, _| Some(scale)) else { return None };
     let [first, ..] = &planes;
     let (width, height) = first.as_ref().map(|plane| (plane.width, plane.height))?;
     let mut pixels = vec![0; width * height * 3];

@@ -7,6 +7,9 @@ use super::{
     known_tables::KnownTables,
 };
 
+/// The most pixels of a camera's frame: what announces more would take the memory of a small board.
+pub(in crate::vision) const LARGEST_FRAME: usize = 50_000_000;
+
 /// Decodes JPEG files to planes; tables and buffers last from one file to the next.
 #[derive(Default)]
 pub(in crate::vision) struct ScaledDecoder {
@@ -41,30 +44,35 @@ impl<'a> ScaledPlane<'a> {
 }
 
 impl ScaledDecoder {
-    /// Decodes at the smallest scale that leaves at least `least` columns and rows, if any does.
+    /// Decodes at the smallest scale that leaves at least `least` columns and rows, if any does. Of more than
+    /// [`LARGEST_FRAME`] pixels nothing is decoded.
     pub(in crate::vision) fn decode_covering(
         &mut self,
         file: &[u8],
         least: (usize, usize),
     ) -> Scaled<'_> {
         self.decode(file, |width, height| {
+            if width * height > LARGEST_FRAME {
+                return None;
+            }
             let covers = |scale: &usize| width / scale >= least.0 && height / scale >= least.1;
-            [8, 4, 2].into_iter().find(covers).unwrap_or(1)
+            [8, 4, 2].into_iter().find(covers).or(Some(1))
         })
     }
 
-    /// Decodes to 1/scale of the size, rounded up; `scale` gets the columns and rows and gives 1, 2, 4 or 8.
+    /// Decodes to 1/scale of the size, rounded up; `scale` gets the columns and rows and gives 1, 2, 4 or 8, or none.
     ///
     /// All planes are of one size, but at scale 1 those of chroma are as they are stored.
     pub(super) fn decode(
         &mut self,
         file: &[u8],
-        scale: impl FnOnce(usize, usize) -> usize,
+        scale: impl FnOnce(usize, usize) -> Option<usize>,
     ) -> Scaled<'_> {
         let Some(header) = Header::parse(file, &mut self.known) else {
             return Scaled::Unsupported;
         };
-        let side = 8 / scale(header.width, header.height).clamp(1, 8);
+        let Some(scale) = scale(header.width, header.height) else { return Scaled::Unsupported };
+        let side = 8 / scale.clamp(1, 8);
         let Some(mut scan) = Scan::new(&header, side, &mut self.samples) else {
             return Scaled::Unsupported;
         };
