@@ -38,10 +38,10 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
         Capture::start(name.clone(), Patience::default(), move || source.open(&settings))?;
     let mut ending = Ending::on_signals()?;
     let mut service = ServiceManager::from_environment();
-    let kernels: Vec<_> = coca.load_image_encoder()?.into_iter().collect();
+    let kernel = coca.load_image_encoder()?.kernel;
     let mut watch = Watch::start(coca, labels, &name, capture, options)?;
     if !global.quiet {
-        eprintln!("{name}: {} threads, {}", engine::threads(), kernels.join(", "));
+        eprintln!("{name}: {} threads, {}", engine::threads(), kernel);
     }
     ending.watch_over(watch.stop_flag());
     let key = arguments.key_presses(&arguments.source);

@@ -137,6 +137,7 @@ impl Watch {
         };
         let (sender, requests) = channel();
         let screens = Screens::open(&options.displays, options.turn, &sender)?;
+        screens.set_vocabulary(names);
         let relabelling = match (screens.is_empty(), options.templates) {
             (true, _) => None,
             (false, Some(templates)) => Some(Relabelling::start(Arc::clone(&coca), templates)?),
@@ -290,6 +291,7 @@ impl Watch {
             }
         }
         if let Some(labels) = self.relabelling.as_ref().and_then(Relabelling::ready) {
+            self.screens.set_vocabulary(labels.names());
             self.new_events.extend(self.steady.replace_labels(labels.names()));
             self.labels = Some(labels);
         }

@@ -31,6 +31,8 @@ struct Shared {
     frames: NewestFrame,
     /// All but the picture.
     view: Mutex<View>,
+    /// The labels that are looked for, until the displays know them.
+    vocabulary: Mutex<Option<Vec<String>>>,
 }
 
 struct Screen {
@@ -74,6 +76,12 @@ impl Screens {
         change(&mut self.shared.view.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// Says which labels are looked for now.
+    pub(super) fn set_vocabulary(&self, labels: &[String]) {
+        let mut vocabulary = self.shared.vocabulary.lock().unwrap_or_else(PoisonError::into_inner);
+        *vocabulary = Some(labels.to_vec());
+    }
+
     /// Gives a frame away to be shown, and leaves an old buffer in its place.
     pub(super) fn show(&self, frame: &mut Frame) {
         if !self.is_empty() {
@@ -102,6 +110,10 @@ impl Shared {
                 }
                 Taken::Nothing => {}
                 Taken::Closed => return,
+            }
+            let vocabulary = self.vocabulary.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(labels) = vocabulary {
+                screens.iter_mut().for_each(|screen| screen.display.set_vocabulary(&labels));
             }
             let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner).clone();
             view.picture = picture.clone();

@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use coca_edge::{
     CaptionOptions, Coca, Labels,
     camera::{SourceSettings, SourceSpec, parse_size},
-    display::DisplaySpec,
+    display::{DisplaySpec, Token},
     vision::Turn,
     watch::{Action, CaptionTriggers, SteadyOptions, WatchOptions},
 };
@@ -95,6 +95,9 @@ pub(in crate::cli) struct Arguments {
     /// What shows the results; may be given more than once
     #[arg(long, value_name = "D")]
     display: Vec<DisplaySpec>,
+    /// What every request to a web display must bring: http://ADDRESS/?token=SECRET
+    #[arg(long, value_name = "SECRET")]
+    token: Option<String>,
     /// How to print results
     #[arg(long, default_value = "text")]
     pub(super) format: Format,
@@ -204,11 +207,23 @@ impl Arguments {
             caption_options: CaptionOptions::default(),
             templates: Some(self.templates.templates(coca)?),
             actions: self.on_label.clone(),
-            displays: self.display.clone(),
+            displays: self.displays(),
             turn: self.turn(),
         };
         options.steady.validate().map_err(|error| Usage(error.to_string()))?;
         Ok(options)
+    }
+
+    /// The displays; a web page without a token of its own gets the common one.
+    fn displays(&self) -> Vec<DisplaySpec> {
+        let common = self.token.as_deref().and_then(Token::new);
+        let mut displays = self.display.clone();
+        for display in &mut displays {
+            if let DisplaySpec::Web(web) = display {
+                web.token = web.token.take().or_else(|| common.clone());
+            }
+        }
+        displays
     }
 
     fn turn(&self) -> Turn {
