@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
 
 use super::{
     Error,
@@ -35,6 +35,8 @@ pub(super) struct Planned {
     /// What its layers need, if it can be int8 at all.
     pub(super) form: Option<Form>,
     pub(super) treatment: Treatment,
+    /// Stored in 16 bits so far.
+    pub(super) f16: bool,
 }
 
 impl Planned {
@@ -75,7 +77,8 @@ impl Plan {
             for tensor in matrices {
                 if source::is_float(tensor) {
                     let form = Uses::of(tensor, part, &wiring).form;
-                    plan.add(source::id(&part.name, tensor)?, &tensor.name, &part.name, form);
+                    let id = source::id(&part.name, tensor)?;
+                    plan.add(id, tensor, &part.name, form);
                 } else if tensor.data_type == DataType::Int8 as i32 {
                     plan.int8_before += 1;
                 }
@@ -89,14 +92,15 @@ impl Plan {
         Ok(plan)
     }
 
-    fn add(&mut self, id: TensorId, name: &str, part: &str, form: Result<Form, Reason>) {
+    fn add(&mut self, id: TensorId, tensor: &TensorProto, part: &str, form: Result<Form, Reason>) {
         let known = form.as_ref().ok().copied();
         let treatment = form.map_or_else(Treatment::Keep, Treatment::Int8);
         let weight = self.weights.entry(id).or_insert_with(|| Planned {
-            name: name.to_owned(),
+            name: tensor.name.clone(),
             parts: BTreeSet::new(),
             form: known,
             treatment: treatment.clone(),
+            f16: tensor.data_type == DataType::Float16 as i32,
         });
         weight.parts.insert(part.to_owned());
         weight.treatment = match (&weight.treatment, treatment) {

@@ -81,6 +81,7 @@ impl Report {
             let (stored, reason) = match &weight.treatment {
                 Treatment::Int8(_) => return None,
                 Treatment::F16(reason) => ("f16", reason),
+                Treatment::Keep(reason) if weight.f16 => ("f16", reason),
                 Treatment::Keep(reason) => ("f32", reason),
             };
             Some(Left { name: weight.name.clone(), stored, reason: reason.clone() })

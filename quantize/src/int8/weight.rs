@@ -110,9 +110,13 @@ fn int8(values: &[f32], dims: &[i64], form: Form, names: &[String; 3]) -> Vec<St
     ]
 }
 
+/// In 16 bits, or as it is if a number is too large for them: the graph widens either.
 fn f16(values: &[f32], tensor: &TensorProto) -> Stored<'static> {
     let mut halves = vec![f16::ZERO; values.len()];
     halves.convert_from_f32_slice(values);
+    if halves.iter().any(|half| !half.is_finite()) {
+        return Stored::f32(tensor.name.clone(), &tensor.dims, values);
+    }
     let bytes: Cow<[u8]> = halves.iter().flat_map(|half| half.to_le_bytes()).collect();
     Stored::raw(tensor.name.clone(), DataType::Float16, &tensor.dims, bytes)
 }
