@@ -11,14 +11,20 @@ mod attention;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod dotprod;
 mod elementary;
 mod f32_product;
+#[cfg(target_arch = "aarch64")]
+mod i8mm;
 mod instruction_set;
 mod lanes;
 mod layer_norm;
 mod linear;
 mod mapping;
 mod memory;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod rows;
 mod scalar;
 mod shared_output;

@@ -23,7 +23,8 @@ pub struct QuantizedRows {
 pub(super) struct QuantizedRow<'a> {
     /// In -127..=127, padded with zeros to a multiple of [`INPUT_PADDING`].
     pub(super) values: &'a [i8],
-    /// The sum of the values.
+    /// The sum of the values, for instruction sets that take unsigned weights.
+    #[cfg_attr(target_arch = "aarch64", allow(dead_code))]
     pub(super) sum: i32,
     /// What one step is worth.
     pub(super) scale: f32,
