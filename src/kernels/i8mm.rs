@@ -41,7 +41,7 @@ impl Isa for I8mm {
     }
 
     #[inline(always)]
-    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], sums: &mut [i32]) {
+    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], _: &[i8], sums: &mut [i32]) {
         match rows.len() {
             1 | 2 => self.tile::<1>(rows, panel, sums),
             3 | 4 => self.tile::<2>(rows, panel, sums),

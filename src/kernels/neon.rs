@@ -177,7 +177,7 @@ impl Isa for Neon {
     }
 
     #[inline(always)]
-    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], sums: &mut [i32]) {
+    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], _: &[i8], sums: &mut [i32]) {
         match rows.len() {
             1 => self.tile::<1, 8>(rows, panel, sums),
             2 => self.tile::<2, 4>(rows, panel, sums),
