@@ -26,6 +26,8 @@ mod memory;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod rows;
+#[cfg(test)]
+mod same_everywhere_tests;
 mod scalar;
 mod shared_output;
 #[cfg(test)]

@@ -17,6 +17,14 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
+/// As many cases as `PROPTEST_CASES` says, for emulated CPUs, which take their time; or 96.
+fn cases() -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(96),
+    }
+}
+
 /// Numbers of all sizes, zeros and equal ones more often than chance would have it.
 fn number() -> impl Strategy<Value = f32> {
     prop_oneof![6 => -4.0_f32..4.0, 1 => Just(0.0), 1 => Just(1.0), 1 => -1e4_f32..1e4, 1 => -1e-4_f32..1e-4]
@@ -117,7 +125,7 @@ fn transposed<T: Copy>(matrix: &[T], columns: usize) -> Vec<T> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(cases())]
 
     #[test]
     fn an_int8_layer_gives_the_scalar_bits_everywhere(layer in layer()) {
@@ -289,7 +297,7 @@ impl Heads {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(cases())]
 
     #[test]
     fn attention_gives_the_scalar_bits_everywhere(heads in heads()) {
