@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# How near the inner loops come to the multiply-add limit of the cores they are for, as llvm-mca predicts it.
+# Run tests/board/kernels.sh first, which installs the compiler; needs Debian's llvm, better llvm-22.
+#   benches/llvm_mca/run.sh [DIR]     DIR keeps the loops and llvm-mca's reports
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+kept=$(realpath -m "${1:-$(mktemp -d)}")
+mkdir -p "$kept"
+target=aarch64-unknown-linux-gnu
+export RUSTC=/usr/bin/rustc
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$HOME/.cache/coca-board/kernels}
+mca=$(compgen -c llvm-mca | sort -uV | tail -1)
+
+cd "$here/../../tests/board/kernels"
+emit=$kept/kernels.s
+/usr/bin/cargo rustc --quiet --locked --lib --release --target $target -- --emit asm="$emit"
+
+# One loop a kernel, known by how many of its instructions a pass has: rows × columns × inputs of the largest tile.
+inner_loop() {
+    awk -v wanted="$2" -v times="$3" -v unwanted="${4:-}" -f "$here/inner_loop.awk" "$emit" >"$kept/$1.s"
+    [ -s "$kept/$1.s" ] || { echo "no loop of $3 $2 in $emit" >&2; exit 1; }
+}
+inner_loop neon 'smull|smlal2' 32       # 4 × 4 × 16, eight multiply-adds each
+inner_loop dotprod sdot 96              # 6 × 16 × 16, sixteen each
+inner_loop i8mm smmla 24                # 6 × 16 × 8, thirty-two each
+inner_loop f32 fmla 24 'fmul|fadd|fsub' # 6 × 16 × 1, four each
+
+cycles() { # CORE FILE: of one pass, when many follow each other
+    $mca -mtriple=$target -mcpu="$1" -mattr=+dotprod,+i8mm -iterations=1000 "$2" 2>/dev/null |
+        awk '/^Total Cycles/ { printf "%.1f", $3 / 1000; exit }'
+}
+limit() { # CORE FILE: of its multiply-adds alone, if nothing kept them waiting
+    $mca -mtriple=$target -mcpu="$1" -mattr=+dotprod,+i8mm "$2" 2>/dev/null | awk '/^Block RThroughput/ { print $3; exit }'
+}
+
+echo "$($RUSTC --version), $($mca --version | grep -o 'LLVM version.*'), $(date -u +%F)"
+printf '%-12s %-8s %13s %13s %6s\n' core loop 'limit, cycles' 'loop, cycles' share
+while read -r core loop multiply_add; do
+    awk -v wanted="^($multiply_add)$" '$1 ~ wanted' "$kept/$loop.s" >"$kept/alone.s"
+    awk -v core="$core" -v loop="$loop" -v limit="$(limit "$core" "$kept/alone.s")" -v cycles="$(cycles "$core" "$kept/$loop.s")" \
+        'BEGIN { printf "%-12s %-8s %13.1f %13.1f %5.1f%%\n", core, loop, limit, cycles, 100 * limit / cycles }'
+done <<'LOOPS'
+cortex-a53 neon smull|smlal2
+cortex-a72 neon smull|smlal2
+cortex-a76 dotprod sdot
+neoverse-n1 dotprod sdot
+neoverse-n2 i8mm smmla
+cortex-a53 f32 fmla
+cortex-a72 f32 fmla
+cortex-a76 f32 fmla
+neoverse-n1 f32 fmla
+LOOPS
