@@ -154,7 +154,8 @@ fn end(child: &Mutex<Child>) {
     if matches!(child.try_wait(), Ok(None)) {
         // The standard library can kill a process, but not a group.
         let group = format!("-{}", child.id());
-        let _ = process::Command::new("kill").args(["-9", &group]).stderr(Stdio::null()).status();
+        let _ =
+            process::Command::new("kill").args(["-9", "--", &group]).stderr(Stdio::null()).status();
         let _ = child.kill();
         let _ = child.wait();
     }

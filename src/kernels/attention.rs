@@ -3,6 +3,8 @@
 //! Many queries go through packed keys and values in tiles; a few, as in decoding, read the rows where
 //! they stand.
 
+use std::ops::Range;
+
 use super::{
     elementary::exp,
     f32_product::{MOST_ROWS, f32_products},
@@ -89,6 +91,13 @@ pub struct AttentionInput<'a> {
     pub mask: Option<Mask<'a>>,
 }
 
+impl AttentionInput<'_> {
+    /// Whether all sequences ask the same rows.
+    fn shares_keys(&self) -> bool {
+        self.cached.is_none() && self.keys.batch_stride == 0 && self.values.batch_stride == 0
+    }
+}
+
 /// One attention, which any number of threads work on, head by head.
 pub struct Attention<'a> {
     cpu: Cpu,
@@ -118,7 +127,7 @@ impl<'a> Attention<'a> {
             cpu,
             input,
             output: SharedOutput::new(output),
-            shares: Shares::new(batch * heads, 1),
+            shares: Shares::new(if input.shares_keys() { heads } else { batch * heads }, 1),
         })
     }
 
@@ -136,7 +145,7 @@ impl HeadRows<'_> {
     }
 }
 
-impl CachedRows<'_> {
+impl<'a> CachedRows<'a> {
     fn fits(&self, input: &AttentionInput<'_>) -> bool {
         let width = input.shape.heads * input.shape.head_width;
         let count = self.store.len() / width.max(1);
@@ -144,7 +153,7 @@ impl CachedRows<'_> {
             && self.slots.iter().all(|&slot| usize::try_from(slot).is_ok_and(|slot| slot < count))
     }
 
-    fn head(&self, batch: usize, row: usize, head: usize, shape: AttentionShape) -> &[f32] {
+    fn head(&self, batch: usize, row: usize, head: usize, shape: AttentionShape) -> &'a [f32] {
         let slot = self.slots[batch * self.past + row] as usize;
         let at = (slot * shape.heads + head) * shape.head_width;
         &self.store[at..at + shape.head_width]
@@ -167,7 +176,9 @@ struct Work<'a, 'b>(&'b Attention<'a>);
 
 /// What one thread reuses from head to head.
 #[derive(Default)]
-struct Scratch {
+struct Scratch<'a> {
+    /// Key and value rows of a head.
+    rows: Vec<[&'a [f32]; 2]>,
     /// Keys in panels of sixteen, `[number][key]` each.
     keys: Vec<f32>,
     /// Values in panels of sixteen numbers, `[key][number]` each.
@@ -182,23 +193,30 @@ impl Operation for Work<'_, '_> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         let attention = self.0;
-        let shape = attention.input.shape;
+        let AttentionInput { shape, cached, .. } = attention.input;
+        let few = shape.queries < QUERIES_WORTH_PACKING || cached.is_some();
         let mut scratch = Scratch::default();
-        while let Some(pairs) = attention.shares.take() {
-            for pair in pairs {
-                let (batch, head) = (pair / shape.heads, pair % shape.heads);
-                if shape.queries < QUERIES_WORTH_PACKING || attention.input.cached.is_some() {
-                    attention.few_queries(isa.lanes(), batch, head, &mut scratch);
+        while let Some(pieces) = attention.shares.take() {
+            for piece in pieces {
+                let (group, head) = (piece / shape.heads, piece % shape.heads);
+                let batches = match attention.input.shares_keys() {
+                    true => 0..shape.batch,
+                    false => group..group + 1,
+                };
+                if few {
+                    attention.few_queries(isa.lanes(), batches, head, &mut scratch);
                 } else {
-                    attention.many_queries(isa, batch, head, &mut scratch);
+                    for batch in batches {
+                        attention.many_queries(isa, batch, head, &mut scratch);
+                    }
                 }
             }
         }
     }
 }
 
-impl Attention<'_> {
-    fn key(&self, batch: usize, row: usize, head: usize) -> &[f32] {
+impl<'a> Attention<'a> {
+    fn key(&self, batch: usize, row: usize, head: usize) -> &'a [f32] {
         let AttentionInput { shape, keys, cached, .. } = &self.input;
         match cached {
             Some([cached, _]) if row < cached.past => cached.head(batch, row, head, *shape),
@@ -207,7 +225,7 @@ impl Attention<'_> {
         }
     }
 
-    fn value(&self, batch: usize, row: usize, head: usize) -> &[f32] {
+    fn value(&self, batch: usize, row: usize, head: usize) -> &'a [f32] {
         let AttentionInput { shape, values, cached, .. } = &self.input;
         match cached {
             Some([_, cached]) if row < cached.past => cached.head(batch, row, head, *shape),
@@ -216,30 +234,41 @@ impl Attention<'_> {
         }
     }
 
+    /// The answers to all queries of `batches`, which share the keys of the first of them.
     #[inline(always)]
-    fn few_queries<L: Lanes>(&self, lanes: L, batch: usize, head: usize, scratch: &mut Scratch) {
+    fn few_queries<'s, L: Lanes>(
+        &'s self,
+        lanes: L,
+        batches: Range<usize>,
+        head: usize,
+        scratch: &mut Scratch<'s>,
+    ) {
         let shape = self.input.shape;
+        let rows = (0..shape.keys)
+            .map(|key| [self.key(batches.start, key, head), self.value(batches.start, key, head)]);
+        scratch.rows.clear();
+        scratch.rows.extend(rows);
         scratch.scores.resize(shape.keys, 0.0);
-        for query in 0..shape.queries {
+        for (batch, query) in batches.flat_map(|b| (0..shape.queries).map(move |q| (b, q))) {
             let row = self.input.queries.head(batch, query, head, shape.head_width);
-            for (key, score) in scratch.scores.iter_mut().enumerate() {
-                *score = dot(lanes, row, self.key(batch, key, head));
+            for (score, [key, _]) in scratch.scores.iter_mut().zip(&scratch.rows) {
+                *score = dot(lanes, row, key);
             }
             let share = self.shares_of_keys(lanes, batch, query, &mut scratch.scores);
-            for start in (0..shape.head_width).step_by(LANES) {
-                let part = start..(start + LANES).min(shape.head_width);
-                let mut mixed = lanes.splat(0.0);
-                for (key, &weight) in scratch.scores.iter().enumerate() {
-                    let value = &self.value(batch, key, head)[part.clone()];
-                    mixed = lanes.mul_add(lanes.splat(weight), lanes.load_part(value, 0.0), mixed);
+            let share = lanes.splat(share);
+            for start in (0..shape.head_width).step_by(AT_ONCE * LANES) {
+                let width = (shape.head_width - start).min(AT_ONCE * LANES);
+                let mixed = mix(lanes, &scratch.scores, &scratch.rows, start..start + width);
+                for (i, at) in (start..start + width).step_by(LANES).enumerate() {
+                    let part = at..(at + LANES).min(shape.head_width);
+                    self.write(lanes, batch, query, head, part, lanes.mul(mixed[i], share));
                 }
-                self.write(lanes, batch, query, head, part, lanes.mul(mixed, lanes.splat(share)));
             }
         }
     }
 
     #[inline(always)]
-    fn many_queries<I: Isa>(&self, isa: I, batch: usize, head: usize, scratch: &mut Scratch) {
+    fn many_queries<I: Isa>(&self, isa: I, batch: usize, head: usize, scratch: &mut Scratch<'_>) {
         let (lanes, shape) = (isa.lanes(), self.input.shape);
         self.pack(batch, head, scratch);
         let padded = shape.keys.next_multiple_of(LANES);
@@ -309,7 +338,7 @@ impl Attention<'_> {
         1.0 / lanes.sum(total)
     }
 
-    fn pack(&self, batch: usize, head: usize, scratch: &mut Scratch) {
+    fn pack(&self, batch: usize, head: usize, scratch: &mut Scratch<'_>) {
         let AttentionShape { head_width, keys, .. } = self.input.shape;
         scratch.keys.resize(keys.next_multiple_of(LANES) * head_width, 0.0);
         scratch.values.resize(head_width.next_multiple_of(LANES) * keys, 0.0);
@@ -333,7 +362,7 @@ impl Attention<'_> {
         batch: usize,
         query: usize,
         head: usize,
-        part: std::ops::Range<usize>,
+        part: Range<usize>,
         mixed: L::F32,
     ) {
         let AttentionShape { heads, head_width, queries, .. } = self.input.shape;
@@ -341,6 +370,27 @@ impl Attention<'_> {
         // SAFETY: a head of a batch is given out once, and its places of the output are written only with it.
         lanes.store_part(mixed, unsafe { self.output.part(at, part.len()) });
     }
+}
+
+/// Vectors of a value row that are mixed at once.
+const AT_ONCE: usize = 4;
+
+/// The numbers `part` of the value rows, each row times its score, added up.
+#[inline(always)]
+fn mix<L: Lanes>(
+    lanes: L,
+    scores: &[f32],
+    rows: &[[&[f32]; 2]],
+    part: Range<usize>,
+) -> [L::F32; AT_ONCE] {
+    let mut mixed = [lanes.splat(0.0); AT_ONCE];
+    for (&score, [_, value]) in scores.iter().zip(rows) {
+        let score = lanes.splat(score);
+        for (mixed, numbers) in mixed.iter_mut().zip(value[part.clone()].chunks(LANES)) {
+            *mixed = lanes.mul_add(score, lanes.load_part(numbers, 0.0), *mixed);
+        }
+    }
+    mixed
 }
 
 #[inline(always)]

@@ -121,13 +121,13 @@ impl Operation for PackInt8<'_> {
             match self.matrix {
                 Matrix::InputsFirst(values) => {
                     for (g, group) in panel.chunks_exact_mut(columns * depth).enumerate() {
-                        let rows = (g * depth..inputs).take(depth);
-                        for (d, k) in rows.enumerate() {
-                            let row = &values[k * outputs + first..][..filled];
-                            for (cell, &value) in group[d..].iter_mut().step_by(depth).zip(row) {
-                                *cell = value;
-                            }
+                        let mut rows = [&[][..]; INPUT_PADDING];
+                        let present = (g * depth..inputs).take(depth);
+                        let count = present.len();
+                        for (row, k) in rows.iter_mut().zip(present) {
+                            *row = &values[k * outputs + first..][..filled];
                         }
+                        interleave(group, depth, &rows[..count]);
                     }
                 }
                 Matrix::OutputsFirst(values) => {
@@ -146,6 +146,24 @@ impl Operation for PackInt8<'_> {
         let mut scales = self.scales.to_vec();
         scales.resize(count * columns, 0.0);
         Int8Weights { shape: I::PANEL, inputs, outputs, panels, scales }
+    }
+}
+
+/// Writes the rows of a group side by side, column after column; inputs beyond the last stay zero.
+#[inline(always)]
+fn interleave(group: &mut [i8], depth: usize, rows: &[&[i8]]) {
+    // Written so that it becomes a few shuffles.
+    if let (4, &[a, b, c, d]) = (depth, rows) {
+        let columns = a.iter().zip(b).zip(c).zip(d);
+        for (cell, (((&a, &b), &c), &d)) in group.chunks_exact_mut(4).zip(columns) {
+            cell.copy_from_slice(&[a, b, c, d]);
+        }
+        return;
+    }
+    for (d, row) in rows.iter().enumerate() {
+        for (number, &weight) in group[d..].iter_mut().step_by(depth).zip(*row) {
+            *number = weight;
+        }
     }
 }
 

@@ -101,7 +101,8 @@ impl FramePictures {
     /// [`Error::DamagedFrame`] for a JPEG frame that is cut off or garbled.
     pub fn picture(&mut self, frame: FrameView) -> Result<RgbImage, Error> {
         // A JPEG of more than the widest is better halved than decoded in full and then resized.
-        let planes = self.separator.separate(frame, (self.widest / 2 + 1, 1))?;
+        let least = self.turn.size((self.widest / 2 + 1, 1));
+        let planes = self.separator.separate(frame, least)?;
         let camera = planes.size();
         let (width, height) = self.turn.size(camera);
         let shown = if width > self.widest {

@@ -146,7 +146,7 @@ fn a_turned_camera_gives_upright_pixels() {
         for resize in [Resize::Squash, Resize::Shortest, Resize::Longest] {
             for format in [PixelFormat::Rgb, PixelFormat::Nv12, PixelFormat::Mjpeg] {
                 let (mean, most) = check(&picture, format, Colours::Bt601, resize, turn);
-                assert!(mean < 1.5 && most < 28.0, "{format} {turn:?} {resize:?}: {mean} {most}");
+                assert!(mean < 1.5 && most < 36.0, "{format} {turn:?} {resize:?}: {mean} {most}");
             }
         }
     }
