@@ -16,7 +16,7 @@ pub struct Layers {
     pub compared: usize,
     /// Layers of the reference without a counterpart of the same name, as `part: weight`.
     pub unmatched: Vec<String>,
-    /// Every compared layer, those that add most noise first.
+    /// Every compared layer, first those where most noise arises.
     pub worst: Vec<LayerNoise>,
 }
 
@@ -31,16 +31,27 @@ pub struct LayerNoise {
     pub snr_db: f64,
     /// Signal to noise of what it reads: noise that came from layers before it.
     pub input_snr_db: f64,
-    /// Share of the signal that is lost in it and was not before, -1 to 1.
+    /// How much of the noise arises here; only good for comparison.
     #[serde(skip)]
-    pub(super) added: f64,
+    pub(super) arising: f64,
 }
 
 impl LayerNoise {
     pub(super) fn new(part: &'static str, layer: String, output: Noise, input: Noise) -> Self {
         let (snr_db, input_snr_db) = (output.snr_db(), input.snr_db());
-        Self { part, layer, snr_db, input_snr_db, added: output.lost() - input.lost() }
+        Self { part, layer, snr_db, input_snr_db, arising: arising(output.lost(), input.lost()) }
     }
+}
+
+/// Noise that no answer shows, as a share of the signal: 60 dB.
+const IMPERCEPTIBLE: f64 = 1e-6;
+
+/// The share of the signal that is lost behind a layer, times the logarithm of its growth in the layer.
+///
+/// The difference to the share lost before would not do: layers after a damaged one often amplify its noise, and lose
+/// more in absolute terms than the one where it began.
+fn arising(lost: f64, lost_before: f64) -> f64 {
+    lost * (lost.max(IMPERCEPTIBLE) / lost_before.max(IMPERCEPTIBLE)).ln()
 }
 
 /// A matrix product or convolution with weights.
@@ -163,6 +174,14 @@ mod tests {
             initializer: weights.iter().map(tensor).collect(),
             ..Default::default()
         }
+    }
+
+    #[test]
+    fn the_layer_where_noise_begins_stands_before_one_that_amplifies_it() {
+        assert!(arising(0.085, 0.0) > arising(0.34, 0.135));
+        assert!(arising(0.1, 0.01) > arising(1e-4, 0.0));
+        assert_eq!(arising(0.0, 0.0), 0.0);
+        assert!(arising(0.1, 0.2) < 0.0);
     }
 
     #[test]

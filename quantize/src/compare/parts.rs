@@ -44,7 +44,7 @@ pub(super) fn compare(
         caption_decoder(files, samples, cross, &mut layers)?;
     }
     layers.compared = layers.worst.len();
-    layers.worst.sort_by(|a, b| b.added.total_cmp(&a.added));
+    layers.worst.sort_by(|a, b| b.arising.total_cmp(&a.arising));
     Ok(layers)
 }
 

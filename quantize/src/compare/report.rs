@@ -120,14 +120,17 @@ impl Report {
     fn layers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Layers { pictures, compared, unmatched, worst } = &self.layers;
         let without = unmatched.len();
+        let noisy = worst.iter().filter(|layer| layer.snr_db.is_finite());
+        let most =
+            if noisy.clone().next().is_some() { "most noise arises in" } else { "none differs" };
         line(
             f,
             "layers",
             format_args!(
-                "{compared} compared on {pictures} pictures, {without} without a counterpart; most noise added by"
+                "{compared} compared on {pictures} pictures, {without} without a counterpart; {most}"
             ),
         )?;
-        for layer in worst.iter().take(SHOWN) {
+        for layer in noisy.take(SHOWN) {
             line(
                 f,
                 "",
