@@ -16,7 +16,7 @@ pub enum Error {
         /// The model's folder.
         path: PathBuf,
         /// Why.
-        source: coca_edge::Error,
+        source: Box<coca_edge::Error>,
     },
     /// A part of one of them could not be run by itself.
     #[error("{}: {source}", path.display())]
@@ -24,7 +24,7 @@ pub enum Error {
         /// The model's folder.
         path: PathBuf,
         /// Why.
-        source: engine::Error,
+        source: Box<engine::Error>,
     },
     /// The two are not versions of one model.
     #[error("{} and {} are not versions of one model: {what}: expected {expected}, found {found}", a.display(), b.display())]

@@ -72,7 +72,7 @@ fn failed(path: &Path, source: TaskError) -> Error {
         TaskError::Model(source) if !matches!(source, bundle::Error::Graph(_)) => {
             Error::Bundle(source)
         }
-        source => Error::Model { path: path.to_owned(), source },
+        source => Error::Model { path: path.to_owned(), source: Box::new(source) },
     }
 }
 

@@ -160,6 +160,6 @@ impl Files {
     }
 
     fn task_failed(&self, source: coca_edge::Error) -> Error {
-        Error::Model { path: self.path.clone(), source }
+        Error::Model { path: self.path.clone(), source: Box::new(source) }
     }
 }

@@ -157,6 +157,6 @@ impl Files {
     }
 
     pub(super) fn failed(&self, source: engine::Error) -> Error {
-        Error::Part { path: self.path.clone(), source }
+        Error::Part { path: self.path.clone(), source: Box::new(source) }
     }
 }
