@@ -1,7 +1,7 @@
 //! A model: a folder (or the copy inside the program) of ONNX parts, weights and a tokenizer, described by `coca.json`.
 //!
 //! Every file's length and SHA-256 stand in `coca.json` and are checked when the file is first needed,
-//! so that labelling never reads the decoder and nothing unchecked reaches the engine.
+//! so that labelling never reads the decoder and no answer comes from an altered file.
 
 mod caption_settings;
 mod config;
@@ -139,6 +139,13 @@ impl Bundle {
     /// # Errors
     /// When the file is not listed, missing, of another length or altered.
     pub fn read(&self, name: &str, needed_for: &'static str) -> Result<CheckedBytes, Error> {
+        let bytes = self.open_file(name, needed_for)?;
+        self.verify(name, &bytes)?;
+        Ok(bytes)
+    }
+
+    /// The file `name`, with the length that `coca.json` gives; its checksum is still to be compared.
+    fn open_file(&self, name: &str, needed_for: &'static str) -> Result<CheckedBytes, Error> {
         let entry = self.config.files.get(name).ok_or_else(|| Error::NotListed {
             path: self.files.path("coca.json"),
             name: name.to_owned(),
@@ -150,15 +157,23 @@ impl Bundle {
         if found != entry.bytes {
             return Err(Error::Length { path, expected: entry.bytes, found });
         }
-        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        if !checked.contains(name) {
-            let found = hexadecimal(&Sha256::digest((*bytes).as_ref()));
-            if found != entry.sha256 {
-                return Err(Error::Checksum { path, expected: entry.sha256.clone(), found });
-            }
-            checked.insert(name.to_owned());
-        }
         Ok(bytes)
+    }
+
+    /// Compares a file's SHA-256 with that of `coca.json`, once.
+    fn verify(&self, name: &str, bytes: &CheckedBytes) -> Result<(), Error> {
+        let is_checked = |files: &BTreeSet<String>| files.contains(name);
+        let lock = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = self.config.files.get(name).filter(|_| !is_checked(&lock())) else {
+            return Ok(());
+        };
+        let found = hexadecimal(&Sha256::digest((**bytes).as_ref()));
+        if found != entry.sha256 {
+            let path = self.files.path(name);
+            return Err(Error::Checksum { path, expected: entry.sha256.clone(), found });
+        }
+        lock().insert(name.to_owned());
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The four ONNX parts of a model, each prepared with the inputs and outputs that it must have.
 
 use super::{Bundle, Error};
-use crate::engine::{Graph, Onnx, Weights};
+use crate::engine::{self, Graph, Onnx, Weights};
 
 const IMAGE_ENCODER: &str = "image_encoder.onnx";
 const IMAGE_TOKENS: &str = "image_tokens";
@@ -95,10 +95,27 @@ impl Bundle {
         outputs: &[String],
     ) -> Result<Graph, Error> {
         let mut weights = Weights::new();
-        for file in onnx.weight_files() {
-            weights = weights.with(&file, self.read(&file, needed_for)?);
+        let mut files = Vec::new();
+        for name in onnx.weight_files() {
+            let bytes = self.open_file(&name, needed_for)?;
+            weights = weights.with(&name, bytes.clone());
+            files.push((name, bytes));
         }
-        Ok(Graph::prepare(onnx, &weights, inputs, outputs, self.arithmetic)?)
+        let verify = || files.iter().try_for_each(|(name, bytes)| self.verify(name, bytes));
+        if engine::threads() == 1 {
+            verify()?;
+            return Ok(Graph::prepare(onnx, &weights, inputs, outputs, self.arithmetic)?);
+        }
+        // Checking costs as much as packing: both at once, and no graph without a right checksum.
+        std::thread::scope(|scope| {
+            let verified = scope.spawn(verify);
+            let graph = Graph::prepare(onnx, &weights, inputs, outputs, self.arithmetic);
+            match verified.join() {
+                Ok(verified) => verified?,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+            Ok(graph?)
+        })
     }
 }
 

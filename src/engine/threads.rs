@@ -8,12 +8,13 @@ use std::sync::{
 use tract_linalg::multithread::{Executor, set_default_executor};
 
 use super::Error;
+use crate::kernels::Pool;
 
 /// Threads in use; 0 until somebody chose.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
-/// The pool, if there is more than one thread.
-static POOL: RwLock<Option<Arc<rayon::ThreadPool>>> = RwLock::new(None);
+/// The pool of the fused operators, if there is more than one thread.
+static POOL: RwLock<Option<Arc<Pool>>> = RwLock::new(None);
 
 /// Sets how many threads the process computes with; `None` is one for each physical core.
 ///
@@ -21,11 +22,14 @@ static POOL: RwLock<Option<Arc<rayon::ThreadPool>>> = RwLock::new(None);
 /// [`Error::Threads`] when the system refuses to start that many.
 pub fn set_threads(threads: Option<usize>) -> Result<usize, Error> {
     let threads = threads.unwrap_or_else(physical_cores).max(1);
-    let pool = (threads > 1).then(|| start_pool(threads)).transpose()?;
-    set_default_executor(match &pool {
-        Some(pool) => Executor::MultiThread(pool.clone()),
-        None => Executor::SingleThread,
-    });
+    let refused = |reason: String| Error::Threads { threads, reason };
+    let mut executor = Executor::SingleThread;
+    let mut pool = None;
+    if threads > 1 {
+        pool = Some(Arc::new(Pool::start(threads).map_err(|e| refused(e.to_string()))?));
+        executor = Executor::MultiThread(start_tracts_pool(threads).map_err(refused)?);
+    }
+    set_default_executor(executor);
     *POOL.write().unwrap_or_else(PoisonError::into_inner) = pool;
     THREADS.store(threads, Ordering::Relaxed);
     Ok(threads)
@@ -40,30 +44,19 @@ pub fn threads() -> usize {
     }
 }
 
-fn start_pool(threads: usize) -> Result<Arc<rayon::ThreadPool>, Error> {
+/// tract's own products, those of convolutions, take no other pool than rayon's.
+fn start_tracts_pool(threads: usize) -> Result<Arc<rayon::ThreadPool>, String> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(|n| format!("coca-{n}"))
         .build()
         .map(Arc::new)
-        .map_err(|e| Error::Threads { threads, reason: e.to_string() })
+        .map_err(|e| e.to_string())
 }
 
-/// Runs `work` on every thread at once, and returns when all are done with it.
-///
-/// The calling thread takes part and never waits for another stream's work beyond the piece in hand, so
-/// that a caption and a label stream share the pool without stalling each other.
-pub(super) fn share(work: impl Fn() + Sync) {
-    let pool = POOL.read().unwrap_or_else(PoisonError::into_inner).clone();
-    match pool {
-        None => work(),
-        Some(pool) => pool.in_place_scope(|scope| {
-            for _ in 1..pool.current_num_threads() {
-                scope.spawn(|_| work());
-            }
-            work();
-        }),
-    }
+/// The threads that fused operators share their work among; `None` for one thread.
+pub(super) fn pool() -> Option<Arc<Pool>> {
+    POOL.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// Starts the pool unless somebody already has.

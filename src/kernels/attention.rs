@@ -102,7 +102,7 @@ impl AttentionInput<'_> {
 pub struct Attention<'a> {
     cpu: Cpu,
     input: AttentionInput<'a>,
-    output: SharedOutput<'a>,
+    output: SharedOutput<'a, f32>,
     shares: Shares,
 }
 
@@ -384,6 +384,15 @@ fn mix<L: Lanes>(
     part: Range<usize>,
 ) -> [L::F32; AT_ONCE] {
     let mut mixed = [lanes.splat(0.0); AT_ONCE];
+    if part.len() == AT_ONCE * LANES {
+        for (&score, [_, value]) in scores.iter().zip(rows) {
+            let (score, value) = (lanes.splat(score), &value[part.clone()]);
+            for i in 0..AT_ONCE {
+                mixed[i] = lanes.mul_add(score, lanes.load(&value[i * LANES..]), mixed[i]);
+            }
+        }
+        return mixed;
+    }
     for (&score, [_, value]) in scores.iter().zip(rows) {
         let score = lanes.splat(score);
         for (mixed, numbers) in mixed.iter_mut().zip(value[part.clone()].chunks(LANES)) {

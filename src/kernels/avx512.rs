@@ -135,11 +135,32 @@ impl Lanes for Avx512Vnni {
     }
 
     #[inline(always)]
+    fn sum(self, a: __m512) -> f32 {
+        // SAFETY: proved.
+        let halves =
+            unsafe { _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a)) };
+        self.sum_of_eight(halves)
+    }
+
+    #[inline(always)]
     fn scale_by_power_of_two(self, a: __m512, n: __m512) -> __m512 {
         // SAFETY: proved.
         unsafe {
             let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
             _mm512_mul_ps(a, _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent)))
+        }
+    }
+}
+
+impl Avx512Vnni {
+    /// The sum of eight numbers in the order that [`Lanes::sum`] prescribes.
+    #[inline(always)]
+    fn sum_of_eight(self, a: __m256) -> f32 {
+        // SAFETY: proved.
+        unsafe {
+            let a = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+            let a = _mm_add_ps(a, _mm_movehl_ps(a, a));
+            _mm_cvtss_f32(_mm_add_ss(a, _mm_movehdup_ps(a)))
         }
     }
 }

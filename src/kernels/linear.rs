@@ -37,7 +37,7 @@ pub struct Linear<'a> {
     weights: &'a Weights,
     epilogue: Epilogue<'a>,
     rows: usize,
-    output: SharedOutput<'a>,
+    output: SharedOutput<'a, f32>,
     shares: Shares,
 }
 

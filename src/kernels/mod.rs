@@ -25,6 +25,7 @@ mod mapping;
 mod memory;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod pool;
 mod rows;
 #[cfg(test)]
 mod same_everywhere_tests;
@@ -40,5 +41,6 @@ pub use instruction_set::{Cpu, InstructionSet, UnknownInstructionSet};
 pub use layer_norm::LayerNorm;
 pub use linear::{Epilogue, Linear, LinearInput};
 pub use mapping::MappedFile;
+pub use pool::Pool;
 pub use rows::QuantizedRows;
 pub use weights::{F32Weights, Int8Weights, Matrix, Weights};

@@ -4,6 +4,8 @@ use super::{
     instruction_set::{Cpu, INPUT_PADDING, Isa, Operation},
     lanes::{LANES, Lanes},
     layer_norm::LayerNorm,
+    pool::Pool,
+    shared_output::{SharedOutput, Shares},
 };
 
 /// The largest magnitude of an int8 activation or weight: -128 is left out, so that signs are symmetric.
@@ -34,7 +36,13 @@ impl QuantizedRows {
     /// Quantises `rows` `[rows, width]`, each with the scale that its largest magnitude asks for,
     /// after `norm` if there is one.
     #[must_use]
-    pub fn new(cpu: Cpu, rows: &[f32], width: usize, norm: Option<&LayerNorm>) -> Self {
+    pub fn new(
+        cpu: Cpu,
+        rows: &[f32],
+        width: usize,
+        norm: Option<&LayerNorm>,
+        threads: Option<&Pool>,
+    ) -> Self {
         let stride = width.next_multiple_of(INPUT_PADDING);
         let count = rows.len() / width.max(1);
         let mut quantized = Self {
@@ -43,7 +51,19 @@ impl QuantizedRows {
             sums: vec![0; count],
             stride,
         };
-        cpu.run(Quantize { rows, width, norm, quantized: &mut quantized });
+        let job = Quantize {
+            rows,
+            width,
+            norm,
+            stride,
+            values: SharedOutput::new(&mut quantized.values),
+            scales: SharedOutput::new(&mut quantized.scales),
+            sums: SharedOutput::new(&mut quantized.sums),
+            shares: Shares::new(count, ROWS_AT_ONCE),
+        };
+        let threads = threads.filter(|_| count > ROWS_AT_ONCE);
+        Pool::share(threads, || cpu.run(Work(&job)));
+        drop(job);
         quantized
     }
 
@@ -68,33 +88,47 @@ impl QuantizedRows {
     }
 }
 
+/// Rows that a thread takes at a time.
+const ROWS_AT_ONCE: usize = 4;
+
 struct Quantize<'a> {
     rows: &'a [f32],
     width: usize,
     norm: Option<&'a LayerNorm>,
-    quantized: &'a mut QuantizedRows,
+    stride: usize,
+    values: SharedOutput<'a, i8>,
+    scales: SharedOutput<'a, f32>,
+    sums: SharedOutput<'a, i32>,
+    shares: Shares,
 }
 
-impl Operation for Quantize<'_> {
+struct Work<'a, 'b>(&'b Quantize<'a>);
+
+impl Operation for Work<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let lanes = isa.lanes();
-        let QuantizedRows { values, scales, sums, stride } = self.quantized;
-        let mut normalized = vec![0.0; if self.norm.is_some() { self.width } else { 0 }];
-        let rows = self.rows.chunks_exact(self.width.max(1));
-        let targets = values.chunks_exact_mut((*stride).max(1)).zip(scales).zip(sums);
-        for (row, ((values, scale), sum)) in rows.zip(targets) {
-            let (row, largest) = match self.norm {
-                Some(norm) => {
-                    let largest = norm.apply_to_row(lanes, row, &mut normalized);
-                    (&normalized[..], largest)
-                }
-                None => (row, largest_magnitude(lanes, row)),
-            };
-            *scale = largest / LARGEST;
-            *sum = quantize_row(lanes, row, largest, values);
+        let (job, lanes) = (self.0, isa.lanes());
+        let mut normalized = vec![0.0; if job.norm.is_some() { job.width } else { 0 }];
+        while let Some(rows) = job.shares.take() {
+            for index in rows {
+                let row = &job.rows[index * job.width..(index + 1) * job.width];
+                let (row, largest) = match job.norm {
+                    Some(norm) => {
+                        let largest = norm.apply_to_row(lanes, row, &mut normalized);
+                        (&normalized[..], largest)
+                    }
+                    None => (row, largest_magnitude(lanes, row)),
+                };
+                // SAFETY: a row is given out once, and what belongs to it is written only with it.
+                let (values, scale, sum) = unsafe {
+                    let values = job.values.part(index * job.stride, job.stride);
+                    (values, job.scales.part(index, 1), job.sums.part(index, 1))
+                };
+                scale[0] = largest / LARGEST;
+                sum[0] = quantize_row(lanes, row, largest, values);
+            }
         }
     }
 }

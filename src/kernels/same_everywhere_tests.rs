@@ -49,7 +49,7 @@ fn layer(cpu: Cpu, int8: bool, activation: Activation) -> Vec<f32> {
         let matrix = made_up.weights(INPUTS * OUTPUTS);
         let matrix = Matrix::OutputsFirst(&matrix[..]);
         let weights = Weights::Int8(Int8Weights::pack(cpu, matrix, INPUTS, &scales).unwrap());
-        let rows = QuantizedRows::new(cpu, &input, INPUTS, Some(&norm));
+        let rows = QuantizedRows::new(cpu, &input, INPUTS, Some(&norm), None);
         let rows = LinearInput::Int8(&rows);
         Linear::new(cpu, rows, &weights, epilogue, &mut output, 1).unwrap().work();
     } else {

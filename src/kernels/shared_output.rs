@@ -27,19 +27,19 @@ impl Shares {
 }
 
 /// Numbers that several threads write to.
-pub(super) struct SharedOutput<'a> {
-    start: *mut f32,
+pub(super) struct SharedOutput<'a, T> {
+    start: *mut T,
     length: usize,
-    borrowed: PhantomData<&'a mut [f32]>,
+    borrowed: PhantomData<&'a mut [T]>,
 }
 
 // SAFETY: threads reach the numbers only through `part`, whose callers promise disjoint parts.
-unsafe impl Sync for SharedOutput<'_> {}
+unsafe impl<T: Send> Sync for SharedOutput<'_, T> {}
 // SAFETY: it is an exclusive borrow of numbers, which any thread may hold.
-unsafe impl Send for SharedOutput<'_> {}
+unsafe impl<T: Send> Send for SharedOutput<'_, T> {}
 
-impl<'a> SharedOutput<'a> {
-    pub(super) fn new(output: &'a mut [f32]) -> Self {
+impl<'a, T> SharedOutput<'a, T> {
+    pub(super) fn new(output: &'a mut [T]) -> Self {
         Self { start: output.as_mut_ptr(), length: output.len(), borrowed: PhantomData }
     }
 
@@ -48,7 +48,7 @@ impl<'a> SharedOutput<'a> {
     /// # Safety
     /// While the slice lives, nobody else asks for any of its numbers.
     #[allow(clippy::mut_from_ref)]
-    pub(super) unsafe fn part(&self, at: usize, length: usize) -> &mut [f32] {
+    pub(super) unsafe fn part(&self, at: usize, length: usize) -> &mut [T] {
         assert!(at + length <= self.length, "a part beyond the output");
         // SAFETY: the range lies in the borrowed slice, and the caller promises that it is theirs alone.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(at), length) }

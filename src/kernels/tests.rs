@@ -107,7 +107,7 @@ impl Layer {
     }
 
     fn run_int8(&self, cpu: Cpu) -> Vec<f32> {
-        let rows = QuantizedRows::new(cpu, self.input(), self.inputs, self.norm().as_ref());
+        let rows = QuantizedRows::new(cpu, self.input(), self.inputs, self.norm().as_ref(), None);
         let matrix = Matrix::InputsFirst(&self.int8[..]);
         let weights = Int8Weights::pack(cpu, matrix, self.inputs, &self.scales).unwrap();
         self.run(cpu, LinearInput::Int8(&rows), &Weights::Int8(weights))
@@ -177,7 +177,7 @@ proptest! {
     fn both_orders_of_a_matrix_pack_alike(layer in layer()) {
         let turned = transposed(&layer.int8, layer.outputs);
         for cpu in others().chain([scalar()]) {
-            let rows = QuantizedRows::new(cpu, layer.input(), layer.inputs, None);
+            let rows = QuantizedRows::new(cpu, layer.input(), layer.inputs, None, None);
             let matrix = Matrix::OutputsFirst(&turned[..]);
             let weights = Int8Weights::pack(cpu, matrix, layer.inputs, &layer.scales).unwrap();
             let layer = Layer { with_norm: false, ..layer.clone() };
@@ -190,7 +190,7 @@ proptest! {
     fn extreme_rows_stay_finite(value in prop_oneof![Just(f32::MAX), Just(1e-40_f32), Just(0.0)], width in 1_usize..40) {
         let row = std::vec![value; width];
         for cpu in others().chain([scalar()]) {
-            let rows = QuantizedRows::new(cpu, &row, width, None);
+            let rows = QuantizedRows::new(cpu, &row, width, None, None);
             let weights = Int8Weights::pack(cpu, Matrix::InputsFirst(&std::vec![1; width]), width, &[1e-3]).unwrap();
             let mut output = [0.0];
             let epilogue = Epilogue { bias: None, activation: Activation::Identity, residual: None };
@@ -320,7 +320,9 @@ proptest! {
     }
 
     #[test]
-    fn cached_keys_count_like_new_ones(heads in heads()) {
+    fn cached_keys_count_like_new_ones(mut heads in heads()) {
+        // The two ways add up in different orders, which scores of thousands would magnify.
+        heads.numbers.iter_mut().for_each(|n| *n = n.clamp(-2.0, 2.0));
         let AttentionShape { batch, keys, .. } = heads.shape;
         let (mask, width, past) = (heads.mask(), heads.width(), heads.past);
         let whole = heads.input(&mask);

@@ -5,7 +5,7 @@ use tract_onnx::tract_hir::internal::*;
 use super::{FusedOperator, numbers};
 use crate::{
     engine::threads,
-    kernels::{self, AttentionInput, AttentionShape, CachedRows, Cpu, HeadRows, Mask},
+    kernels::{self, AttentionInput, AttentionShape, CachedRows, Cpu, HeadRows, Mask, Pool},
 };
 
 /// Where queries, keys or values stand: columns `offset..offset + width` of an input `[B, rows, …]`.
@@ -131,7 +131,7 @@ impl FusedOperator for Attention {
         let mut output = vec![0.0; batch * shape.queries * self.width()];
         let job = kernels::Attention::new(self.cpu, input, &mut output);
         let job = job.ok_or_else(|| format_err!("an attention's shapes do not fit"))?;
-        threads::share(|| job.work());
+        Pool::share(threads::pool().as_deref(), || job.work());
         drop(job);
         let shape = [batch, shape.queries, self.width()];
         Ok(tract_ndarray::ArrayD::from_shape_vec(&shape[..], output)?.into_tensor())

@@ -5,7 +5,9 @@ use tract_onnx::tract_hir::{internal::*, tract_core::broadcast::multi_broadcast}
 use super::{FusedOperator, numbers};
 use crate::{
     engine::threads,
-    kernels::{self, Activation, Cpu, Epilogue, LayerNorm, LinearInput, QuantizedRows, Weights},
+    kernels::{
+        self, Activation, Cpu, Epilogue, LayerNorm, LinearInput, Pool, QuantizedRows, Weights,
+    },
 };
 
 /// `activation(norm(x) × weights + bias) + residual`, rows of any number of axes in front.
@@ -28,10 +30,12 @@ impl Linear {
         let mut output = vec![0.0; count * self.weights.outputs()];
         let epilogue =
             Epilogue { bias: self.bias.as_deref(), activation: self.activation, residual };
+        let pool = threads::pool();
         let (quantized, normalized);
         let input = match &self.weights {
             Weights::Int8(_) => {
-                quantized = QuantizedRows::new(self.cpu, rows, inputs, self.norm.as_ref());
+                quantized =
+                    QuantizedRows::new(self.cpu, rows, inputs, self.norm.as_ref(), pool.as_deref());
                 LinearInput::Int8(&quantized)
             }
             Weights::F32(_) => LinearInput::F32(match &self.norm {
@@ -50,10 +54,10 @@ impl Linear {
             &self.weights,
             epilogue,
             &mut output,
-            threads::threads(),
+            pool.as_deref().map_or(1, Pool::threads),
         );
         let job = job.ok_or_else(|| format_err!("a linear layer's shapes do not fit"))?;
-        threads::share(|| job.work());
+        Pool::share(pool.as_deref(), || job.work());
         drop(job);
         Ok(output)
     }
