@@ -2,7 +2,7 @@
 
 use tract_onnx::tract_hir::internal::*;
 
-use super::{FusedOperator, numbers};
+use super::{FusedOperator, filled, numbers};
 use crate::{
     engine::threads,
     kernels::{self, AttentionInput, AttentionShape, CachedRows, Cpu, HeadRows, Mask, Pool},
@@ -128,12 +128,11 @@ impl FusedOperator for Attention {
             cached: self.cached(inputs, slots, past)?,
             mask: self.mask(inputs, shape.keys)?,
         };
-        let mut output = vec![0.0; batch * shape.queries * self.width()];
-        let job = kernels::Attention::new(self.cpu, input, &mut output);
-        let job = job.ok_or_else(|| format_err!("an attention's shapes do not fit"))?;
-        Pool::share(threads::pool().as_deref(), || job.work());
-        drop(job);
-        let shape = [batch, shape.queries, self.width()];
-        Ok(tract_ndarray::ArrayD::from_shape_vec(&shape[..], output)?.into_tensor())
+        filled(&[batch, shape.queries, self.width()], |output| {
+            let job = kernels::Attention::new(self.cpu, input, output);
+            let job = job.ok_or_else(|| format_err!("an attention's shapes do not fit"))?;
+            Pool::share(threads::pool().as_deref(), || job.work());
+            Ok(())
+        })
     }
 }

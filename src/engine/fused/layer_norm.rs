@@ -2,7 +2,7 @@
 
 use tract_onnx::tract_hir::internal::*;
 
-use super::{FusedOperator, numbers};
+use super::{FusedOperator, filled, numbers};
 use crate::kernels::{Cpu, LayerNorm};
 
 /// Normalises the last axis.
@@ -24,9 +24,9 @@ impl FusedOperator for LayerNormalization {
     fn run(&self, inputs: &[TValue]) -> TractResult<Tensor> {
         let rows = numbers(&inputs[0])?;
         ensure!(rows.len().is_multiple_of(self.norm.weight.len()), "rows of another width");
-        let mut normalized = vec![0.0; rows.len()];
-        self.norm.apply(self.cpu, rows, &mut normalized);
-        let normalized = tract_ndarray::ArrayD::from_shape_vec(inputs[0].shape(), normalized)?;
-        Ok(normalized.into_tensor())
+        filled(inputs[0].shape(), |normalized| {
+            self.norm.apply(self.cpu, rows, normalized);
+            Ok(())
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 use tract_onnx::tract_hir::{internal::*, tract_core::broadcast::multi_broadcast};
 
-use super::{FusedOperator, numbers};
+use super::{FusedOperator, filled, numbers};
 use crate::{
     engine::threads,
     kernels::{
@@ -23,11 +23,14 @@ pub(in crate::engine) struct Linear {
 }
 
 impl Linear {
-    /// The layer on rows that stand one after the other; `residual` has the output's shape.
-    pub(super) fn apply(&self, rows: &[f32], residual: Option<&[f32]>) -> TractResult<Vec<f32>> {
+    /// Writes the layer's `output` for rows that stand one after the other; `residual` has the output's shape.
+    pub(super) fn apply(
+        &self,
+        rows: &[f32],
+        residual: Option<&[f32]>,
+        output: &mut [f32],
+    ) -> TractResult<()> {
         let inputs = self.weights.inputs();
-        let count = rows.len() / inputs.max(1);
-        let mut output = vec![0.0; count * self.weights.outputs()];
         let epilogue =
             Epilogue { bias: self.bias.as_deref(), activation: self.activation, residual };
         let pool = threads::pool();
@@ -53,13 +56,12 @@ impl Linear {
             input,
             &self.weights,
             epilogue,
-            &mut output,
+            output,
             pool.as_deref().map_or(1, Pool::threads),
         );
         let job = job.ok_or_else(|| format_err!("a linear layer's shapes do not fit"))?;
         Pool::share(pool.as_deref(), || job.work());
-        drop(job);
-        Ok(output)
+        Ok(())
     }
 }
 
@@ -88,14 +90,15 @@ impl FusedOperator for Linear {
         *last = self.weights.outputs();
         let residual = inputs.get(1).filter(|_| self.residual);
         let same_shape = residual.filter(|residual| residual.shape() == &*shape);
-        let output = self.apply(numbers(&inputs[0])?, same_shape.map(numbers).transpose()?)?;
-        let output = tract_ndarray::ArrayD::from_shape_vec(&*shape, output)?;
+        let rows = numbers(&inputs[0])?;
+        let same_shape = same_shape.map(numbers).transpose()?;
+        let output = filled(&shape, |output| self.apply(rows, same_shape, output))?;
         match residual {
             Some(other) if same_shape.is_none() => {
-                let other = other.to_plain_array_view::<f32>()?;
-                Ok((&output + &other).into_tensor())
+                let output = output.to_plain_array_view::<f32>()?;
+                Ok((&output + &other.to_plain_array_view::<f32>()?).into_tensor())
             }
-            _ => Ok(output.into_tensor()),
+            _ => Ok(output),
         }
     }
 }

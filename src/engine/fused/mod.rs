@@ -99,3 +99,17 @@ pub(super) fn numbers<T: Datum>(value: &TValue) -> TractResult<&[T]> {
     // tract's view of a tensor without numbers is a null pointer.
     if value.len() == 0 { Ok(&[]) } else { value.view().as_slice() }
 }
+
+/// A new tensor of zeros, filled in by `fill`.
+pub(super) fn filled(
+    shape: &[usize],
+    fill: impl FnOnce(&mut [f32]) -> TractResult<()>,
+) -> TractResult<Tensor> {
+    let mut tensor = Tensor::zero::<f32>(shape)?;
+    if tensor.len() > 0 {
+        let mut view = tensor.to_plain_array_view_mut::<f32>()?;
+        let numbers = view.as_slice_mut();
+        fill(numbers.ok_or_else(|| format_err!("a new tensor with gaps"))?)?;
+    }
+    Ok(tensor)
+}

@@ -2,7 +2,7 @@
 
 use tract_onnx::tract_hir::internal::*;
 
-use super::{FusedOperator, Linear, numbers};
+use super::{FusedOperator, Linear, filled, numbers};
 
 /// `[N, C, H, W]` → `[N, patches, outputs]`, row-major patches of `height × width`.
 #[derive(Debug)]
@@ -51,7 +51,6 @@ impl FusedOperator for PatchEmbedding {
         let rows: Vec<f32> = pictures.flat_map(|p| self.rows(p, height, width)).collect();
         let patches = height / self.height * (width / self.width);
         let shape = [batch, patches, self.linear.weights.outputs()];
-        let output = self.linear.apply(&rows, None)?;
-        Ok(tract_ndarray::ArrayD::from_shape_vec(&shape[..], output)?.into_tensor())
+        filled(&shape, |output| self.linear.apply(&rows, None, output))
     }
 }
