@@ -20,8 +20,8 @@
 //!
 //! | room | what it holds |
 //! |---|---|
-//! | [`kernels`] | what needs `unsafe` |
-//! | [`engine`] | tract: loads, optimises and runs ONNX graphs |
+//! | [`kernels`] | int8 and f32 kernels for each instruction set; all that needs `unsafe` |
+//! | [`engine`] | runs ONNX graphs: fused operators on the kernels, tract for the rest |
 //! | [`vision`] | pictures → normalised pixels |
 //! | [`text`] | texts → token ids, templates |
 //! | [`bundle`] | a model's folder: description, checksums, parts |

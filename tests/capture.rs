@@ -176,9 +176,13 @@ fn server(answers: Vec<Vec<u8>>) -> String {
         let mut open: Vec<TcpStream> = Vec::new();
         for answer in answers {
             let mut connection = listener.accept().unwrap().0;
-            let mut request = [0; 512];
-            let count = connection.read(&mut request).unwrap();
-            assert!(request[..count].starts_with(b"GET /stream HTTP/1.0\r\n"));
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                connection.read_exact(&mut byte).unwrap();
+                request.extend(byte);
+            }
+            assert!(request.starts_with(b"GET /stream HTTP/1.0\r\n"));
             connection.write_all(&answer).unwrap();
             open.push(connection);
         }

@@ -99,7 +99,12 @@ impl Model {
 
     fn image_tokens(&self, p: usize) -> ArrayD<f32> {
         let pixels = self.coca.preprocessor().pixels(self.picture(p)).unwrap().into_array();
-        self.bundle.image_encoder().unwrap().run(vec![pixels.into()]).unwrap().pop().unwrap()
+        let mut outputs = self.bundle.image_encoder().unwrap().run(vec![pixels.into()]).unwrap();
+        let detail = outputs.pop().unwrap();
+        match self.bundle.image_tokens().unwrap() {
+            Some(graph) => graph.run(vec![detail.into()]).unwrap().remove(0),
+            None => detail,
+        }
     }
 }
 

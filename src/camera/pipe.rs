@@ -38,7 +38,7 @@ impl<R: io::Read> Frames<R> {
                 frame.format = PixelFormat::Mjpeg;
                 frame.size = (0, 0);
                 let whole = self.mjpeg.next(&mut self.stream, &mut frame.bytes);
-                if whole.map_err(Error::io(&self.name))? {
+                if whole.map_err(|error| Error::io(&self.name)(error))? {
                     (1, 1)
                 } else {
                     let pending = self.mjpeg.pending();
@@ -51,7 +51,7 @@ impl<R: io::Read> Frames<R> {
                 let expected = format.frame_bytes(size.0, size.1).unwrap_or_default();
                 frame.bytes.resize(expected, 0);
                 let found = read_fully(&mut self.stream, &mut frame.bytes);
-                (expected, found.map_err(Error::io(&self.name))?)
+                (expected, found.map_err(|error| Error::io(&self.name)(error))?)
             }
         };
         frame.stamp();
