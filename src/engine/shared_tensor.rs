@@ -61,10 +61,10 @@ impl RowStore {
         }
         let start = self.rows * self.width;
         let tensor = Arc::make_mut(&mut self.tensor);
-        if let Ok(mut array) = tensor.to_plain_array_view_mut::<f32>() {
-            if let Some(numbers) = array.as_slice_mut() {
-                numbers[start..end].copy_from_slice(rows);
-            }
+        if let Ok(mut array) = tensor.to_plain_array_view_mut::<f32>()
+            && let Some(numbers) = array.as_slice_mut()
+        {
+            numbers[start..end].copy_from_slice(rows);
         }
         self.rows += rows.len() / self.width.max(1);
     }

@@ -63,7 +63,6 @@ impl QuantizedRows {
         };
         let threads = threads.filter(|_| count > ROWS_AT_ONCE);
         Pool::share(threads, || cpu.run(Work(&job)));
-        drop(job);
         quantized
     }
 

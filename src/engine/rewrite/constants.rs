@@ -176,12 +176,13 @@ impl<'a> Stored<'a> {
         let [first, second] = self.dims[..] else { return None };
         let outputs_first = outputs_first != self.turned;
         let (inputs, outputs) = if outputs_first { (second, first) } else { (first, second) };
-        if let Kind::Int8 { scales, axis } = &self.kind {
-            if keep_int8 && *axis == usize::from(!outputs_first) {
-                let values: &[i8] = bytemuck::cast_slice(&self.bytes);
-                let matrix = order(outputs_first, values);
-                return Int8Weights::pack(cpu, matrix, inputs, scales).map(Weights::Int8);
-            }
+        if let Kind::Int8 { scales, axis } = &self.kind
+            && keep_int8
+            && *axis == usize::from(!outputs_first)
+        {
+            let values: &[i8] = bytemuck::cast_slice(&self.bytes);
+            let matrix = order(outputs_first, values);
+            return Int8Weights::pack(cpu, matrix, inputs, scales).map(Weights::Int8);
         }
         let values = self.to_f32();
         F32Weights::pack(order(outputs_first, &values), inputs, outputs).map(Weights::F32)

@@ -182,15 +182,15 @@ impl Network {
 
     /// Node `at` reads `name` no more, once.
     fn unread(&mut self, at: usize, name: &str) {
-        if let Some(readers) = self.readers.get_mut(name) {
-            if let Some(found) = readers.iter().position(|&reader| reader == at) {
-                readers.swap_remove(found);
-            }
+        if let Some(readers) = self.readers.get_mut(name)
+            && let Some(found) = readers.iter().position(|&reader| reader == at)
+        {
+            readers.swap_remove(found);
         }
-        if let Some(&maker) = self.makers.get(name) {
-            if self.is_unread(maker) {
-                self.remove(maker);
-            }
+        if let Some(&maker) = self.makers.get(name)
+            && self.is_unread(maker)
+        {
+            self.remove(maker);
         }
     }
 
