@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::{
+    attention_input::{AttentionInput, AttentionShape},
     elementary::exp,
     f32_product::{MOST_ROWS, f32_products},
     instruction_set::{Cpu, Isa, Operation},
@@ -13,90 +14,6 @@ use super::{
     linear::even_tiles,
     shared_output::{SharedOutput, Shares},
 };
-
-/// Queries, keys or values: rows of all heads side by side, somewhere in a larger tensor.
-#[derive(Debug, Clone, Copy)]
-pub struct HeadRows<'a> {
-    /// The tensor.
-    pub values: &'a [f32],
-    /// Where the first row of the first batch begins.
-    pub offset: usize,
-    /// From one row to the next.
-    pub row_stride: usize,
-    /// From one batch to the next; 0 if all share the rows.
-    pub batch_stride: usize,
-}
-
-impl<'a> HeadRows<'a> {
-    /// One head's part of a row.
-    fn head(&self, batch: usize, row: usize, head: usize, width: usize) -> &'a [f32] {
-        let at = self.offset + batch * self.batch_stride + row * self.row_stride + head * width;
-        &self.values[at..at + width]
-    }
-}
-
-/// Keys or values of earlier tokens, scattered over a store of rows that beams share.
-#[derive(Debug, Clone, Copy)]
-pub struct CachedRows<'a> {
-    /// The store: `[slots, row_stride]`.
-    pub store: &'a [f32],
-    /// The slot of each batch's past tokens `[batch, past]`.
-    pub slots: &'a [i64],
-    /// Past tokens of each batch.
-    pub past: usize,
-}
-
-/// Added to the scores.
-#[derive(Debug, Clone, Copy)]
-pub struct Mask<'a> {
-    /// The tensor; a row has one number for each key.
-    pub values: &'a [f32],
-    /// From one query to the next; 0 if all share a row.
-    pub row_stride: usize,
-    /// From one batch to the next; 0 if all share the rows.
-    pub batch_stride: usize,
-}
-
-/// Sizes of an attention.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AttentionShape {
-    /// Independent sequences.
-    pub batch: usize,
-    /// Heads of each.
-    pub heads: usize,
-    /// Numbers of a head.
-    pub head_width: usize,
-    /// Rows that ask.
-    pub queries: usize,
-    /// Rows that are asked, cached ones included.
-    pub keys: usize,
-}
-
-/// Everything that one attention reads.
-#[derive(Debug, Clone, Copy)]
-pub struct AttentionInput<'a> {
-    /// The sizes.
-    pub shape: AttentionShape,
-    /// What scores are multiplied with.
-    pub scale: f32,
-    /// The rows that ask.
-    pub queries: HeadRows<'a>,
-    /// The rows that are asked, after the cached ones.
-    pub keys: HeadRows<'a>,
-    /// The rows that are mixed, after the cached ones.
-    pub values: HeadRows<'a>,
-    /// Keys and values of earlier tokens.
-    pub cached: Option<[CachedRows<'a>; 2]>,
-    /// Added to the scores, after the scale.
-    pub mask: Option<Mask<'a>>,
-}
-
-impl AttentionInput<'_> {
-    /// Whether all sequences ask the same rows.
-    fn shares_keys(&self) -> bool {
-        self.cached.is_none() && self.keys.batch_stride == 0 && self.values.batch_stride == 0
-    }
-}
 
 /// One attention, which any number of threads work on, head by head.
 pub struct Attention<'a> {
@@ -114,15 +31,8 @@ impl<'a> Attention<'a> {
     /// `None` if the sizes do not fit the tensors.
     #[must_use]
     pub fn new(cpu: Cpu, input: AttentionInput<'a>, output: &'a mut [f32]) -> Option<Self> {
-        let AttentionShape { batch, heads, head_width, queries, keys } = input.shape;
-        let past = input.cached.map_or(0, |[keys, _]| keys.past);
-        let fits = output.len() == batch * queries * heads * head_width
-            && past < keys
-            && input.cached.is_none_or(|halves| halves.iter().all(|half| half.fits(&input)))
-            && [(input.queries, queries), (input.keys, keys - past), (input.values, keys - past)]
-                .iter()
-                .all(|(rows, count)| rows.holds(batch, *count, heads * head_width))
-            && input.mask.is_none_or(|mask| mask.holds(batch, queries, keys));
+        let AttentionShape { batch, heads, head_width, queries, .. } = input.shape;
+        let fits = input.fits() && output.len() == batch * queries * heads * head_width;
         fits.then(|| Self {
             cpu,
             input,
@@ -134,41 +44,6 @@ impl<'a> Attention<'a> {
     /// Works until no head is left. The output is complete when every thread has returned.
     pub fn work(&self) {
         self.cpu.run(Work(self));
-    }
-}
-
-impl HeadRows<'_> {
-    fn holds(&self, batch: usize, rows: usize, width: usize) -> bool {
-        let steps = |count: usize, stride: usize| count.saturating_sub(1) * stride;
-        self.offset + steps(batch, self.batch_stride) + steps(rows, self.row_stride) + width
-            <= self.values.len()
-    }
-}
-
-impl<'a> CachedRows<'a> {
-    fn fits(&self, input: &AttentionInput<'_>) -> bool {
-        let width = input.shape.heads * input.shape.head_width;
-        let count = self.store.len() / width.max(1);
-        self.slots.len() == input.shape.batch * self.past
-            && self.slots.iter().all(|&slot| usize::try_from(slot).is_ok_and(|slot| slot < count))
-    }
-
-    fn head(&self, batch: usize, row: usize, head: usize, shape: AttentionShape) -> &'a [f32] {
-        let slot = self.slots[batch * self.past + row] as usize;
-        let at = (slot * shape.heads + head) * shape.head_width;
-        &self.store[at..at + shape.head_width]
-    }
-}
-
-impl<'a> Mask<'a> {
-    fn holds(&self, batch: usize, queries: usize, keys: usize) -> bool {
-        (batch - 1) * self.batch_stride + (queries - 1) * self.row_stride + keys
-            <= self.values.len()
-    }
-
-    fn row(&self, batch: usize, query: usize, keys: usize) -> &'a [f32] {
-        let at = batch * self.batch_stride + query * self.row_stride;
-        &self.values[at..at + keys]
     }
 }
 
@@ -216,24 +91,6 @@ impl Operation for Work<'_, '_> {
 }
 
 impl<'a> Attention<'a> {
-    fn key(&self, batch: usize, row: usize, head: usize) -> &'a [f32] {
-        let AttentionInput { shape, keys, cached, .. } = &self.input;
-        match cached {
-            Some([cached, _]) if row < cached.past => cached.head(batch, row, head, *shape),
-            Some([cached, _]) => keys.head(batch, row - cached.past, head, shape.head_width),
-            None => keys.head(batch, row, head, shape.head_width),
-        }
-    }
-
-    fn value(&self, batch: usize, row: usize, head: usize) -> &'a [f32] {
-        let AttentionInput { shape, values, cached, .. } = &self.input;
-        match cached {
-            Some([_, cached]) if row < cached.past => cached.head(batch, row, head, *shape),
-            Some([_, cached]) => values.head(batch, row - cached.past, head, shape.head_width),
-            None => values.head(batch, row, head, shape.head_width),
-        }
-    }
-
     /// The answers to all queries of `batches`, which share the keys of the first of them.
     #[inline(always)]
     fn few_queries<'s, L: Lanes>(
@@ -243,9 +100,10 @@ impl<'a> Attention<'a> {
         head: usize,
         scratch: &mut Scratch<'s>,
     ) {
-        let shape = self.input.shape;
-        let rows = (0..shape.keys)
-            .map(|key| [self.key(batches.start, key, head), self.value(batches.start, key, head)]);
+        let (input, shape) = (&self.input, self.input.shape);
+        let rows = (0..shape.keys).map(|key| {
+            [input.key(batches.start, key, head), input.value(batches.start, key, head)]
+        });
         scratch.rows.clear();
         scratch.rows.extend(rows);
         scratch.scores.resize(shape.keys, 0.0);
@@ -345,10 +203,12 @@ impl<'a> Attention<'a> {
         for key in 0..keys {
             let (panel, column) = (key / LANES, key % LANES);
             let panel = &mut scratch.keys[panel * head_width * LANES..][..head_width * LANES];
-            for (cells, &number) in panel.chunks_exact_mut(LANES).zip(self.key(batch, key, head)) {
+            for (cells, &number) in
+                panel.chunks_exact_mut(LANES).zip(self.input.key(batch, key, head))
+            {
                 cells[column] = number;
             }
-            for (panel, part) in self.value(batch, key, head).chunks(LANES).enumerate() {
+            for (panel, part) in self.input.value(batch, key, head).chunks(LANES).enumerate() {
                 let at = (panel * keys + key) * LANES;
                 scratch.values[at..at + part.len()].copy_from_slice(part);
             }

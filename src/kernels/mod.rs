@@ -7,6 +7,7 @@
 
 mod activation;
 mod attention;
+mod attention_input;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -36,7 +37,8 @@ mod tests;
 mod weights;
 
 pub use activation::Activation;
-pub use attention::{Attention, AttentionInput, AttentionShape, CachedRows, HeadRows, Mask};
+pub use attention::Attention;
+pub use attention_input::{AttentionInput, AttentionShape, CachedRows, HeadRows, Mask};
 pub use instruction_set::{Cpu, InstructionSet, UnknownInstructionSet};
 pub use layer_norm::LayerNorm;
 pub use linear::{Epilogue, Linear, LinearInput};
