@@ -7,7 +7,7 @@ use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
 
 use super::{
     instruction_set::{Isa, Operation, PanelShape},
-    neon::{Neon, prefetch},
+    neon::{Neon, PREFETCH, prefetch},
     rows::QuantizedRow,
 };
 
@@ -55,9 +55,6 @@ impl Isa for Dotprod {
         }
     }
 }
-
-/// How far ahead of the product the weights are asked for, in bytes.
-const PREFETCH: usize = 1024;
 
 impl Dotprod {
     /// `R` rows by 16 columns: `4 R` quadruples of sums stay in registers, beside `R` of activations

@@ -4,7 +4,7 @@ use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
 
 use super::{
     instruction_set::{Isa, Operation, PanelShape},
-    neon::{Neon, prefetch},
+    neon::{Neon, PREFETCH, prefetch},
     rows::QuantizedRow,
 };
 
@@ -49,9 +49,6 @@ impl Isa for I8mm {
         }
     }
 }
-
-/// How far ahead of the product the weights are asked for, in bytes.
-const PREFETCH: usize = 1024;
 
 impl I8mm {
     /// `P` pairs of rows by 8 pairs of columns: `8 P` quadruples of sums stay in registers, beside `P` of

@@ -106,37 +106,24 @@ impl Cpu {
     /// Runs an operation compiled for the instruction set.
     pub(super) fn run<O: Operation>(self, operation: O) -> O::Output {
         // Detection is cached by the standard library: proving it again costs a load and a branch.
+        macro_rules! run_on {
+            ($isa:ty) => {
+                if let Some(isa) = <$isa>::detect() {
+                    return isa.run(operation);
+                }
+            };
+        }
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx2 => {
-                if let Some(isa) = super::avx2::Avx2::detect() {
-                    return isa.run(operation);
-                }
-            }
+            InstructionSet::Avx2 => run_on!(super::avx2::Avx2),
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512Vnni => {
-                if let Some(isa) = super::avx512::Avx512Vnni::detect() {
-                    return isa.run(operation);
-                }
-            }
+            InstructionSet::Avx512Vnni => run_on!(super::avx512::Avx512Vnni),
             #[cfg(target_arch = "aarch64")]
-            InstructionSet::Neon => {
-                if let Some(isa) = super::neon::Neon::detect() {
-                    return isa.run(operation);
-                }
-            }
+            InstructionSet::Neon => run_on!(super::neon::Neon),
             #[cfg(target_arch = "aarch64")]
-            InstructionSet::NeonDotprod => {
-                if let Some(isa) = super::dotprod::Dotprod::detect() {
-                    return isa.run(operation);
-                }
-            }
+            InstructionSet::NeonDotprod => run_on!(super::dotprod::Dotprod),
             #[cfg(target_arch = "aarch64")]
-            InstructionSet::NeonI8mm => {
-                if let Some(isa) = super::i8mm::I8mm::detect() {
-                    return isa.run(operation);
-                }
-            }
+            InstructionSet::NeonI8mm => run_on!(super::i8mm::I8mm),
             _ => {}
         }
         operation.run(Scalar)

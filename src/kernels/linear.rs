@@ -5,7 +5,7 @@ use super::{
     f32_product::f32_products,
     instruction_set::{Cpu, Isa, Operation},
     lanes::{LANES, Lanes},
-    rows::QuantizedRows,
+    rows::{QuantizedRow, QuantizedRows},
     shared_output::{SharedOutput, Shares},
     weights::{F32Weights, Int8Weights, Weights},
 };
@@ -109,8 +109,11 @@ impl Operation for Work<'_, '_> {
     }
 }
 
-/// The most sums that any instruction set's int8 product makes at once.
-const MOST_SUMS: usize = 14 * 32;
+/// The most rows that any instruction set's int8 product takes.
+const MOST_ROWS: usize = 14;
+
+/// The most sums that any makes at once.
+const MOST_SUMS: usize = MOST_ROWS * 32;
 
 impl Linear<'_> {
     #[inline(always)]
@@ -121,21 +124,21 @@ impl Linear<'_> {
         weights: &Int8Weights,
         index: usize,
     ) {
-        const { assert!(I::INT8_ROWS * I::PANEL.columns <= MOST_SUMS) };
+        const { assert!(I::INT8_ROWS <= MOST_ROWS && I::INT8_ROWS * I::PANEL.columns <= MOST_SUMS) };
         let lanes = isa.lanes();
         let panel = weights.panel(index);
         let first_column = index * I::PANEL.columns;
         let columns = I::PANEL.columns.min(weights.outputs - first_column);
         let mut sums = [0_i32; MOST_SUMS];
-        let mut tile = Vec::with_capacity(I::INT8_ROWS);
+        let mut tile = [QuantizedRow::default(); MOST_ROWS];
         let next = weights.panel((index + 1).min(weights.count() - 1));
         for (start, count) in even_tiles(self.rows, I::INT8_ROWS) {
-            tile.clear();
-            tile.extend((start..start + count).map(|row| rows.row(row)));
+            let tile = &mut tile[..count];
+            tile.iter_mut().zip(start..).for_each(|(row, index)| *row = rows.row(index));
             // Each tile asks for its share of the next panel.
             let ahead =
                 &next[next.len() * start / self.rows..next.len() * (start + count) / self.rows];
-            isa.int8_products(&tile, panel, ahead, &mut sums);
+            isa.int8_products(tile, panel, ahead, &mut sums);
             for (r, row) in tile.iter().enumerate() {
                 let scale = lanes.splat(row.scale);
                 for column in (0..columns).step_by(LANES) {

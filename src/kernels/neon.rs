@@ -188,7 +188,7 @@ impl Isa for Neon {
 }
 
 /// How far ahead of the product the weights are asked for, in bytes.
-const PREFETCH: usize = 1024;
+pub(super) const PREFETCH: usize = 1024;
 
 /// Asks for the cache line at an address, which may be any.
 #[inline(always)]

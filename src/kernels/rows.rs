@@ -12,7 +12,7 @@ use super::{
 pub(super) const LARGEST: f32 = 127.0;
 
 /// Rows of int8 numbers, each with the scale that turns them back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct QuantizedRows {
     values: Vec<i8>,
     scales: Vec<f32>,
@@ -21,7 +21,7 @@ pub struct QuantizedRows {
 }
 
 /// One row: `values × scale`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct QuantizedRow<'a> {
     /// In -127..=127, padded with zeros to a multiple of [`INPUT_PADDING`].
     pub(super) values: &'a [i8],
