@@ -41,7 +41,6 @@ pub struct Graph {
     part: String,
     outputs: Vec<String>,
     stores: Vec<bool>,
-    slots: bool,
     plan: Arc<TypedRunnableModel>,
 }
 
@@ -83,8 +82,7 @@ impl Graph {
             .and_then(|model| model.into_optimized())
             .and_then(|model| model.into_runnable())
             .map_err(unsupported)?;
-        let (stores, slots) = (fused.stores, fused.slots);
-        Ok(Self { part, outputs: outputs.to_vec(), stores, slots, plan })
+        Ok(Self { part, outputs: outputs.to_vec(), stores: fused.stores, plan })
     }
 
     /// Whether input `index`, which the file says is `[B,P,W]`, is a store of rows `[C,W]` instead.
@@ -99,7 +97,7 @@ impl Graph {
     /// Whether the slots of cached rows are an input, the last.
     #[must_use]
     pub fn takes_slots(&self) -> bool {
-        self.slots
+        self.stores.contains(&true)
     }
 
     /// What it really runs on.
@@ -127,7 +125,7 @@ impl Graph {
     /// # Errors
     /// When a shape does not fit the graph, or an output is not of 32-bit numbers.
     pub fn run(&self, mut inputs: Vec<Input>) -> Result<Vec<ArrayD<f32>>, Error> {
-        if self.slots && inputs.len() == self.stores.len() {
+        if self.takes_slots() && inputs.len() == self.stores.len() {
             self.store_caches(&mut inputs);
         }
         let inputs: TVec<TValue> = inputs.into_iter().map(value).collect();

@@ -17,7 +17,7 @@ use super::{
     Arithmetic, Error, Weights,
     error::chain,
     machine,
-    rewrite::{CACHE_SLOTS, FUSED, rewrite},
+    rewrite::{FUSED, rewrite},
     weights::is_external,
 };
 
@@ -141,7 +141,6 @@ impl Onnx {
         let part = &self.part;
         let mut operators = BTreeMap::new();
         let mut stores = vec![false; inputs.len()];
-        let mut slots = false;
         if let Some(mut graph) = self.proto.graph.take() {
             graph.input.retain(|i| graph.initializer.iter().all(|t| t.name != i.name));
             let found = std::mem::take(&mut graph.input);
@@ -160,7 +159,6 @@ impl Onnx {
             stores = inputs.iter().map(|input| rewritten.stores.contains(input)).collect();
             operators.extend(rewritten.operators);
             graph = rewritten.graph;
-            slots = graph.input.iter().any(|input| input.name == CACHE_SLOTS);
             for tensor in graph.initializer.iter_mut().filter(|t| is_external(t)) {
                 weights.inline(part, tensor)?;
             }
@@ -174,7 +172,7 @@ impl Onnx {
                 node.op = expand(operator);
             }
         }
-        Ok(FusedModel { model, stores, slots })
+        Ok(FusedModel { model, stores })
     }
 }
 
@@ -183,8 +181,6 @@ pub(super) struct FusedModel {
     pub(super) model: InferenceModel,
     /// Of each input, whether it became a store of rows.
     pub(super) stores: Vec<bool>,
-    /// Whether the slots of cached rows are one more input, the last.
-    pub(super) slots: bool,
 }
 
 fn maker<'a>(graph: &'a GraphProto, name: &str) -> Option<&'a NodeProto> {

@@ -5,9 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use tract_onnx::pb::{
-    AttributeProto, NodeProto, TensorProto, attribute_proto::AttributeType, tensor_proto::DataType,
-};
+use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto, tensor_proto::DataType};
 
 use super::{
     Error,
@@ -18,6 +16,7 @@ use super::{
     uses::{Form, Use, Uses},
     weight,
 };
+use crate::onnx::int;
 
 /// Rewrites `part` as `plan` says; `done` hears how many bytes of weights were read.
 pub(super) fn rewrite(
@@ -213,14 +212,5 @@ fn node(
         output: vec![output.to_owned()],
         attribute,
         ..NodeProto::default()
-    }
-}
-
-fn int(name: &str, value: i64) -> AttributeProto {
-    AttributeProto {
-        name: name.to_owned(),
-        r#type: AttributeType::Int as i32,
-        i: value,
-        ..AttributeProto::default()
     }
 }

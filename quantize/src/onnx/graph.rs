@@ -276,7 +276,8 @@ fn value_info(name: &str, data_type: DataType, dims: &[Dim]) -> ValueInfoProto {
     ValueInfoProto { name: name.to_owned(), r#type: Some(kind), ..ValueInfoProto::default() }
 }
 
-fn int(name: &str, value: i64) -> AttributeProto {
+/// An integer attribute.
+pub(crate) fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto {
         name: name.to_owned(),
         r#type: AttributeType::Int as i32,

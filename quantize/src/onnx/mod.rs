@@ -12,6 +12,7 @@ mod vision;
 mod weight_file;
 
 pub use decoder::{caption_decoder, cross_kv};
+pub(crate) use graph::int;
 pub use text::{TextTower, text_encoder};
 pub use vision::image_encoder;
 pub use weight_file::{Error, Storage, WeightFile};

@@ -15,7 +15,7 @@ use super::{
 use crate::engine::fused::{self, Operand};
 
 /// The input that names the slots of past tokens, `[B, P]`, in a graph whose caches are stores.
-pub(in crate::engine) const CACHE_SLOTS: &str = "cache_slots";
+const CACHE_SLOTS: &str = "cache_slots";
 
 /// Inputs of an operator in the making.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use half::f16;
-use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
+use tract_onnx::pb::{NodeProto, TensorProto, tensor_proto::DataType};
 
 use super::{
     Rewriter,
@@ -40,6 +40,19 @@ impl Rewriter<'_> {
         match stored.kind {
             Kind::F32 | Kind::F16 if !stored.turned => Some(stored.to_f32()),
             _ => None,
+        }
+    }
+
+    /// The numbers of a node's input that ONNX lets one leave out: `Some(None)` if it is, `None` if it is there
+    /// and no constant.
+    pub(super) fn optional_numbers(
+        &self,
+        node: &NodeProto,
+        index: usize,
+    ) -> Option<Option<Vec<f32>>> {
+        match node.input.get(index).filter(|name| !name.is_empty()) {
+            Some(name) => self.numbers(name).map(Some),
+            None => Some(None),
         }
     }
 

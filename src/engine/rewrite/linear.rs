@@ -72,10 +72,7 @@ impl Rewriter<'_> {
             && float(node, "beta", 1.0) == 1.0
             && integer(node, "transA", 0) == 0;
         plain.then_some(())?;
-        let bias = match node.input.get(2).filter(|name| !name.is_empty()) {
-            Some(name) => Some(self.numbers(name)?),
-            None => None,
-        };
+        let bias = self.optional_numbers(node, 2)?;
         let weights = stored.pack(self.cpu, integer(node, "transB", 0) == 1, self.int8)?;
         bias.as_ref().is_none_or(|bias| bias.len() == weights.outputs()).then_some(())?;
         Some((weights, bias))

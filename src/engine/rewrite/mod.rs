@@ -21,7 +21,6 @@ use super::{Weights, fused::Fused};
 use crate::kernels::Cpu;
 use network::Network;
 
-pub(super) use attention::CACHE_SLOTS;
 pub(super) use network::FUSED;
 
 /// A graph with fused operators in it.
@@ -30,7 +29,8 @@ pub(super) struct Rewritten {
     pub(super) graph: GraphProto,
     /// The fused operators by the names of their nodes.
     pub(super) operators: Vec<(String, Fused)>,
-    /// The inputs that became stores of rows `[C, width]`; the input [`CACHE_SLOTS`] says which are whose.
+    /// The inputs that became stores of rows `[C, width]`. If there are any, one more input, the last, says
+    /// which rows are whose.
     pub(super) stores: BTreeSet<String>,
 }
 

@@ -31,10 +31,7 @@ impl Rewriter<'_> {
     pub(super) fn layer_norm(&self, node: &NodeProto) -> Option<LayerNorm> {
         (integer(node, "axis", -1) == -1).then_some(())?;
         let weight = self.numbers(node.input.get(1)?)?;
-        let bias = match node.input.get(2).filter(|name| !name.is_empty()) {
-            Some(name) => self.numbers(name)?,
-            None => vec![0.0; weight.len()],
-        };
+        let bias = self.optional_numbers(node, 2)?.unwrap_or_else(|| vec![0.0; weight.len()]);
         let epsilon = float(node, "epsilon", 1e-5);
         (bias.len() == weight.len()).then_some(LayerNorm { weight, bias, epsilon })
     }

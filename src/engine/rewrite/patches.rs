@@ -25,10 +25,7 @@ impl Rewriter<'_> {
             && integer(conv, "group", 1) == 1
             && height * width > 1;
         side_by_side.then_some(())?;
-        let bias = match conv.input.get(2).filter(|name| !name.is_empty()) {
-            Some(name) => Some(self.numbers(name)?),
-            None => None,
-        };
+        let bias = self.optional_numbers(conv, 2)?;
         let (_, reshape) = self.network.only_reader(conv.output.first()?)?;
         let shape =
             (reshape.op_type == "Reshape").then(|| self.integers(reshape.input.get(1)?))??;
