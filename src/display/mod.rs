@@ -59,14 +59,14 @@ pub fn open(spec: &DisplaySpec, requests: Sender<Request>) -> Result<Box<dyn Dis
         DisplaySpec::Window(width, height) => Box::new(Window::open(*width, *height, requests)?),
         #[cfg(feature = "spi")]
         DisplaySpec::Spi(spi) => Box::new(Spi::open(spi)?),
-        #[allow(unreachable_patterns, reason = "with every feature there is nothing left")]
+        #[cfg(not(feature = "window"))]
         DisplaySpec::Window(..) => return Err(not_built(spec, "window")),
-        #[allow(unreachable_patterns, reason = "with every feature there is nothing left")]
+        #[cfg(not(feature = "spi"))]
         DisplaySpec::Spi(_) => return Err(not_built(spec, "spi")),
     })
 }
 
-#[cfg_attr(all(feature = "window", feature = "spi"), allow(dead_code))]
+#[cfg(not(all(feature = "window", feature = "spi")))]
 fn not_built(spec: &DisplaySpec, feature: &'static str) -> Error {
     Error::NotBuilt { display: spec.to_string(), feature }
 }
