@@ -8,7 +8,8 @@ use tract_onnx::prelude::{
 };
 
 use super::{
-    Arithmetic, Error, Onnx, SharedTensor, Weights, error::chain, fused::Fused, machine, threads,
+    Arithmetic, Error, Onnx, SharedTensor, Weights, error::chain, fused::Fused, layout::Layout,
+    machine, threads,
 };
 
 /// A tensor given to a graph.
@@ -40,7 +41,7 @@ impl<D: Dimension> From<Array<i64, D>> for Input {
 pub struct Graph {
     part: String,
     outputs: Vec<String>,
-    stores: Vec<bool>,
+    layouts: Vec<Layout>,
     plan: Arc<TypedRunnableModel>,
 }
 
@@ -59,7 +60,8 @@ impl Graph {
     /// Fuses and optimises a parsed graph whose external data stands in `weights`.
     ///
     /// [`Graph::run`] takes the tensors `inputs` and gives `outputs`, both in the order stated here;
-    /// outputs left out are not computed. Inputs that [`Graph::is_store`] names are another matter.
+    /// outputs left out are not computed. Inputs that [`Graph::is_store`] names are another matter, and
+    /// shared tensors come from [`Graph::shared_input`].
     ///
     /// # Errors
     /// When an input or output is missing, when weights lie outside their file, when tract cannot
@@ -82,7 +84,7 @@ impl Graph {
             .and_then(|model| model.into_optimized())
             .and_then(|model| model.into_runnable())
             .map_err(unsupported)?;
-        Ok(Self { part, outputs: outputs.to_vec(), stores: fused.stores, plan })
+        Ok(Self { part, outputs: outputs.to_vec(), layouts: fused.layouts, plan })
     }
 
     /// Whether input `index`, which the file says is `[B,P,W]`, is a store of rows `[C,W]` instead.
@@ -91,13 +93,21 @@ impl Graph {
     /// A cache is then read where it stands, however its beams are reordered.
     #[must_use]
     pub fn is_store(&self, index: usize) -> bool {
-        self.stores.get(index).copied().unwrap_or(false)
+        self.layouts.get(index) == Some(&Layout::Store)
     }
 
     /// Whether the slots of cached rows are an input, the last.
     #[must_use]
     pub fn takes_slots(&self) -> bool {
-        self.stores.contains(&true)
+        self.layouts.contains(&Layout::Store)
+    }
+
+    /// A tensor, as the file says it is, to be given as input `index` again and again: what the graph would do
+    /// with it in every run is done here.
+    #[must_use]
+    pub fn shared_input(&self, index: usize, tensor: ArrayD<f32>) -> SharedTensor {
+        let layout = self.layouts.get(index).copied().unwrap_or(Layout::Stated);
+        SharedTensor::from(layout.pack(tensor))
     }
 
     /// What it really runs on.
@@ -125,8 +135,13 @@ impl Graph {
     /// # Errors
     /// When a shape does not fit the graph, or an output is not of 32-bit numbers.
     pub fn run(&self, mut inputs: Vec<Input>) -> Result<Vec<ArrayD<f32>>, Error> {
-        if self.takes_slots() && inputs.len() == self.stores.len() {
+        if self.takes_slots() && inputs.len() == self.layouts.len() {
             self.store_caches(&mut inputs);
+        }
+        for (input, layout) in inputs.iter_mut().zip(&self.layouts) {
+            if let Input::F32(array) = input {
+                *array = layout.pack(std::mem::take(array));
+            }
         }
         let inputs: TVec<TValue> = inputs.into_iter().map(value).collect();
         let values = self
@@ -151,8 +166,8 @@ impl Graph {
     /// Lays the rows of caches `[B,P,W]` one behind the other, and says where they are.
     fn store_caches(&self, inputs: &mut Vec<Input>) {
         let mut slots = ndarray::Array2::zeros((1, 0));
-        for (input, _) in inputs.iter_mut().zip(&self.stores).filter(|(_, store)| **store) {
-            let Input::F32(array) = input else { continue };
+        for (input, layout) in inputs.iter_mut().zip(&self.layouts) {
+            let (Input::F32(array), Layout::Store) = (input, layout) else { continue };
             let &[batch, past, width] = array.shape() else { continue };
             slots = ndarray::Array2::from_shape_fn((batch, past), |(b, p)| (b * past + p) as i64);
             let rows = std::mem::take(array).into_shape_clone(vec![batch * past, width]);

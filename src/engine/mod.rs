@@ -8,6 +8,7 @@ mod arithmetic;
 mod error;
 mod fused;
 mod graph;
+mod layout;
 mod machine;
 mod onnx;
 mod rewrite;

@@ -16,6 +16,7 @@ use tract_onnx::{
 use super::{
     Arithmetic, Error, Weights,
     error::chain,
+    layout::Layout,
     machine,
     rewrite::{FUSED, rewrite},
     weights::is_external,
@@ -140,7 +141,7 @@ impl Onnx {
     ) -> Result<FusedModel, Error> {
         let part = &self.part;
         let mut operators = BTreeMap::new();
-        let mut stores = vec![false; inputs.len()];
+        let mut layouts = vec![Layout::Stated; inputs.len()];
         if let Some(mut graph) = self.proto.graph.take() {
             graph.input.retain(|i| graph.initializer.iter().all(|t| t.name != i.name));
             let found = std::mem::take(&mut graph.input);
@@ -156,7 +157,9 @@ impl Onnx {
             graph.output = in_order(part, "output", found, outputs, |o| &o.name)?;
             let cpu = machine::cpu()?;
             let rewritten = rewrite(graph, weights, cpu, arithmetic == Arithmetic::Int8);
-            stores = inputs.iter().map(|input| rewritten.stores.contains(input)).collect();
+            for (layout, input) in layouts.iter_mut().zip(inputs) {
+                *layout = rewritten.layouts.get(input).copied().unwrap_or(Layout::Stated);
+            }
             operators.extend(rewritten.operators);
             graph = rewritten.graph;
             for tensor in graph.initializer.iter_mut().filter(|t| is_external(t)) {
@@ -172,15 +175,14 @@ impl Onnx {
                 node.op = expand(operator);
             }
         }
-        Ok(FusedModel { model, stores })
+        Ok(FusedModel { model, layouts })
     }
 }
 
-/// A graph in tract's hands, and which of its inputs are not what the file says.
+/// A graph in tract's hands, and how it takes its inputs.
 pub(super) struct FusedModel {
     pub(super) model: InferenceModel,
-    /// Of each input, whether it became a store of rows.
-    pub(super) stores: Vec<bool>,
+    pub(super) layouts: Vec<Layout>,
 }
 
 fn maker<'a>(graph: &'a GraphProto, name: &str) -> Option<&'a NodeProto> {

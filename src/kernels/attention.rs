@@ -1,17 +1,18 @@
 //! Attention in f32: scores, softmax and mix of one head at a time.
 //!
 //! Many queries go through packed keys and values in tiles; a few, as in decoding, read the rows where
-//! they stand.
+//! they stand, unless somebody packed them for all steps.
 
 use std::ops::Range;
 
 use super::{
-    attention_input::{AttentionInput, AttentionShape},
+    attention_input::{AttentionInput, AttentionShape, Memory},
     elementary::exp,
     f32_product::{MOST_ROWS, f32_products},
     instruction_set::{Cpu, Isa, Operation},
     lanes::{LANES, Lanes},
     linear::even_tiles,
+    packed_keys::{pack_key_rows, pack_value_rows},
     shared_output::{SharedOutput, Shares},
 };
 
@@ -52,8 +53,10 @@ struct Work<'a, 'b>(&'b Attention<'a>);
 /// What one thread reuses from head to head.
 #[derive(Default)]
 struct Scratch<'a> {
-    /// Key and value rows of a head.
-    rows: Vec<[&'a [f32]; 2]>,
+    /// Key rows of a head.
+    key_rows: Vec<&'a [f32]>,
+    /// Value rows of a head.
+    value_rows: Vec<&'a [f32]>,
     /// Keys in panels of sixteen, `[number][key]` each.
     keys: Vec<f32>,
     /// Values in panels of sixteen numbers, `[key][number]` each.
@@ -68,8 +71,12 @@ impl Operation for Work<'_, '_> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         let attention = self.0;
-        let AttentionInput { shape, cached, .. } = attention.input;
-        let few = shape.queries < QUERIES_WORTH_PACKING || cached.is_some();
+        let AttentionInput { shape, memory, .. } = attention.input;
+        let few = match memory {
+            Memory::Rows { .. } => shape.queries < QUERIES_WORTH_PACKING,
+            Memory::Cached { .. } => true,
+            Memory::Packed(_) => false,
+        };
         let mut scratch = Scratch::default();
         while let Some(pieces) = attention.shares.take() {
             for piece in pieces {
@@ -81,9 +88,7 @@ impl Operation for Work<'_, '_> {
                 if few {
                     attention.few_queries(isa.lanes(), batches, head, &mut scratch);
                 } else {
-                    for batch in batches {
-                        attention.many_queries(isa, batch, head, &mut scratch);
-                    }
+                    attention.many_queries(isa, batches, head, &mut scratch);
                 }
             }
         }
@@ -100,23 +105,19 @@ impl<'a> Attention<'a> {
         head: usize,
         scratch: &mut Scratch<'s>,
     ) {
-        let (input, shape) = (&self.input, self.input.shape);
-        let rows = (0..shape.keys).map(|key| {
-            [input.key(batches.start, key, head), input.value(batches.start, key, head)]
-        });
-        scratch.rows.clear();
-        scratch.rows.extend(rows);
+        let shape = self.input.shape;
+        self.read_rows(batches.start, head, scratch);
         scratch.scores.resize(shape.keys, 0.0);
         for (batch, query) in batches.flat_map(|b| (0..shape.queries).map(move |q| (b, q))) {
             let row = self.input.queries.head(batch, query, head, shape.head_width);
-            for (score, [key, _]) in scratch.scores.iter_mut().zip(&scratch.rows) {
+            for (score, key) in scratch.scores.iter_mut().zip(&scratch.key_rows) {
                 *score = dot(lanes, row, key);
             }
             let share = self.shares_of_keys(lanes, batch, query, &mut scratch.scores);
             let share = lanes.splat(share);
             for start in (0..shape.head_width).step_by(AT_ONCE * LANES) {
                 let width = (shape.head_width - start).min(AT_ONCE * LANES);
-                let mixed = mix(lanes, &scratch.scores, &scratch.rows, start..start + width);
+                let mixed = mix(lanes, &scratch.scores, &scratch.value_rows, start..start + width);
                 for (i, at) in (start..start + width).step_by(LANES).enumerate() {
                     let part = at..(at + LANES).min(shape.head_width);
                     self.write(lanes, batch, query, head, part, lanes.mul(mixed[i], share));
@@ -125,40 +126,59 @@ impl<'a> Attention<'a> {
         }
     }
 
+    /// The answers to all queries of `batches`, which share the keys of the first of them, in tiles.
     #[inline(always)]
-    fn many_queries<I: Isa>(&self, isa: I, batch: usize, head: usize, scratch: &mut Scratch<'_>) {
+    fn many_queries<'s, I: Isa>(
+        &'s self,
+        isa: I,
+        batches: Range<usize>,
+        head: usize,
+        scratch: &mut Scratch<'s>,
+    ) {
         let (lanes, shape) = (isa.lanes(), self.input.shape);
-        self.pack(batch, head, scratch);
+        let packed = match self.input.memory {
+            Memory::Packed(packed) => packed.head(head, shape.keys, shape.head_width),
+            _ => {
+                self.read_rows(batches.start, head, scratch);
+                self.pack(scratch);
+                [&scratch.keys[..], &scratch.values[..]]
+            }
+        };
         let padded = shape.keys.next_multiple_of(LANES);
         scratch.scores.resize(I::F32_ROWS * padded, 0.0);
-        let queries = self.input.queries;
-        for (start, count) in even_tiles(shape.queries, I::F32_ROWS) {
+        let scores = &mut scratch.scores;
+        let asking = |i: usize| (batches.start + i / shape.queries, i % shape.queries);
+        for (start, count) in even_tiles(batches.len() * shape.queries, I::F32_ROWS) {
             let mut rows: [&[f32]; MOST_ROWS] = Default::default();
             for (r, row) in rows[..count].iter_mut().enumerate() {
-                *row = queries.head(batch, start + r, head, shape.head_width);
+                let (batch, query) = asking(start + r);
+                *row = self.input.queries.head(batch, query, head, shape.head_width);
             }
-            let panels = scratch.keys.chunks_exact(shape.head_width * LANES);
+            let panels = packed[0].chunks_exact(shape.head_width * LANES);
             for (panel, keys) in panels.zip((0..padded).step_by(LANES)) {
                 let sums = f32_products(lanes, &rows[..count], panel, shape.head_width);
                 for (r, &sum) in sums[..count].iter().enumerate() {
-                    lanes.store(sum, &mut scratch.scores[r * padded + keys..]);
+                    lanes.store(sum, &mut scores[r * padded + keys..]);
                 }
             }
             let mut shares = [0.0; MOST_ROWS];
             for (r, share) in shares[..count].iter_mut().enumerate() {
-                let scores = &mut scratch.scores[r * padded..][..shape.keys];
-                *share = self.shares_of_keys(lanes, batch, start + r, scores);
+                let (batch, query) = asking(start + r);
+                let scores = &mut scores[r * padded..][..shape.keys];
+                *share = self.shares_of_keys(lanes, batch, query, scores);
             }
+            let mut rows: [&[f32]; MOST_ROWS] = Default::default();
             for (r, row) in rows[..count].iter_mut().enumerate() {
-                *row = &scratch.scores[r * padded..][..shape.keys];
+                *row = &scores[r * padded..][..shape.keys];
             }
-            let panels = scratch.values.chunks_exact(shape.keys * LANES);
+            let panels = packed[1].chunks_exact(shape.keys * LANES);
             for (panel, first) in panels.zip((0..shape.head_width).step_by(LANES)) {
                 let part = first..(first + LANES).min(shape.head_width);
                 let mixes = f32_products(lanes, &rows[..count], panel, shape.keys);
                 for (r, &mixed) in mixes[..count].iter().enumerate() {
+                    let (batch, query) = asking(start + r);
                     let mixed = lanes.mul(mixed, lanes.splat(shares[r]));
-                    self.write(lanes, batch, start + r, head, part.clone(), mixed);
+                    self.write(lanes, batch, query, head, part.clone(), mixed);
                 }
             }
         }
@@ -196,23 +216,21 @@ impl<'a> Attention<'a> {
         1.0 / lanes.sum(total)
     }
 
-    fn pack(&self, batch: usize, head: usize, scratch: &mut Scratch<'_>) {
+    fn read_rows<'s>(&'s self, batch: usize, head: usize, scratch: &mut Scratch<'s>) {
+        scratch.key_rows.clear();
+        scratch.value_rows.clear();
+        for [key, value] in self.input.rows(batch, head) {
+            scratch.key_rows.push(key);
+            scratch.value_rows.push(value);
+        }
+    }
+
+    fn pack(&self, scratch: &mut Scratch<'_>) {
         let AttentionShape { head_width, keys, .. } = self.input.shape;
         scratch.keys.resize(keys.next_multiple_of(LANES) * head_width, 0.0);
         scratch.values.resize(head_width.next_multiple_of(LANES) * keys, 0.0);
-        for key in 0..keys {
-            let (panel, column) = (key / LANES, key % LANES);
-            let panel = &mut scratch.keys[panel * head_width * LANES..][..head_width * LANES];
-            for (cells, &number) in
-                panel.chunks_exact_mut(LANES).zip(self.input.key(batch, key, head))
-            {
-                cells[column] = number;
-            }
-            for (panel, part) in self.input.value(batch, key, head).chunks(LANES).enumerate() {
-                let at = (panel * keys + key) * LANES;
-                scratch.values[at..at + part.len()].copy_from_slice(part);
-            }
-        }
+        pack_key_rows(&scratch.key_rows, head_width, &mut scratch.keys);
+        pack_value_rows(&scratch.value_rows, &mut scratch.values);
     }
 
     #[inline(always)]
@@ -240,12 +258,12 @@ const AT_ONCE: usize = 4;
 fn mix<L: Lanes>(
     lanes: L,
     scores: &[f32],
-    rows: &[[&[f32]; 2]],
+    rows: &[&[f32]],
     part: Range<usize>,
 ) -> [L::F32; AT_ONCE] {
     let mut mixed = [lanes.splat(0.0); AT_ONCE];
     if part.len() == AT_ONCE * LANES {
-        for (&score, [_, value]) in scores.iter().zip(rows) {
+        for (&score, value) in scores.iter().zip(rows) {
             let (score, value) = (lanes.splat(score), &value[part.clone()]);
             for i in 0..AT_ONCE {
                 mixed[i] = lanes.mul_add(score, lanes.load(&value[i * LANES..]), mixed[i]);
@@ -253,7 +271,7 @@ fn mix<L: Lanes>(
         }
         return mixed;
     }
-    for (&score, [_, value]) in scores.iter().zip(rows) {
+    for (&score, value) in scores.iter().zip(rows) {
         let score = lanes.splat(score);
         for (mixed, numbers) in mixed.iter_mut().zip(value[part.clone()].chunks(LANES)) {
             *mixed = lanes.mul_add(score, lanes.load_part(numbers, 0.0), *mixed);

@@ -1,5 +1,7 @@
 //! What an attention reads: its sizes, and rows that stand in larger tensors or in a cache.
 
+use super::packed_keys::PackedKeys;
+
 /// Queries, keys or values: rows of all heads side by side, somewhere in a larger tensor.
 #[derive(Debug, Clone, Copy)]
 pub struct HeadRows<'a> {
@@ -58,6 +60,27 @@ pub struct AttentionShape {
     pub keys: usize,
 }
 
+/// The keys and values of an attention.
+#[derive(Debug, Clone, Copy)]
+pub enum Memory<'a> {
+    /// Rows as a layer made them.
+    Rows {
+        /// The rows that are asked.
+        keys: HeadRows<'a>,
+        /// The rows that are mixed.
+        values: HeadRows<'a>,
+    },
+    /// Rows of earlier tokens, in front of those that a layer made.
+    Cached {
+        /// The keys and values of earlier tokens.
+        past: [CachedRows<'a>; 2],
+        /// The new keys and values.
+        new: [HeadRows<'a>; 2],
+    },
+    /// What all sequences ask, packed beforehand.
+    Packed(PackedKeys<'a>),
+}
+
 /// Everything that one attention reads.
 #[derive(Debug, Clone, Copy)]
 pub struct AttentionInput<'a> {
@@ -67,12 +90,8 @@ pub struct AttentionInput<'a> {
     pub scale: f32,
     /// The rows that ask.
     pub queries: HeadRows<'a>,
-    /// The rows that are asked, after the cached ones.
-    pub keys: HeadRows<'a>,
-    /// The rows that are mixed, after the cached ones.
-    pub values: HeadRows<'a>,
-    /// Keys and values of earlier tokens.
-    pub cached: Option<[CachedRows<'a>; 2]>,
+    /// The rows that are asked, and those that are mixed.
+    pub memory: Memory<'a>,
     /// Added to the scores, after the scale.
     pub mask: Option<Mask<'a>>,
 }
@@ -80,46 +99,54 @@ pub struct AttentionInput<'a> {
 impl<'a> AttentionInput<'a> {
     /// Whether all sequences ask the same rows.
     pub(super) fn shares_keys(&self) -> bool {
-        self.cached.is_none() && self.keys.batch_stride == 0 && self.values.batch_stride == 0
+        match self.memory {
+            Memory::Rows { keys, values } => keys.batch_stride == 0 && values.batch_stride == 0,
+            Memory::Cached { .. } => false,
+            Memory::Packed(_) => true,
+        }
     }
 
     /// Whether the tensors hold as many rows as the sizes say.
     pub(super) fn fits(&self) -> bool {
         let AttentionShape { batch, heads, head_width, queries, keys } = self.shape;
-        let past = self.cached.map_or(0, |[keys, _]| keys.past);
-        past < keys
-            && self.cached.is_none_or(|halves| halves.iter().all(|half| half.fits(self.shape)))
-            && [(self.queries, queries), (self.keys, keys - past), (self.values, keys - past)]
-                .iter()
-                .all(|(rows, count)| rows.holds(batch, *count, heads * head_width))
+        let holds = |rows: HeadRows<'_>, count| rows.holds(batch, count, heads * head_width);
+        let memory = match self.memory {
+            Memory::Rows { keys: asked, values } => holds(asked, keys) && holds(values, keys),
+            Memory::Cached { past, new } => {
+                past[0].past < keys
+                    && past.iter().all(|half| half.past == past[0].past && half.fits(self.shape))
+                    && new.iter().all(|half| holds(*half, keys - past[0].past))
+            }
+            Memory::Packed(packed) => packed.holds(heads, keys, head_width),
+        };
+        keys > 0
+            && memory
+            && holds(self.queries, queries)
             && self.mask.is_none_or(|mask| mask.holds(batch, queries, keys))
     }
 
-    /// A head's part of a key, the cached ones first.
-    pub(super) fn key(&self, batch: usize, row: usize, head: usize) -> &'a [f32] {
-        self.row(self.keys, self.cached.map(|[keys, _]| keys), batch, row, head)
-    }
-
-    /// A head's part of a value, the cached ones first.
-    pub(super) fn value(&self, batch: usize, row: usize, head: usize) -> &'a [f32] {
-        self.row(self.values, self.cached.map(|[_, values]| values), batch, row, head)
-    }
-
-    fn row(
+    /// A head's parts of all keys and values of a sequence, the earlier ones first.
+    pub(super) fn rows(
         &self,
-        new: HeadRows<'a>,
-        cached: Option<CachedRows<'a>>,
         batch: usize,
-        row: usize,
         head: usize,
-    ) -> &'a [f32] {
-        match cached {
-            Some(cached) if row < cached.past => cached.head(batch, row, head, self.shape),
-            _ => {
-                let past = cached.map_or(0, |cached| cached.past);
-                new.head(batch, row - past, head, self.shape.head_width)
+    ) -> impl ExactSizeIterator<Item = [&'a [f32]; 2]> + use<'a> {
+        let (memory, shape) = (self.memory, self.shape);
+        // Packed keys are never read as rows.
+        let count = if matches!(memory, Memory::Packed(_)) { 0 } else { shape.keys };
+        (0..count).map(move |row| {
+            let new = |halves: [HeadRows<'a>; 2], row| {
+                halves.map(|half| half.head(batch, row, head, shape.head_width))
+            };
+            match memory {
+                Memory::Cached { past, .. } if row < past[0].past => {
+                    past.map(|half| half.head(batch, row, head, shape))
+                }
+                Memory::Cached { past, new: halves } => new(halves, row - past[0].past),
+                Memory::Rows { keys, values } => new([keys, values], row),
+                Memory::Packed(_) => Default::default(),
             }
-        }
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! A linear layer in one pass: product, scale, bias, activation and residual while the sums are at hand.
 
+use std::ops::Range;
+
 use super::{
     activation::Activation,
     f32_product::f32_products,
@@ -37,12 +39,17 @@ pub struct Linear<'a> {
     weights: &'a Weights,
     epilogue: Epilogue<'a>,
     rows: usize,
+    panels: usize,
     output: SharedOutput<'a, f32>,
+    /// Panels, block of rows after block of rows.
     shares: Shares,
 }
 
 /// How many pieces of work each thread finds, so that a late one costs little.
 const PIECES_PER_THREAD: usize = 6;
+
+/// Rows that meet every panel before the next ones do: as many as stay in a small cache.
+const BLOCK: usize = 256;
 
 impl<'a> Linear<'a> {
     /// Prepares `output = epilogue(input × weights)`, `[rows, outputs]`, for `threads` threads.
@@ -67,15 +74,17 @@ impl<'a> Linear<'a> {
         let fits = output.len() == rows * outputs
             && epilogue.bias.is_none_or(|bias| bias.len() == outputs)
             && epilogue.residual.is_none_or(|residual| residual.len() == output.len());
-        let at_once = panels.div_ceil(threads.max(1) * PIECES_PER_THREAD);
+        let pieces = panels * rows.div_ceil(BLOCK);
+        let at_once = pieces.div_ceil(threads.max(1) * PIECES_PER_THREAD);
         fits.then(|| Self {
             cpu,
             input,
             weights,
             epilogue,
             rows,
+            panels,
             output: SharedOutput::new(output),
-            shares: Shares::new(panels, if threads > 1 { at_once } else { panels }),
+            shares: Shares::new(pieces, if threads > 1 { at_once } else { pieces }),
         })
     }
 
@@ -93,14 +102,16 @@ impl Operation for Work<'_, '_> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         let layer = self.0;
-        while let Some(panels) = layer.shares.take() {
-            for panel in panels {
+        while let Some(pieces) = layer.shares.take() {
+            for piece in pieces {
+                let (block, panel) = (piece / layer.panels, piece % layer.panels);
+                let block = block * BLOCK..((block + 1) * BLOCK).min(layer.rows);
                 match (layer.input, layer.weights) {
                     (LinearInput::Int8(rows), Weights::Int8(weights)) => {
-                        layer.int8_panel(isa, rows, weights, panel);
+                        layer.int8_panel(isa, rows, weights, panel, block);
                     }
                     (LinearInput::F32(rows), Weights::F32(weights)) => {
-                        layer.f32_panel(isa, rows, weights, panel);
+                        layer.f32_panel(isa, rows, weights, panel, block);
                     }
                     _ => {}
                 }
@@ -123,6 +134,7 @@ impl Linear<'_> {
         rows: &QuantizedRows,
         weights: &Int8Weights,
         index: usize,
+        block: Range<usize>,
     ) {
         const { assert!(I::INT8_ROWS <= MOST_ROWS && I::INT8_ROWS * I::PANEL.columns <= MOST_SUMS) };
         let lanes = isa.lanes();
@@ -132,12 +144,13 @@ impl Linear<'_> {
         let mut sums = [0_i32; MOST_SUMS];
         let mut tile = [QuantizedRow::default(); MOST_ROWS];
         let next = weights.panel((index + 1).min(weights.count() - 1));
-        for (start, count) in even_tiles(self.rows, I::INT8_ROWS) {
+        for (offset, count) in even_tiles(block.len(), I::INT8_ROWS) {
+            let start = block.start + offset;
             let tile = &mut tile[..count];
             tile.iter_mut().zip(start..).for_each(|(row, index)| *row = rows.row(index));
             // Each tile asks for its share of the next panel.
-            let ahead =
-                &next[next.len() * start / self.rows..next.len() * (start + count) / self.rows];
+            let share = |rows: usize| next.len() * rows / block.len();
+            let ahead = &next[share(offset)..share(offset + count)];
             isa.int8_products(tile, panel, ahead, &mut sums);
             for (r, row) in tile.iter().enumerate() {
                 let scale = lanes.splat(row.scale);
@@ -152,11 +165,19 @@ impl Linear<'_> {
     }
 
     #[inline(always)]
-    fn f32_panel<I: Isa>(&self, isa: I, rows: &[f32], weights: &F32Weights, index: usize) {
+    fn f32_panel<I: Isa>(
+        &self,
+        isa: I,
+        rows: &[f32],
+        weights: &F32Weights,
+        index: usize,
+        block: Range<usize>,
+    ) {
         let lanes = isa.lanes();
         let panel = weights.panel(index);
         let inputs = weights.inputs;
-        for (start, count) in even_tiles(self.rows, I::F32_ROWS) {
+        for (offset, count) in even_tiles(block.len(), I::F32_ROWS) {
+            let start = block.start + offset;
             let mut tile: [&[f32]; super::f32_product::MOST_ROWS] = Default::default();
             for (r, row) in tile[..count].iter_mut().enumerate() {
                 *row = &rows[(start + r) * inputs..(start + r + 1) * inputs];
@@ -182,7 +203,7 @@ impl Linear<'_> {
         if let Some(residual) = self.epilogue.residual {
             value = lanes.add(value, lanes.load_part(&residual[at..at + length], 0.0));
         }
-        // SAFETY: a panel is given out once, and its columns of the output are written only with it.
+        // SAFETY: a panel is given out once for a block, and its columns of the block's rows are written only with it.
         let output = unsafe { self.output.part(at, length) };
         lanes.store_part(value, output);
     }

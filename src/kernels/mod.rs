@@ -12,6 +12,9 @@ mod attention_input;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod depthwise;
+#[cfg(test)]
+mod depthwise_tests;
 #[cfg(target_arch = "aarch64")]
 mod dotprod;
 mod elementary;
@@ -26,6 +29,7 @@ mod mapping;
 mod memory;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod packed_keys;
 mod pool;
 mod rows;
 #[cfg(test)]
@@ -35,14 +39,18 @@ mod shared_output;
 #[cfg(test)]
 mod tests;
 mod weights;
+mod window;
 
 pub use activation::Activation;
 pub use attention::Attention;
-pub use attention_input::{AttentionInput, AttentionShape, CachedRows, HeadRows, Mask};
+pub use attention_input::{AttentionInput, AttentionShape, CachedRows, HeadRows, Mask, Memory};
+pub use depthwise::{Depthwise, DepthwiseFilters};
 pub use instruction_set::{Cpu, InstructionSet, UnknownInstructionSet};
 pub use layer_norm::LayerNorm;
 pub use linear::{Epilogue, Linear, LinearInput};
 pub use mapping::MappedFile;
+pub use packed_keys::{PackedKeys, pack_keys, pack_values};
 pub use pool::Pool;
 pub use rows::QuantizedRows;
 pub use weights::{F32Weights, Int8Weights, Matrix, Weights};
+pub use window::Window;

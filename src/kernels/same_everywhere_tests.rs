@@ -80,9 +80,7 @@ fn attention(cpu: Cpu, queries: usize) -> Vec<f32> {
         shape,
         scale: 0.25,
         queries: rows(0, queries),
-        keys: rows(1, shape.keys),
-        values: rows(2, shape.keys),
-        cached: None,
+        memory: Memory::Rows { keys: rows(1, shape.keys), values: rows(2, shape.keys) },
         mask: None,
     };
     let mut output = vec![0.0; shape.batch * queries * width];

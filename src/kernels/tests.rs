@@ -240,16 +240,21 @@ impl Heads {
         (0..queries * keys).map(|i| if i % 3 == 1 { -1e9 } else { 0.0 }).collect()
     }
 
-    fn input<'a>(&'a self, mask: &'a [f32]) -> AttentionInput<'a> {
+    /// The keys and the values.
+    fn memory(&self) -> [HeadRows<'_>; 2] {
         let AttentionShape { batch, queries, keys, .. } = self.shape;
         let (first, second) = (batch * queries * self.width(), batch * keys * self.width());
+        [self.rows(first, keys), self.rows(first + second, keys)]
+    }
+
+    fn input<'a>(&'a self, mask: &'a [f32]) -> AttentionInput<'a> {
+        let AttentionShape { queries, keys, .. } = self.shape;
+        let [asked, values] = self.memory();
         AttentionInput {
             shape: self.shape,
             scale: 0.3,
             queries: self.rows(0, queries),
-            keys: self.rows(first, keys),
-            values: self.rows(first + second, keys),
-            cached: None,
+            memory: Memory::Rows { keys: asked, values },
             mask: self.masked.then_some(Mask { values: mask, row_stride: keys, batch_stride: 0 }),
         }
     }
@@ -263,6 +268,7 @@ impl Heads {
     /// Attention as the paper writes it, in double precision.
     fn exact(&self, input: &AttentionInput<'_>) -> Vec<f64> {
         let AttentionShape { batch, heads, head_width, queries, keys } = self.shape;
+        let [asked, values] = self.memory();
         let at = |rows: &HeadRows<'_>, b, r, h, i| {
             f64::from(
                 rows.values[rows.offset
@@ -277,7 +283,7 @@ impl Heads {
             for h in 0..heads {
                 let score = |k| {
                     let dot: f64 = (0..head_width)
-                        .map(|i| at(&input.queries, b, q, h, i) * at(&input.keys, b, k, h, i))
+                        .map(|i| at(&input.queries, b, q, h, i) * at(&asked, b, k, h, i))
                         .sum();
                     dot * f64::from(input.scale)
                         + input.mask.map_or(0.0, |m| f64::from(m.values[q * keys + k]))
@@ -287,8 +293,7 @@ impl Heads {
                 let shares: Vec<f64> = scores.iter().map(|s| (s - highest).exp()).collect();
                 let total: f64 = shares.iter().sum();
                 output.extend((0..head_width).map(|i| {
-                    (0..keys).map(|k| shares[k] * at(&input.values, b, k, h, i)).sum::<f64>()
-                        / total
+                    (0..keys).map(|k| shares[k] * at(&values, b, k, h, i)).sum::<f64>() / total
                 }));
             }
         }
@@ -335,20 +340,42 @@ proptest! {
             };
             (0..batch * past).flat_map(row).collect()
         };
-        let (key_store, value_store) = (store(whole.keys), store(whole.values));
+        let [key_store, value_store] = heads.memory().map(store);
         let slots: Vec<i64> = (0..batch * past).rev().map(|slot| slot as i64).collect();
-        let cached = [&key_store, &value_store].map(|store| CachedRows { store, slots: &slots, past });
-        let late = |rows: HeadRows<'_>| rows.offset + past * width;
-        let input = AttentionInput {
-            keys: HeadRows { offset: late(whole.keys), ..whole.keys },
-            values: HeadRows { offset: late(whole.values), ..whole.values },
-            cached: Some(cached),
-            ..whole
-        };
+        let past_rows = [&key_store, &value_store].map(|store| CachedRows { store, slots: &slots, past });
+        let new = heads.memory().map(|rows| HeadRows { offset: rows.offset + past * width, ..rows });
+        let input = AttentionInput { memory: Memory::Cached { past: past_rows, new }, ..whole };
         prop_assert!(keys > past);
         let (found, expected) = (heads.run(Cpu::best(), input), heads.run(Cpu::best(), whole));
         for (found, expected) in found.into_iter().zip(expected) {
             prop_assert!((found - expected).abs() <= 1e-3 * (1.0 + expected.abs()), "{found} for {expected}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn packed_keys_are_asked_by_all_sequences_alike(mut heads in heads()) {
+        heads.numbers.iter_mut().for_each(|n| *n = n.clamp(-2.0, 2.0));
+        let AttentionShape { heads: count, head_width, keys, .. } = heads.shape;
+        let mask = heads.mask();
+        let whole = heads.input(&mask);
+        let shared = heads.memory().map(|rows| HeadRows { batch_stride: 0, ..rows });
+        let [asked, values] = shared.map(|rows| &rows.values[rows.offset..][..keys * heads.width()]);
+        let asked = pack_keys(asked, count, head_width);
+        let values = pack_values(values, count, head_width);
+        let packed = Memory::Packed(PackedKeys { keys: &asked, values: &values });
+        let packed = AttentionInput { memory: packed, ..whole };
+        let [keys, values] = shared;
+        let rows = AttentionInput { memory: Memory::Rows { keys, values }, ..whole };
+        let expected = heads.run(scalar(), packed);
+        for (found, expected) in heads.run(Cpu::best(), rows).into_iter().zip(&expected) {
+            prop_assert!((found - expected).abs() <= 1e-4 * (1.0 + expected.abs()), "{found} for {expected}");
+        }
+        for cpu in others() {
+            prop_assert_eq!(&bits(&heads.run(cpu, packed)), &bits(&expected), "{:?}", cpu);
         }
     }
 }

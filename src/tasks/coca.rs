@@ -277,8 +277,14 @@ impl Coca {
         picture.cross.get_or_load(|| {
             let model = || Error::CannotCaption { model: self.bundle.config().name.clone() };
             let detail = picture.detail.clone().ok_or_else(model)?;
-            CrossKv::compute(self.cross_kv_graph()?, self.image_tokens(detail)?)
+            self.cross_kv_of(self.image_tokens(detail)?)
         })
+    }
+
+    /// The keys and values that a caption of a picture with these tokens `[1, T, D]` asks.
+    pub(super) fn cross_kv_of(&self, image_tokens: ArrayD<f32>) -> Result<CrossKv, Error> {
+        let dimensions = &self.bundle.config().dimensions;
+        CrossKv::compute(self.cross_kv_graph()?, self.caption_decoder()?, dimensions, image_tokens)
     }
 
     /// `[1, T, D]`

@@ -4,10 +4,7 @@ use std::time::{Duration, Instant};
 
 use ndarray::{Array2, ArrayD, IxDyn};
 
-use super::{
-    CaptionOptions, Coca, Error,
-    caption::{CrossKv, StepDecoder},
-};
+use super::{CaptionOptions, Coca, Error, caption::StepDecoder};
 use crate::vision::Pixels;
 
 /// A part of the work, with what its cost depends on.
@@ -120,11 +117,11 @@ impl Coca {
     fn time_cross_kv(&self, budget: Duration) -> Result<Timing, Error> {
         let tokens = self.made_up_image_tokens();
         let graph = self.cross_kv_graph()?;
-        Timing::measure(budget, || CrossKv::compute(graph, tokens.clone()).map(drop))
+        Timing::measure(budget, || Ok(graph.run(vec![tokens.clone().into()]).map(drop)?))
     }
 
     fn time_step(&self, beams: usize, past: usize, budget: Duration) -> Result<Timing, Error> {
-        let cross = CrossKv::compute(self.cross_kv_graph()?, self.made_up_image_tokens())?;
+        let cross = self.cross_kv_of(self.made_up_image_tokens())?;
         let mut decoder = self.decoder(&cross)?;
         let token = |i| self.made_up_token(i) as u32;
         decoder.prefill(&(0..past).map(token).collect::<Vec<_>>())?;

@@ -5,7 +5,9 @@ use tract_onnx::tract_hir::internal::*;
 use super::{FusedOperator, filled, numbers};
 use crate::{
     engine::threads,
-    kernels::{self, AttentionInput, AttentionShape, CachedRows, Cpu, HeadRows, Mask, Pool},
+    kernels::{
+        self, AttentionInput, AttentionShape, CachedRows, Cpu, HeadRows, Mask, PackedKeys, Pool,
+    },
 };
 
 /// Where queries, keys or values stand: columns `offset..offset + width` of an input `[B, rows, …]`.
@@ -17,6 +19,26 @@ pub(in crate::engine) struct Operand {
     pub(in crate::engine) offset: usize,
 }
 
+/// Where keys and values stand; numbers are those of the operator's inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Memory {
+    Rows {
+        keys: Operand,
+        values: Operand,
+    },
+    /// Behind earlier ones, the rows `slots` `[B, P]` of the stores `past`.
+    Cached {
+        past: [usize; 2],
+        slots: usize,
+        new: [Operand; 2],
+    },
+    /// One sequence that all others ask, `[heads, panels, head_width or keys, 16]`.
+    Packed {
+        keys: usize,
+        values: usize,
+    },
+}
+
 /// `softmax(scale × queries × keysᵀ + mask) × values` → `[B, queries, heads × head_width]`
 #[derive(Debug)]
 pub(in crate::engine) struct Attention {
@@ -25,12 +47,9 @@ pub(in crate::engine) struct Attention {
     pub(in crate::engine) head_width: usize,
     pub(in crate::engine) scale: f32,
     pub(in crate::engine) queries: Operand,
-    pub(in crate::engine) keys: Operand,
-    pub(in crate::engine) values: Operand,
+    pub(in crate::engine) memory: Memory,
     /// The input added to the scores: `[…, queries, keys]`, of up to four axes.
     pub(in crate::engine) mask: Option<usize>,
-    /// The inputs that hold the stores of earlier keys and values, and the slots `[B, P]` in them.
-    pub(in crate::engine) cached: Option<[usize; 3]>,
 }
 
 impl Attention {
@@ -71,62 +90,84 @@ impl Attention {
         }))
     }
 
-    fn cached<'a>(
+    /// The batch and the number of the keys, and where they are.
+    fn memory<'a>(
         &self,
         inputs: &'a [TValue],
-        slots: &'a [i64],
-        past: usize,
-    ) -> TractResult<Option<[CachedRows<'a>; 2]>> {
-        let Some([keys, values, _]) = self.cached else { return Ok(None) };
-        let half = |index: usize| -> TractResult<CachedRows<'a>> {
-            Ok(CachedRows { store: numbers(&inputs[index])?, slots, past })
-        };
-        Ok(Some([half(keys)?, half(values)?]))
+        batch: usize,
+    ) -> TractResult<(usize, kernels::Memory<'a>)> {
+        Ok(match self.memory {
+            Memory::Rows { keys, values } => {
+                let [keys_read, values_read] =
+                    [self.rows(inputs, keys, batch)?, self.rows(inputs, values, batch)?];
+                let memory = kernels::Memory::Rows { keys: keys_read, values: values_read };
+                (inputs[keys.input].shape()[1], memory)
+            }
+            Memory::Cached { past: stores, slots, new } => {
+                let past = inputs[slots].shape().last().copied().unwrap_or(0);
+                let slots = numbers(&inputs[slots])?;
+                let store = |index: usize| -> TractResult<CachedRows<'a>> {
+                    Ok(CachedRows { store: numbers(&inputs[index])?, slots, past })
+                };
+                let count = past + inputs[new[0].input].shape()[1];
+                let new = [self.rows(inputs, new[0], batch)?, self.rows(inputs, new[1], batch)?];
+                let past = [store(stores[0])?, store(stores[1])?];
+                (count, kernels::Memory::Cached { past, new })
+            }
+            Memory::Packed { keys, values } => {
+                let &[_, _, count, _] = inputs[values].shape() else {
+                    bail!("packed values have four axes")
+                };
+                let [keys, values] = [numbers(&inputs[keys])?, numbers(&inputs[values])?];
+                (count, kernels::Memory::Packed(PackedKeys { keys, values }))
+            }
+        })
+    }
+
+    /// The input whose batch the keys have, unless all sequences share them.
+    fn keys_input(&self) -> Option<usize> {
+        match self.memory {
+            Memory::Rows { keys, .. } | Memory::Cached { new: [keys, _], .. } => Some(keys.input),
+            Memory::Packed { .. } => None,
+        }
     }
 }
 
 impl FusedOperator for Attention {
     fn name(&self) -> &'static str {
-        if self.cached.is_some() { "FusedCachedAttention" } else { "FusedAttention" }
+        match self.memory {
+            Memory::Rows { .. } => "FusedAttention",
+            Memory::Cached { .. } => "FusedCachedAttention",
+            Memory::Packed { .. } => "FusedCrossAttention",
+        }
     }
 
     fn output_shape(&self, inputs: &[&[TDim]]) -> TractResult<TVec<TDim>> {
         let [batch, rows, _] = inputs[self.queries.input] else {
             bail!("attention takes three axes")
         };
-        let other = &inputs[self.keys.input][0];
         // A constant's batch of one serves whatever batch the keys have.
-        let batch = if batch.is_one() { other } else { batch };
+        let batch = match self.keys_input() {
+            Some(keys) if batch.is_one() => &inputs[keys][0],
+            _ => batch,
+        };
         Ok(tvec![batch.clone(), rows.clone(), self.width().to_dim()])
     }
 
     fn run(&self, inputs: &[TValue]) -> TractResult<Tensor> {
         let queries = inputs[self.queries.input].shape();
-        let new = inputs[self.keys.input].shape();
-        ensure!(queries.len() == 3 && new.len() == 3, "attention takes three axes");
-        let batch = queries[0].max(new[0]);
-        let (slots, past): (&[i64], usize) = match self.cached {
-            Some([_, _, slots]) => {
-                let past = inputs[slots].shape().last().copied().unwrap_or(0);
-                (numbers(&inputs[slots])?, past)
-            }
-            None => (&[], 0),
-        };
-        let shape = AttentionShape {
-            batch,
-            heads: self.heads,
-            head_width: self.head_width,
-            queries: queries[1],
-            keys: past + new[1],
-        };
+        let of_keys = self.keys_input().map_or(&[1, 1, 1][..], |keys| inputs[keys].shape());
+        ensure!(queries.len() == 3 && of_keys.len() == 3, "attention takes three axes");
+        let batch = queries[0].max(of_keys[0]);
+        let (keys, memory) = self.memory(inputs, batch)?;
+        let (heads, head_width) = (self.heads, self.head_width);
+        let shape = AttentionShape { batch, heads, head_width, queries: queries[1], keys };
         let input = AttentionInput {
             shape,
             scale: self.scale,
             queries: self.rows(inputs, self.queries, batch)?,
-            keys: self.rows(inputs, self.keys, batch)?,
-            values: self.rows(inputs, self.values, batch)?,
-            cached: self.cached(inputs, slots, past)?,
-            mask: self.mask(inputs, shape.keys)?,
+            memory,
+            mask: self.mask(inputs, keys)?,
         };
         filled(&[batch, shape.queries, self.width()], |output| {
             let job = kernels::Attention::new(self.cpu, input, output);

@@ -1,6 +1,7 @@
 //! Operators that do in one pass what takes tract many: each on our kernels, run by tract like its own.
 
 mod attention;
+mod convolution;
 mod embedding;
 mod layer_norm;
 mod linear;
@@ -10,7 +11,8 @@ use std::{fmt::Debug, sync::Arc};
 
 use tract_onnx::tract_hir::internal::*;
 
-pub(super) use attention::{Attention, Operand};
+pub(super) use attention::{Attention, Memory, Operand};
+pub(super) use convolution::{Convolution, DepthwiseConvolution};
 pub(super) use embedding::{Embedding, Numbers, Table};
 pub(super) use layer_norm::LayerNormalization;
 pub(super) use linear::Linear;

@@ -12,7 +12,10 @@ use super::{
     Rewriter,
     network::{integer, integers},
 };
-use crate::engine::fused::{self, Operand};
+use crate::engine::{
+    fused::{self, Operand},
+    layout::Layout,
+};
 
 /// The input that names the slots of past tokens, `[B, P]`, in a graph whose caches are stores.
 const CACHE_SLOTS: &str = "cache_slots";
@@ -53,7 +56,8 @@ const ROWS_TO_HEADS: &[i64] = &[0, 2, 1, 3];
 const ROWS_TO_TURNED_HEADS: &[i64] = &[0, 2, 3, 1];
 
 impl Rewriter<'_> {
-    /// Fuses every attention; `past_…` inputs that only attention reads become stores of rows.
+    /// Fuses every attention; past keys and values that only attention reads become stores of rows, those of a
+    /// picture are packed.
     pub(super) fn fuse_attention(&mut self) {
         for at in self.network.all("MatMul") {
             self.split_constant_queries(at);
@@ -160,45 +164,55 @@ impl Rewriter<'_> {
         same.then_some(())?;
         let mut inputs = Inputs::default();
         let queries = self.operand(&mut inputs, found.queries.rows);
-        let pasts = self.past(found.keys.rows).zip(self.past(found.values.rows));
-        let (keys, values, stores) = match pasts {
-            Some((keys, values)) => {
-                let operands =
-                    (self.operand(&mut inputs, keys.1), self.operand(&mut inputs, values.1));
-                let stores = [keys.0, values.0].map(str::to_owned);
-                (operands.0, operands.1, Some(stores))
+        let rows = [found.keys.rows, found.values.rows];
+        let pasts = self.past(rows[0]).zip(self.past(rows[1]));
+        let mut laid_out = Vec::new();
+        let memory = if let Some((keys, values)) = pasts {
+            let new = [keys.1, values.1].map(|rows| self.operand(&mut inputs, rows));
+            let past = [keys.0, values.0].map(|store| inputs.index(store));
+            for store in [keys.0, values.0] {
+                laid_out.push((store_of_rows(store, heads * head_width), Layout::Store));
             }
-            None => {
-                let operands = (
-                    self.operand(&mut inputs, found.keys.rows),
-                    self.operand(&mut inputs, found.values.rows),
-                );
-                (operands.0, operands.1, None)
-            }
+            let slots = inputs.index(CACHE_SLOTS);
+            fused::Memory::Cached { past, slots, new }
+        } else if let Some(keys) = self.keys_of_one_sequence(rows, heads * head_width) {
+            let keys_layout = Layout::PackedKeys { heads, head_width };
+            let values_layout = Layout::PackedValues { heads, head_width };
+            laid_out.push((packed(rows[0], heads, keys, head_width), keys_layout));
+            laid_out.push((packed(rows[1], heads, head_width, keys), values_layout));
+            let [keys, values] = rows.map(|rows| inputs.index(rows));
+            fused::Memory::Packed { keys, values }
+        } else {
+            let [keys, values] = rows.map(|rows| self.operand(&mut inputs, rows));
+            fused::Memory::Rows { keys, values }
         };
         let mask = found.mask.map(|mask| inputs.index(mask));
-        let cached = stores.as_ref().map(|[keys, values]| {
-            [inputs.index(keys), inputs.index(values), inputs.index(CACHE_SLOTS)]
-        });
-        let operator = fused::Attention {
-            cpu: self.cpu,
-            heads,
-            head_width,
-            scale: found.scale,
-            queries,
-            keys,
-            values,
-            mask,
-            cached,
-        };
+        let scale = found.scale;
+        let operator =
+            fused::Attention { cpu: self.cpu, heads, head_width, scale, queries, memory, mask };
         let (at, output) = (found.at, found.output.to_owned());
-        for store in stores.into_iter().flatten() {
-            self.network.set_input(store_of_rows(&store, heads * head_width));
-            self.network.set_input(slots());
-            self.stores.insert(store);
+        for (input, layout) in laid_out {
+            if layout == Layout::Store {
+                self.network.set_input(slots());
+            }
+            self.layouts.insert(input.name.clone(), layout);
+            self.network.set_input(input);
         }
         self.network.replace(at, inputs.0, output, operator);
         Some(())
+    }
+
+    /// How many keys there are, if `rows` are inputs `[1, keys, width]` that nothing else reads: a picture's keys
+    /// and values, which come again with every token.
+    fn keys_of_one_sequence(&self, rows: [&str; 2], width: usize) -> Option<usize> {
+        let [keys, values] = rows.map(|rows| {
+            self.network.only_reader(rows)?;
+            match self.network.input_sizes(rows)?[..] {
+                [Some(1), Some(keys), Some(of_row)] if of_row == width => Some(keys),
+                _ => None,
+            }
+        });
+        keys.filter(|_| keys == values)
     }
 
     fn surroundings<'a>(&'a self, softmax: &'a NodeProto) -> Option<Found<'a>> {
@@ -313,7 +327,13 @@ fn slots() -> ValueInfoProto {
     input(CACHE_SLOTS, DataType::Int64, ["B", "P"].map(|name| Value::DimParam(name.to_owned())))
 }
 
-fn input(name: &str, data_type: DataType, dims: [Value; 2]) -> ValueInfoProto {
+/// Keys or values of all heads in panels of sixteen columns: of `columns` columns, `rows` numbers each.
+fn packed(name: &str, heads: usize, columns: usize, rows: usize) -> ValueInfoProto {
+    let sizes = [heads, columns.div_ceil(16), rows, 16];
+    input(name, DataType::Float, sizes.map(|size| Value::DimValue(size as i64)))
+}
+
+fn input<const N: usize>(name: &str, data_type: DataType, dims: [Value; N]) -> ValueInfoProto {
     let dim = dims.map(|value| Dimension { value: Some(value), ..Dimension::default() });
     let shape = Some(TensorShapeProto { dim: dim.into() });
     let tensor = type_proto::Tensor { elem_type: data_type as i32, shape };

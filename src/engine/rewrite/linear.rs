@@ -6,16 +6,35 @@ use super::{
 };
 use crate::{
     engine::fused,
-    kernels::{Activation, Weights},
+    kernels::{Activation, Cpu, LayerNorm, Weights},
 };
 
 /// A product and what follows it, up to the tensor `output`, which the node `at` makes.
-struct Found {
-    at: usize,
-    output: String,
-    bias: Option<Vec<f32>>,
-    activation: Activation,
-    residual: Option<String>,
+pub(super) struct Found {
+    pub(super) at: usize,
+    pub(super) output: String,
+    pub(super) bias: Option<Vec<f32>>,
+    pub(super) activation: Activation,
+    pub(super) residual: Option<String>,
+}
+
+impl Found {
+    /// A product alone, which brings its bias along.
+    pub(super) fn new(at: usize, output: &str, bias: Option<Vec<f32>>) -> Self {
+        let activation = Activation::Identity;
+        Self { at, output: output.to_owned(), bias, activation, residual: None }
+    }
+
+    /// The layer that it is with these weights.
+    pub(super) fn linear(
+        &self,
+        cpu: Cpu,
+        norm: Option<LayerNorm>,
+        weights: Weights,
+    ) -> fused::Linear {
+        let (bias, activation) = (self.bias.clone(), self.activation);
+        fused::Linear { cpu, norm, weights, bias, activation, residual: self.residual.is_some() }
+    }
 }
 
 impl Rewriter<'_> {
@@ -29,14 +48,8 @@ impl Rewriter<'_> {
     fn fuse_linear_layer(&mut self, at: usize) -> Option<()> {
         let node = self.network.node(at)?;
         let input = node.input.first()?;
-        let (weights, mut bias) = self.product(at)?;
-        let mut found = Found {
-            at,
-            output: node.output.first()?.clone(),
-            bias: bias.take(),
-            activation: Activation::Identity,
-            residual: None,
-        };
+        let (weights, bias) = self.product(at)?;
+        let mut found = Found::new(at, node.output.first()?, bias);
         self.follow_bias(&mut found, weights.outputs());
         self.follow_activation(&mut found);
         self.follow_residual(&mut found);
@@ -48,14 +61,7 @@ impl Rewriter<'_> {
             Some((input, norm)) => (input, Some(norm)),
             None => (input.clone(), None),
         };
-        let operator = fused::Linear {
-            cpu: self.cpu,
-            norm,
-            weights,
-            bias: found.bias,
-            activation: found.activation,
-            residual: found.residual.is_some(),
-        };
+        let operator = found.linear(self.cpu, norm, weights);
         let inputs = std::iter::once(input).chain(found.residual).collect();
         self.network.replace(found.at, inputs, found.output, operator);
         Some(())
@@ -92,19 +98,24 @@ impl Rewriter<'_> {
         Some(())
     }
 
-    fn follow_activation(&self, found: &mut Found) -> Option<()> {
+    pub(super) fn follow_activation(&self, found: &mut Found) -> Option<()> {
         let (activation, at) = self.activation(&found.output)?;
         found.activation = activation;
         (found.at, found.output) = (at, self.network.node(at)?.output.first()?.clone());
         Some(())
     }
 
-    fn follow_residual(&self, found: &mut Found) -> Option<()> {
+    pub(super) fn follow_residual(&self, found: &mut Found) -> Option<()> {
+        let (at, other, sum) = self.residual(found)?;
+        found.residual = Some(other.to_owned());
+        (found.at, found.output) = (at, sum.to_owned());
+        Some(())
+    }
+
+    /// The sum that alone reads what was found: where it is, its other operand, its name.
+    pub(super) fn residual(&self, found: &Found) -> Option<(usize, &str, &str)> {
         let (at, node) =
             self.network.only_reader(&found.output).filter(|(_, n)| n.op_type == "Add")?;
-        let other = other_operand(node, &found.output)?;
-        found.residual = Some(other.to_owned());
-        (found.at, found.output) = (at, node.output.first()?.clone());
-        Some(())
+        Some((at, other_operand(node, &found.output)?, node.output.first()?))
     }
 }

@@ -7,17 +7,18 @@
 mod activation;
 mod attention;
 mod constants;
+mod convolutions;
 mod embedding;
 mod linear;
 mod network;
 mod normalization;
 mod patches;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use tract_onnx::pb::GraphProto;
 
-use super::{Weights, fused::Fused};
+use super::{Weights, fused::Fused, layout::Layout};
 use crate::kernels::Cpu;
 use network::Network;
 
@@ -29,23 +30,25 @@ pub(super) struct Rewritten {
     pub(super) graph: GraphProto,
     /// The fused operators by the names of their nodes.
     pub(super) operators: Vec<(String, Fused)>,
-    /// The inputs that became stores of rows `[C, width]`. If there are any, one more input, the last, says
-    /// which rows are whose.
-    pub(super) stores: BTreeSet<String>,
+    /// The inputs that are laid out otherwise than the file says. If there are stores among them, one more
+    /// input, the last, says which of their rows are whose.
+    pub(super) layouts: BTreeMap<String, Layout>,
 }
 
 /// Applies every rule.
 pub(super) fn rewrite(graph: GraphProto, weights: &Weights, cpu: Cpu, int8: bool) -> Rewritten {
     let network = Network::new(graph);
-    let mut rewriter = Rewriter { network, weights, cpu, int8, stores: BTreeSet::new() };
+    let (layouts, pictures) = (BTreeMap::new(), BTreeMap::new());
+    let mut rewriter = Rewriter { network, weights, cpu, int8, layouts, pictures };
     rewriter.fuse_patch_embeddings();
+    rewriter.fuse_convolutions();
     rewriter.fuse_linear_layers();
     rewriter.fuse_attention();
     rewriter.fuse_layer_norms();
     rewriter.fuse_embeddings();
-    let stores = rewriter.stores;
+    let layouts = rewriter.layouts;
     let (graph, operators) = rewriter.network.finish();
-    Rewritten { graph, operators, stores }
+    Rewritten { graph, operators, layouts }
 }
 
 /// What the rules work with.
@@ -55,5 +58,7 @@ struct Rewriter<'w> {
     cpu: Cpu,
     /// Whether int8 weights are multiplied as int8.
     int8: bool,
-    stores: BTreeSet<String>,
+    layouts: BTreeMap<String, Layout>,
+    /// The channels of every picture that a fused convolution makes `[N, H, W, C]`.
+    pictures: BTreeMap<String, usize>,
 }

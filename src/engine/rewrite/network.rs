@@ -5,7 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto};
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto,
+    tensor_shape_proto::{Dimension, dimension},
+    type_proto,
+};
 
 use crate::engine::fused::{Fused, FusedOperator};
 
@@ -112,6 +116,17 @@ impl Network {
         self.inputs.contains(name)
     }
 
+    /// The sizes of an input of the graph; `None` for those it leaves open.
+    pub(super) fn input_sizes(&self, name: &str) -> Option<Vec<Option<usize>>> {
+        let input = self.graph.input.iter().find(|input| input.name == name)?;
+        let type_proto::Value::TensorType(tensor) = input.r#type.as_ref()?.value.as_ref()?;
+        let size = |dim: &Dimension| match dim.value {
+            Some(dimension::Value::DimValue(size)) => usize::try_from(size).ok(),
+            _ => None,
+        };
+        Some(tensor.shape.as_ref()?.dim.iter().map(size).collect())
+    }
+
     /// Changes how an input of the graph is described, or adds one.
     pub(super) fn set_input(&mut self, input: ValueInfoProto) {
         match self.graph.input.iter_mut().find(|i| i.name == input.name) {
@@ -153,17 +168,22 @@ impl Network {
     ) {
         let name = format!("{FUSED} {}", self.operators.len());
         self.operators.push((name.clone(), Fused(Arc::new(operator))));
-        let old = self.nodes[at].take();
-        for output in old.iter().flat_map(|node| &node.output) {
-            self.makers.remove(output);
-        }
-        self.nodes[at] = Some(NodeProto {
+        let node = NodeProto {
             name,
             op_type: FUSED.to_owned(),
             input: inputs,
             output: vec![output],
             ..NodeProto::default()
-        });
+        };
+        self.exchange(at, node);
+    }
+
+    /// Puts `node` in the place of the one at `at`.
+    pub(super) fn exchange(&mut self, at: usize, node: NodeProto) {
+        let old = self.nodes[at].replace(node);
+        for output in old.iter().flat_map(|node| &node.output) {
+            self.makers.remove(output);
+        }
         self.index(at);
         for input in old.iter().flat_map(|node| &node.input) {
             self.unread(at, input);

@@ -12,18 +12,34 @@ use crate::{
 /// Added to an attention score that must not count.
 const MASKED: f32 = -1e9;
 
-/// Cross-attention keys and values of one picture: `cross_key.0, cross_value.0, …`, each `[1, T, W]`.
+/// Cross-attention keys and values of one picture: `cross_key.0, cross_value.0, …`, each `[1, T, W]`, laid
+/// out as the decoder reads them.
 ///
 /// Computed once, and shared by every beam and step.
 #[derive(Debug, Clone)]
 pub(crate) struct CrossKv(Vec<SharedTensor>);
 
 impl CrossKv {
-    /// Runs the part `cross_kv` on one picture's image tokens `[1, T, D]`.
-    pub(crate) fn compute(cross_kv: &Graph, image_tokens: ArrayD<f32>) -> Result<Self, Error> {
+    /// Runs the part `cross_kv` on one picture's image tokens `[1, T, D]`, for the part `decoder`.
+    pub(crate) fn compute(
+        cross_kv: &Graph,
+        decoder: &Graph,
+        dimensions: &Dimensions,
+        image_tokens: ArrayD<f32>,
+    ) -> Result<Self, Error> {
         let tensors = cross_kv.run(vec![Input::F32(image_tokens)])?;
-        Ok(Self(tensors.into_iter().map(SharedTensor::from).collect()))
+        let first = OWN_INPUTS + 2 * layers(dimensions);
+        let lay_out = |(i, tensor)| decoder.shared_input(first + i, tensor);
+        Ok(Self(tensors.into_iter().enumerate().map(lay_out).collect()))
     }
+}
+
+/// Inputs of the decoder in front of the caches: ids, positions, two masks.
+const OWN_INPUTS: usize = 4;
+
+/// Layers that have a cache.
+fn layers(dimensions: &Dimensions) -> usize {
+    dimensions.unimodal_layers + dimensions.multimodal_layers
 }
 
 /// One caption in the making.
@@ -42,8 +58,7 @@ impl<'a> CachedDecoder<'a> {
         dimensions: &Dimensions,
         pad_id: u32,
     ) -> Self {
-        let layers = dimensions.unimodal_layers + dimensions.multimodal_layers;
-        let cache = KvCache::empty(layers, dimensions.decoder_width);
+        let cache = KvCache::empty(layers(dimensions), dimensions.decoder_width);
         Self { graph, cross, cache, pad_id }
     }
 
@@ -64,8 +79,7 @@ impl<'a> CachedDecoder<'a> {
             self.text_mask(tokens, &causal).into(),
             causal.into(),
         ];
-        let first = inputs.len();
-        inputs.extend(self.cache.inputs(self.graph, first));
+        inputs.extend(self.cache.inputs(self.graph, OWN_INPUTS));
         inputs.extend(self.cross.0.iter().map(|tensor| Input::Shared(tensor.clone())));
         if self.graph.takes_slots() {
             inputs.push(self.cache.slots());
@@ -145,9 +159,12 @@ mod tests {
         let dimensions = config.dimensions;
         let shape = (1, dimensions.image_tokens, dimensions.image_width);
         let tokens = Array3::from_shape_fn(shape, |(_, t, d)| ((t * 31 + d * 17) as f32).sin());
+        let graph = bundle.caption_decoder().unwrap();
+        let cross_kv = bundle.cross_kv().unwrap();
+        let cross = CrossKv::compute(&cross_kv, &graph, &dimensions, tokens.into_dyn());
         Model {
-            graph: bundle.caption_decoder().unwrap(),
-            cross: CrossKv::compute(&bundle.cross_kv().unwrap(), tokens.into_dyn()).unwrap(),
+            graph,
+            cross: cross.unwrap(),
             dimensions,
             pad_id: config.text.pad_id,
             vocabulary: config.text.vocab_size,

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use kernels_on_board::kernels::{
     Activation, Attention, AttentionInput, AttentionShape, Cpu, Epilogue, F32Weights, HeadRows,
-    InstructionSet, Int8Weights, LayerNorm, Linear, LinearInput, Matrix, QuantizedRows, Weights,
+    InstructionSet, Int8Weights, LayerNorm, Linear, LinearInput, Matrix, Memory, QuantizedRows,
+    Weights,
 };
 
 /// Numbers from -1 to 1 that are the same everywhere.
@@ -74,9 +75,7 @@ fn attentions(cpu: Cpu, made_up: &mut MadeUp) -> Vec<f32> {
             shape,
             scale: 0.2,
             queries: rows(&q, queries),
-            keys: rows(&k, keys),
-            values: rows(&v, keys),
-            cached: None,
+            memory: Memory::Rows { keys: rows(&k, keys), values: rows(&v, keys) },
             mask: None,
         };
         let mut output = vec![0.0; 2 * queries * width];

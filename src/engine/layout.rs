@@ -1,0 +1,43 @@
+//! How a graph takes an input: as its file says, or laid out for what the graph does with it.
+
+use ndarray::{ArrayD, IxDyn};
+
+use crate::kernels::{pack_keys, pack_values};
+
+/// The layout of one input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// As the file says.
+    Stated,
+    /// Rows `[C, width]` of any tokens, found by their slots.
+    Store,
+    /// Keys `[1, keys, heads × head_width]` packed as `[heads, panels, head_width, 16]`.
+    PackedKeys { heads: usize, head_width: usize },
+    /// Values `[1, keys, heads × head_width]` packed as `[heads, panels, keys, 16]`.
+    PackedValues { heads: usize, head_width: usize },
+}
+
+impl Layout {
+    /// The packed form of a tensor that is as the file says; any other is given back as it is.
+    pub(super) fn pack(self, tensor: ArrayD<f32>) -> ArrayD<f32> {
+        let (heads, head_width) = match self {
+            Self::Stated | Self::Store => return tensor,
+            Self::PackedKeys { heads, head_width } | Self::PackedValues { heads, head_width } => {
+                (heads, head_width)
+            }
+        };
+        let &[1, keys, width] = tensor.shape() else { return tensor };
+        if width != heads * head_width {
+            return tensor;
+        }
+        let tensor = tensor.as_standard_layout();
+        let Some(rows) = tensor.as_slice() else { return tensor.into_owned() };
+        let (packed, inner) = match self {
+            Self::PackedKeys { .. } => (pack_keys(rows, heads, head_width), head_width),
+            _ => (pack_values(rows, heads, head_width), keys),
+        };
+        let panels = packed.len() / (heads * inner * 16).max(1);
+        let shape = IxDyn(&[heads, panels, inner, 16]);
+        ArrayD::from_shape_vec(shape, packed).unwrap_or_default()
+    }
+}
