@@ -1,0 +1,113 @@
+"""predict.py BUNDLE…: how long a frame and a caption should take on boards that nobody has timed yet.
+
+A prediction from three numbers a board: multiply-adds a cycle that llvm-mca gives our inner loops
+(../llvm_mca/RESULTS.md), the clock, and the rate at which memory is read. Needs onnx and numpy.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import onnx
+
+CORES_SHARE = 0.85  # of the cores' added speed that sharing a layer keeps
+CAPTION_STEPS = 11  # tokens after the start of a usual caption of the embedded model's
+BEAMS = 4
+
+
+@dataclass
+class Board:
+    name: str
+    core: str
+    cores: int
+    ghz: float
+    int8: float  # multiply-adds a cycle and core, from llvm-mca
+    f32: float
+    bandwidth: float  # GB/s that all cores together read
+
+
+# Memory: the data sheets' transfer rate × width, of which a half is counted on.
+BOARDS = [
+    Board("Raspberry Pi Zero 2 W", "Cortex-A53", 4, 1.0, 256 / 68.0, 96 / 67.0, 0.5 * 3.6),
+    Board("Raspberry Pi 4", "Cortex-A72", 4, 1.8, 256 / 32.0, 96 / 24.0, 0.5 * 12.8),
+    Board("Raspberry Pi 5", "Cortex-A76", 4, 2.4, 1536 / 51.0, 96 / 16.0, 0.5 * 17.1),
+    Board("Jetson Orin Nano", "Cortex-A78AE", 6, 1.5, 1536 / 51.0, 96 / 16.0, 0.5 * 68.0),
+]
+
+
+@dataclass
+class Cost:
+    """Of one run: multiply-adds, and bytes that come from memory."""
+
+    int8: int
+    f32: int
+    bytes: int
+
+    def seconds(self, board: Board, threads: int) -> float:
+        cores = 1 + (threads - 1) * CORES_SHARE
+        cycles = self.int8 / board.int8 + self.f32 / board.f32
+        return max(cycles / (board.ghz * 1e9 * cores), self.bytes / (board.bandwidth * 1e9))
+
+
+def cost(path: Path, sizes: dict[str, int]) -> Cost:
+    """Counts the products of a graph whose open dimensions have these sizes."""
+    model = onnx.load(path, load_external_data=False)
+    for tensor in [*model.graph.input, *model.graph.output]:
+        for dim in tensor.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                terms = [sizes[term] for term in dim.dim_param.split(" + ")]
+                dim.ClearField("dim_param")
+                dim.dim_value = sum(terms)
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    shapes = {t.name: tuple(t.dims) for t in model.graph.initializer}
+    for tensor in [*inferred.input, *inferred.value_info, *inferred.output]:
+        shapes[tensor.name] = tuple(d.dim_value for d in tensor.type.tensor_type.shape.dim)
+    kinds = {t.name: t.data_type for t in model.graph.initializer}
+    widths = {onnx.TensorProto.INT8: 1, onnx.TensorProto.FLOAT16: 2}
+    stored = {}  # a weight by the name of what the product reads: its numbers, bytes of each
+    for name, kind in kinds.items():
+        stored[name] = (shapes[name], widths.get(kind, 4))
+    for node in model.graph.node:
+        if node.op_type in ("DequantizeLinear", "Cast", "Transpose", "Identity") and node.input[0] in stored:
+            stored[node.output[0]] = (shapes.get(node.output[0], stored[node.input[0]][0]), stored[node.input[0]][1])
+    total = Counter()
+    for node in model.graph.node:
+        if node.op_type not in ("MatMul", "Gemm", "Conv"):
+            continue
+        weight = stored.get(node.input[1])
+        out = shapes[node.output[0]]
+        if node.op_type == "Conv":
+            macs = prod(out) * prod(weight[0][1:])
+        else:
+            macs = prod(out) * shapes[node.input[0]][-1]
+        is_int8 = weight is not None and weight[1] == 1
+        total["int8" if is_int8 else "f32"] += macs
+        operand = prod(weight[0]) * weight[1] if weight else 4 * prod(shapes[node.input[1]])
+        total["bytes"] += operand
+    return Cost(total["int8"], total["f32"], total["bytes"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundles", nargs="+", type=Path)
+    for bundle in parser.parse_args().bundles:
+        config = json.loads((bundle / "coca.json").read_text())
+        start = {"N": 1, "L": 8, "S": 1, "B": BEAMS, "P": CAPTION_STEPS // 2}
+        parts = {name: cost(bundle / f"{name}.onnx", start) for name in ("image_encoder", "cross_kv", "caption_decoder")}
+        print(f"\n## {config['name']}\n\n| part | int8 multiply-adds | f32 multiply-adds | bytes of weights, keys and values |\n|---|---|---|---|")
+        for name, part in parts.items():
+            print(f"| {name} | {part.int8 / 1e6:.1f} M | {part.f32 / 1e6:.1f} M | {part.bytes / 1e6:.1f} MB |")
+        print(f"\n| board | cores | a frame, 1 thread | a frame, all | frames a second | a caption ({CAPTION_STEPS} steps, {BEAMS} beams), all |\n|---|---|---|---|---|---|")
+        for board in BOARDS:
+            frame = [parts["image_encoder"].seconds(board, n) for n in (1, board.cores)]
+            caption = frame[1] + parts["cross_kv"].seconds(board, board.cores) + CAPTION_STEPS * parts["caption_decoder"].seconds(board, board.cores)
+            print(f"| {board.name} | {board.cores} × {board.core}, {board.ghz} GHz | {1e3 * frame[0]:.0f} ms | {1e3 * frame[1]:.0f} ms "
+                  f"| {1 / frame[1]:.0f} | {1e3 * caption:.0f} ms |")
+
+
+if __name__ == "__main__":
+    main()
