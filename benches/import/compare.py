@@ -63,7 +63,6 @@ def make_checkpoint(config, folder):
     generator = torch.Generator().manual_seed(1)
     projection = model.text_decoder.text_projection  # open_clip leaves this one uninitialised
     projection.copy_(torch.randn(projection.shape, generator=generator) * projection.shape[0] ** -0.5)
-    model.logit_scale.fill_(float(np.log(100.0)))
     os.makedirs(folder, exist_ok=True)
     state = {k: v.contiguous().clone() for k, v in model.state_dict().items()}
     save_file(state, os.path.join(folder, "open_clip_model.safetensors"))
@@ -111,7 +110,7 @@ def compare_scores(oracle, ask, paths, pixels):
     for choice, templates in ([], [TEMPLATE]), (["--templates", "simple"], open_clip.SIMPLE_IMAGENET_TEMPLATES):
         templates = [t if isinstance(t, str) else t("{}") for t in templates]
         labels = oracle.labels(LABELS, templates)
-        expected = (oracle.model.logit_scale.exp() * oracle.images(pixels) @ labels.T).softmax(-1).numpy()
+        expected = (100.0 * oracle.images(pixels) @ labels.T).softmax(-1).numpy()
         rows = ask("classify", *paths, "--labels", ",".join(LABELS), "--top-k", str(len(LABELS)), *choice)
         scores = [{best["label"]: best["score"] for best in row["labels"]} for row in rows]
         found = np.array([[row[label] for label in LABELS] for row in scores])

@@ -1,7 +1,7 @@
 //! Writes a bundle so that it is there whole or not at all.
 //!
 //! Everything goes into a folder beside the target, which gets the target's name when the last byte is
-//! on the disk, and vanishes if anything fails before.
+//! on the disk, and vanishes if anything fails before, or a signal ends the process.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,8 @@ use std::{
 
 use coca_edge::bundle::{Config, FileEntry};
 use sha2::{Digest, Sha256};
-use tempfile::TempDir;
+
+use crate::unfinished::{Unfinished, parent};
 
 /// A bundle that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -42,9 +43,7 @@ pub enum Error {
 /// A bundle in the making.
 pub struct BundleWriter {
     target: PathBuf,
-    // Removed before the folders that it stands in.
-    folder: TempDir,
-    parents: NewFolders,
+    folder: Unfinished,
     files: BTreeMap<String, FileEntry>,
 }
 
@@ -58,11 +57,8 @@ impl BundleWriter {
         if target.exists() && !target.join("coca.json").is_file() && !empty() {
             return Err(Error::Occupied { path: target.to_owned() });
         }
-        let parent = parent(target);
-        let parents = NewFolders::create(&parent).map_err(|e| failed(target, e))?;
-        let folder = tempfile::Builder::new().prefix(".coca-").tempdir_in(&parent);
-        let folder = folder.map_err(|e| failed(target, e))?;
-        Ok(Self { target: target.to_owned(), folder, parents, files: BTreeMap::new() })
+        let folder = Unfinished::beside(target).map_err(|e| failed(target, e))?;
+        Ok(Self { target: target.to_owned(), folder, files: BTreeMap::new() })
     }
 
     /// Starts the file `name`; [`BundleWriter::add`] makes it part of the bundle.
@@ -115,49 +111,12 @@ impl BundleWriter {
         let mut file = File::create(self.folder.path().join("coca.json")).map_err(fail)?;
         file.write_all(&json).and_then(|()| file.sync_all()).map_err(fail)?;
         sync_folder(self.folder.path()).map_err(fail)?;
-        let parent = parent(&self.target);
-        let replaced =
-            tempfile::Builder::new().prefix(".coca-").tempdir_in(&parent).map_err(fail)?;
-        let old = replaced.path().join("old");
-        if self.target.exists() {
-            fs::rename(&self.target, &old).map_err(fail)?;
-        }
-        if let Err(e) = fs::rename(self.folder.path(), &self.target) {
-            // Best effort: the error that matters is the one reported.
-            let _ = fs::rename(&old, &self.target);
-            return Err(fail(e));
-        }
-        readable_by_all(&self.target).and_then(|()| sync_folder(&parent)).map_err(fail)?;
-        // The folder has another name now: there is nothing to remove.
-        let _ = self.folder.keep();
-        self.parents.keep();
+        readable_by_all(self.folder.path()).map_err(fail)?;
+        self.folder
+            .put_in_place(&self.target)
+            .and_then(|()| sync_folder(&parent(&self.target)))
+            .map_err(fail)?;
         Ok(config)
-    }
-}
-
-/// Folders that were made for the bundle; they vanish with it.
-struct NewFolders(Vec<PathBuf>);
-
-impl NewFolders {
-    /// Makes `folder` and those above it that do not exist.
-    fn create(folder: &Path) -> io::Result<Self> {
-        let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
-        let new = Self(folder.ancestors().take_while(missing).map(Path::to_owned).collect());
-        fs::create_dir_all(folder)?;
-        Ok(new)
-    }
-
-    fn keep(&mut self) {
-        self.0.clear();
-    }
-}
-
-impl Drop for NewFolders {
-    fn drop(&mut self) {
-        for folder in &self.0 {
-            // Someone else's files may be in it by now: then it stays.
-            let _ = fs::remove_dir(folder);
-        }
     }
 }
 
@@ -198,13 +157,6 @@ impl BundleFile {
         self.hash.update(bytes);
         self.bytes += bytes.len() as u64;
         Ok(())
-    }
-}
-
-fn parent(target: &Path) -> PathBuf {
-    match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
     }
 }
 

@@ -11,6 +11,7 @@ use coca_quantize::{import, int8, onnx::Storage};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 mod compare;
+mod signals;
 
 /// Makes models for coca.
 #[derive(Debug, Parser)]
@@ -68,6 +69,7 @@ enum Dtype {
 
 impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        signals::leave_nothing_behind()?;
         match self.command {
             Command::Import { checkpoint, out, dtype, config } => {
                 let storage = match dtype {

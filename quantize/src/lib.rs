@@ -5,6 +5,7 @@
 //!
 //! | room | what it holds |
 //! |---|---|
+//! | [`unfinished`] | folders that are whole in the end or gone, even after a signal |
 //! | [`bundle_writer`] | a bundle's folder, there whole or not at all |
 //! | [`checkpoint`] | named tensors in a safetensors file or a torch zip |
 //! | [`open_clip`] | configurations, and the tensors that each has |
@@ -21,4 +22,5 @@ pub mod import;
 pub mod int8;
 pub mod onnx;
 pub mod open_clip;
+pub mod unfinished;
 pub mod vocabulary;

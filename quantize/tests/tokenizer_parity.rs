@@ -1,9 +1,14 @@
 //! Token ids against open_clip 3.3.0's `SimpleTokenizer`, over the texts that
 //! `tests/golden/text/make.py` generates.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-use std::{collections::BTreeMap, fs::File, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufRead, BufReader},
+    sync::LazyLock,
+};
 
 use coca_edge::text::{Cleaning, TextSpec, Tokenizer};
 use coca_quantize::vocabulary::clip_tokenizer_json;
@@ -50,6 +55,28 @@ fn every_golden_text_has_open_clips_ids() {
         }
     }
     assert!(different.is_empty(), "{different}");
+}
+
+/// Needs what `tests/golden/text/characters.py` writes, and a minute.
+#[test]
+#[ignore = "needs COCA_CHARACTERS, a file that tests/golden/text/characters.py wrote"]
+fn every_character_has_open_clips_ids_but_for_those_listed() {
+    let path = std::env::var("COCA_CHARACTERS").expect("COCA_CHARACTERS");
+    let tokenizer = clip(76);
+    let mut different = Vec::new();
+    for line in BufReader::new(GzDecoder::new(File::open(path).unwrap())).lines() {
+        let line = line.unwrap();
+        let mut numbers = line.split(' ').map(|number| number.parse::<u32>().unwrap());
+        let code = numbers.next().unwrap();
+        let character = char::from_u32(code).unwrap();
+        let found = tokenizer.encode(&format!("a{character}b {character}")).unwrap();
+        if found.as_ref() != framed(&numbers.collect::<Vec<_>>(), 76) {
+            different.push(code);
+        }
+    }
+    let ranges = different.chunk_by(|a, b| a + 1 == *b);
+    let ranges: Vec<_> = ranges.map(|r| format!("{:04X}..={:04X}", r[0], r[r.len() - 1])).collect();
+    assert!(different.is_empty(), "{}: {}", different.len(), ranges.join(" "));
 }
 
 #[test]

@@ -32,8 +32,8 @@ pub struct Config {
     pub text: TextSpec,
     /// Sizes of what passes between the parts.
     pub dimensions: Dimensions,
-    /// What cosines are multiplied with before the softmax over labels: the exponential of the
-    /// checkpoint's `logit_scale`.
+    /// What cosines are multiplied with before the softmax over labels. An imported model has 100, which
+    /// open_clip's zero-shot evaluation uses for every checkpoint.
     pub logit_scale: f32,
     /// The sentence a label is put into when the user names no templates; `{}` stands for the label.
     pub template: String,

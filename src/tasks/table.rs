@@ -1,7 +1,8 @@
 //! The label table on disk: text embeddings computed once, then read on every start.
 //!
-//! A table is a safetensors file with one tensor, `embeddings` f16 `[labels, E]`. Its metadata holds the
-//! labels, the templates, the model's fingerprint and the SHA-256 of the tensor.
+//! A table is a safetensors file with one tensor, `embeddings` f32 `[labels, E]`. Its metadata holds the
+//! labels, the templates, the model's fingerprint and the SHA-256 of the tensor. Format 1 held f16, which
+//! moves scores by up to some 1e-4; it is still read.
 
 use std::{collections::HashMap, io::Write, path::Path};
 
@@ -14,7 +15,9 @@ use super::{Error, Labels};
 use crate::bundle::{Fingerprint, hexadecimal};
 
 /// What the metadata's `format` says.
-const FORMAT: &str = "coca-labels-1";
+const FORMAT: &str = "coca-labels-2";
+/// The format with 16-bit embeddings.
+const FORMAT_IN_F16: &str = "coca-labels-1";
 const TENSOR: &str = "embeddings";
 
 impl Labels {
@@ -64,8 +67,7 @@ impl Labels {
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>, safetensors::SafeTensorError> {
-        let data: Vec<u8> =
-            self.embeddings().iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect();
+        let data: Vec<u8> = self.embeddings().iter().flat_map(|x| x.to_le_bytes()).collect();
         let list = |texts: &[String]| serde_json::Value::from(texts).to_string();
         let metadata = HashMap::from([
             ("format".to_owned(), FORMAT.to_owned()),
@@ -75,7 +77,7 @@ impl Labels {
             ("sha256".to_owned(), hexadecimal(&Sha256::digest(&data))),
         ]);
         let shape = self.embeddings().shape().to_vec();
-        let tensor = TensorView::new(Dtype::F16, shape, &data)?;
+        let tensor = TensorView::new(Dtype::F32, shape, &data)?;
         safetensors::serialize([(TENSOR, tensor)], Some(metadata))
     }
 }
@@ -97,9 +99,11 @@ impl Table {
             serde_json::from_str::<Vec<String>>(&entry(key))
                 .map_err(|e| format!("{key}: expected a list of texts: {e}"))
         };
-        if entry("format") != FORMAT {
-            return Err(format!("format: expected {FORMAT}, found {:?}", entry("format")));
-        }
+        let dtype = match entry("format").as_str() {
+            FORMAT => Dtype::F32,
+            FORMAT_IN_F16 => Dtype::F16,
+            other => return Err(format!("format: expected {FORMAT}, found {other:?}")),
+        };
         let (labels, templates) = (list("labels")?, list("templates")?);
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
         let tensor = tensors.tensor(TENSOR).map_err(|e| e.to_string())?;
@@ -107,18 +111,24 @@ impl Table {
         if found != entry("sha256") {
             return Err(format!("sha256: expected {:?}, found {found}", entry("sha256")));
         }
-        let (Dtype::F16, &[rows, columns]) = (tensor.dtype(), tensor.shape()) else {
-            let found = format!("{:?} {:?}", tensor.dtype(), tensor.shape());
-            return Err(format!("{TENSOR}: expected f16 [labels, embedding], found {found}"));
+        let (true, &[rows, columns]) = (tensor.dtype() == dtype, tensor.shape()) else {
+            let found = format!("{} {:?}", tensor.dtype(), tensor.shape());
+            return Err(format!("{TENSOR}: expected {dtype} [labels, embedding], found {found}"));
         };
         if rows != labels.len() {
             return Err(format!("{TENSOR}: expected {} rows, found {rows}", labels.len()));
         }
-        let numbers = tensor.data().chunks_exact(2);
-        let numbers = numbers.map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect();
-        let embeddings =
-            Array2::from_shape_vec((rows, columns), numbers).map_err(|e| e.to_string())?;
+        let embeddings = Array2::from_shape_vec((rows, columns), numbers(dtype, tensor.data()))
+            .map_err(|e| e.to_string())?;
         Ok(Self { labels, templates, model: entry("model"), embeddings })
+    }
+}
+
+fn numbers(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
+    if dtype == Dtype::F16 {
+        bytes.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect()
+    } else {
+        bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()
     }
 }
 
@@ -157,15 +167,46 @@ mod tests {
         Labels::load(&path, model, 100.0)
     }
 
+    /// `labels` as format 1 stored them.
+    fn in_f16(labels: &Labels) -> Vec<u8> {
+        let bytes = labels.to_bytes().unwrap();
+        let mut metadata = SafeTensors::read_metadata(&bytes).unwrap().1.metadata().clone().unwrap();
+        let data: Vec<u8> =
+            labels.embeddings().iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect();
+        metadata.insert("format".to_owned(), "coca-labels-1".to_owned());
+        metadata.insert("sha256".to_owned(), hexadecimal(&Sha256::digest(&data)));
+        let shape = labels.embeddings().shape().to_vec();
+        let tensor = TensorView::new(Dtype::F16, shape, &data).unwrap();
+        safetensors::serialize([("embeddings", tensor)], Some(metadata)).unwrap()
+    }
+
+    fn assert_same_but_for(back: &Labels, tolerance: f32) {
+        assert_eq!((back.names(), back.templates()), (labels().names(), labels().templates()));
+        let off = back.embeddings() - labels().embeddings();
+        let worst = off.fold(0_f32, |worst, off| worst.max(off.abs()));
+        assert!(worst <= tolerance, "{worst}");
+    }
+
     #[test]
-    fn a_saved_table_comes_back_with_its_labels_and_templates() {
+    fn a_saved_table_comes_back_with_its_labels_templates_and_every_bit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("labels.table");
         labels().save(&path).unwrap();
-        let back = Labels::load(&path, MODEL, 100.0).unwrap();
-        assert_eq!((back.names(), back.templates()), (labels().names(), labels().templates()));
-        let worst = (back.embeddings() - labels().embeddings()).fold(0_f32, |a, b| a.max(b.abs()));
-        assert!(worst < 1e-3, "{worst}");
+        assert_same_but_for(&Labels::load(&path, MODEL, 100.0).unwrap(), 0.0);
+    }
+
+    #[test]
+    fn a_table_of_the_first_format_is_still_read() {
+        assert_same_but_for(&load(&in_f16(&labels()), MODEL).unwrap(), 1e-3);
+    }
+
+    #[test]
+    fn a_format_that_holds_other_numbers_than_it_says_is_refused() {
+        let mut bytes = in_f16(&labels());
+        let at = bytes.windows(13).position(|w| w == b"coca-labels-1").unwrap();
+        bytes[at + 12] = b'2';
+        let error = load(&bytes, MODEL).unwrap_err().to_string();
+        assert!(error.contains("expected F32 [labels, embedding], found F16 [2, 3]"), "{error}");
     }
 
     #[test]

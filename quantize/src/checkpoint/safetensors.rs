@@ -21,6 +21,7 @@ pub(super) fn tensors(path: &Path, file: &Arc<MappedFile>) -> Result<Vec<Tensor>
         .into_iter()
         .map(|(key, info)| {
             let dtype = match info.dtype {
+                Stored::F64 => Dtype::F64,
                 Stored::F32 => Dtype::F32,
                 Stored::F16 => Dtype::F16,
                 Stored::BF16 => Dtype::Bf16,
@@ -28,7 +29,7 @@ pub(super) fn tensors(path: &Path, file: &Arc<MappedFile>) -> Result<Vec<Tensor>
                     return Err(Error::Storage {
                         path: path.to_owned(),
                         key,
-                        expected: "numbers of type f32, f16 or bf16",
+                        expected: "numbers of type f64, f32, f16 or bf16",
                         found: format!("{other:?}"),
                     });
                 }

@@ -124,17 +124,12 @@ impl<'a> Record<'a> {
             found,
         };
         let dtype = match self.storage_type {
+            "torch DoubleStorage" => Dtype::F64,
             "torch FloatStorage" => Dtype::F32,
             "torch HalfStorage" => Dtype::F16,
             "torch BFloat16Storage" => Dtype::Bf16,
-            other => return Err(refuse("numbers of type f32, f16 or bf16", other.to_owned())),
+            other => return Err(refuse("numbers of type f64, f32, f16 or bf16", other.to_owned())),
         };
-        if !self.is_row_major() {
-            return Err(refuse(
-                "numbers in row-major order",
-                format!("strides {:?}", self.strides),
-            ));
-        }
         let storage = archive.entry(&format!("data/{}", self.storage));
         let storage =
             storage.ok_or_else(|| refuse("its storage in the file", "none".to_owned()))?;
@@ -144,19 +139,8 @@ impl<'a> Record<'a> {
             .checked_mul(dtype.size())
             .and_then(|offset| storage.start.checked_add(offset))
             .ok_or_else(beyond)?;
-        Tensor::new(file, key, dtype, self.shape, start)
+        Tensor::strided(file, key, dtype, self.shape, self.strides, start)
             .filter(|t| t.ends_before(storage.end))
             .ok_or_else(beyond)
-    }
-
-    /// Whether each number follows the one before it. The stride of a dimension of one number has no meaning.
-    fn is_row_major(&self) -> bool {
-        let mut expected = Some(1_usize);
-        self.shape.len() == self.strides.len()
-            && self.shape.iter().zip(&self.strides).rev().all(|(&size, &stride)| {
-                let fits = size == 1 || Some(stride) == expected;
-                expected = expected.and_then(|e| e.checked_mul(size));
-                fits
-            })
     }
 }

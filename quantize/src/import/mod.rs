@@ -55,7 +55,7 @@ pub fn import(
     let tokenizer = vocabulary::first_entries_tokenizer_json(entries)
         .map_err(|e| Error::Tokenizer { reason: e.to_string() })?;
     bundle.add_bytes("tokenizer.json", &tokenizer)?;
-    let config = describe(&source, weights.logit_scale, options.storage);
+    let config = describe(&source, options.storage);
     Ok(bundle.finish(config)?)
 }
 
@@ -92,8 +92,12 @@ fn write_parts(
     Ok(())
 }
 
+/// What open_clip's zero-shot evaluation (`zero_shot.py`) multiplies cosines with, whatever the checkpoint's own
+/// `logit_scale`. Training ends at 100 too: it stops that number there, and the released models reached it.
+const ZERO_SHOT_SCALE: f32 = 100.0;
+
 /// `coca.json`, but for the list of files.
-fn describe(source: &Source, logit_scale: f32, storage: Storage) -> Config {
+fn describe(source: &Source, storage: Storage) -> Config {
     let architecture = &source.config.architecture;
     let vocabulary = architecture.text.vocabulary;
     let [image_tokens, image_width] = architecture.image_tokens();
@@ -126,7 +130,7 @@ fn describe(source: &Source, logit_scale: f32, storage: Storage) -> Config {
             unimodal_layers: architecture.text.layers.count,
             multimodal_layers: architecture.decoder.count,
         },
-        logit_scale: logit_scale.exp(),
+        logit_scale: ZERO_SHOT_SCALE,
         template: "a photo of a {}.".to_owned(),
         caption: Some(CaptionSettings::default()),
         files: Default::default(),

@@ -86,7 +86,7 @@ pub fn int8(
     let mut store = Store::new(BundleWriter::create(out)?);
     let calibrated = match &options.calibrate {
         Some(pictures) => {
-            let model = Model { folder: bundle, bundle: &source, parts: &parts, files: &files };
+            let model = Model { bundle: &source, parts: &parts, files: &files };
             Some(calibrate::calibrate(&model, &mut plan, pictures, progress)?)
         }
         None => None,

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use coca_edge::{Bundle, bundle::CheckedBytes, engine::Weights};
+use coca_edge::{Bundle, bundle::CheckedBytes};
 use half::{f16, slice::HalfFloatSliceExt};
 use tract_onnx::pb::{
     TensorProto,
@@ -49,17 +49,13 @@ impl<'a> SourceFiles<'a> {
         for tensor in tensors.filter(|tensor| is_external(tensor)) {
             let file = id(part, tensor)?.file;
             if !self.files.contains_key(&file) {
+                self.bundle.read(&file, "quantising")?;
+                // Its checksum is compared once, which takes every page into memory: a new map has none of them.
                 let bytes = self.bundle.read(&file, "quantising")?;
                 self.files.insert(file, bytes);
             }
         }
         Ok(())
-    }
-
-    /// The files, for running a part.
-    pub(super) fn weights(&self) -> Weights {
-        let files = self.files.iter();
-        files.fold(Weights::new(), |all, (name, bytes)| all.with(name, bytes.clone()))
     }
 
     /// Whether a part refers to the file `name`.

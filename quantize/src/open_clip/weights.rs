@@ -14,7 +14,7 @@ pub struct CoCaWeights {
     pub text: TextWeights,
     /// `text_decoder.*`
     pub decoder: DecoderWeights,
-    /// `logit_scale`, a logarithm.
+    /// `logit_scale`, the logarithm of what training multiplied cosines with.
     pub logit_scale: f32,
 }
 

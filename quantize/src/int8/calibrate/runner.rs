@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use coca_edge::engine::{Arithmetic, Graph, Input, Onnx};
+use coca_edge::{
+    Bundle,
+    engine::{Arithmetic, Graph, Input, Onnx, Weights},
+};
 use ndarray::ArrayD;
 use tract_onnx::pb::{
     TensorShapeProto, TypeProto, ValueInfoProto,
@@ -11,7 +14,7 @@ use tract_onnx::pb::{
 };
 
 use super::{
-    super::{Error, part::Part, source::SourceFiles},
+    super::{Error, part::Part},
     inputs::LayerInput,
     samples::Samples,
 };
@@ -28,10 +31,10 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    /// Loads `part` so that it gives those of `wanted` that are its own, besides its outputs.
+    /// Loads `part` of `bundle` so that it gives those of `wanted` that are its own, besides its outputs.
     pub(super) fn new(
         part: &Part,
-        files: &SourceFiles,
+        bundle: &Bundle,
         wanted: &BTreeSet<&LayerInput>,
     ) -> Result<Self, Error> {
         let weights: BTreeSet<&str> =
@@ -52,7 +55,11 @@ impl Runner {
             .map_err(coca_edge::Error::from)?;
         let one_picture = inputs.iter().any(|name| name == "pixel_values");
         let onnx = if one_picture { onnx.with_size("N", 1) } else { onnx };
-        let graph = Graph::prepare(onnx, &files.weights(), &inputs, &outputs, Arithmetic::F32)
+        let mut weights = Weights::new();
+        for file in onnx.weight_files() {
+            weights = weights.with(&file, bundle.read(&file, "calibrating")?);
+        }
+        let graph = Graph::prepare(onnx, &weights, &inputs, &outputs, Arithmetic::F32)
             .map_err(coca_edge::Error::from)?;
         Ok(Self { graph, inputs, outputs, wanted })
     }
@@ -75,7 +82,7 @@ impl Runner {
         let ordered = self.inputs.iter().filter_map(|name| inputs.remove(name)).collect();
         let found = self.graph.run(ordered).map_err(coca_edge::Error::from)?;
         values.extend(self.outputs.iter().cloned().zip(found));
-        for wanted in &self.wanted {
+        for wanted in self.wanted.iter().filter(|_| rows > 0) {
             if let Some(value) = values.get(&wanted.value) {
                 let samples = collected.entry(wanted.clone()).or_insert_with(Samples::new);
                 samples.add(value, wanted.window.as_ref(), rows);

@@ -1,4 +1,6 @@
 //! Runs a model so that its layers read what they will: pictures, the model's own captions, labels.
+//!
+//! One part after the other is loaded, so that never more than one stands in memory.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -6,19 +8,16 @@ use std::{
 };
 
 use coca_edge::{
-    Bundle, CaptionOptions, Coca, Search,
-    engine::Input,
+    Bundle,
+    engine::{Input, SharedTensor},
     tasks::{PictureReader, sources},
-    text::{TokenIds, Tokenizer},
+    text::Tokenizer,
+    vision::Preprocessor,
 };
-use ndarray::{Array1, Array2, Array3, Array4, ArrayD};
+use ndarray::{Array1, Array3, ArrayD, Axis};
 
 use super::{
-    super::{
-        Error, Progress,
-        part::Part,
-        source::{SourceFiles, TensorId},
-    },
+    super::{Error, Progress, part::Part, source::{SourceFiles, TensorId}},
     MOST_PICTURES,
     inputs::LayerInput,
     runner::{Collected, Runner},
@@ -42,23 +41,8 @@ const LABELS: [&str; 12] = [
 ];
 /// Added to an attention score that must not count.
 const MASKED: f32 = -1e9;
-/// The decoder reads captions up to each third: its head sees the last token of each only.
-const THIRDS: usize = 3;
-
-/// A picture, and what the model says about it.
-struct Example {
-    pixels: Array4<f32>,
-    caption: Option<Caption>,
-}
-
-struct Caption {
-    text: String,
-    ids: Vec<u32>,
-}
-
 /// What runs need of a bundle.
 pub(in super::super) struct Model<'a> {
-    pub(in super::super) folder: &'a Path,
     pub(in super::super) bundle: &'a Bundle,
     pub(in super::super) parts: &'a [Part],
     pub(in super::super) files: &'a SourceFiles<'a>,
@@ -71,180 +55,182 @@ pub(super) fn run(
     pictures: &Path,
     progress: &dyn Fn(Progress),
 ) -> Result<(Collected, usize), Error> {
-    let wanted: BTreeSet<&LayerInput> = inputs.values().flatten().collect();
-    let examples = examples(model, pictures, progress)?;
-    let mut collected = Collected::new();
-    let tokens = run_image_encoder(model, &wanted, &examples, &mut collected, progress)?;
-    run_decoder(model, &wanted, &examples, &tokens, &mut collected, progress)?;
-    run_text_encoder(model, &wanted, &examples, &mut collected, progress)?;
-    Ok((collected, examples.len()))
-}
-
-/// Pictures of a folder, evenly chosen, with the model's own captions.
-fn examples(
-    model: &Model,
-    folder: &Path,
-    progress: &dyn Fn(Progress),
-) -> Result<Vec<Example>, Error> {
-    let coca = Coca::open(model.folder)?;
-    let all = sources(&[folder.to_owned()]);
-    let step = all.len().div_ceil(MOST_PICTURES).max(1);
-    let chosen: Vec<_> = all.into_iter().step_by(step).collect();
-    let total = chosen.len() as u64;
-    let options = greedy(model.bundle);
-    let (mut examples, mut unreadable) = (Vec::new(), None);
-    for (done, (_, pixels)) in PictureReader::start(chosen, coca.preprocessor().clone()).enumerate()
-    {
-        progress(Progress { doing: "captioning", done: done as u64, total });
-        let pixels = match pixels {
-            Ok(pixels) => pixels,
-            // One broken picture among many is no reason to stop; none that can be read is.
-            Err(error) => {
-                unreadable.get_or_insert(error);
-                continue;
-            }
-        };
-        let kept = pixels.view().to_owned();
-        let caption = match model.bundle.captions() {
-            true => Some(coca.caption(&coca.encode_pixels(pixels)?, &options)?),
-            false => None,
-        };
-        let caption = caption.map(|caption| Caption { text: caption.text, ids: caption.tokens });
-        examples.push(Example { pixels: kept, caption });
-    }
-    match unreadable {
-        Some(error) if examples.is_empty() => Err(Error::Picture(error)),
-        _ => Ok(examples),
-    }
-}
-
-/// The likeliest words, as many as the bundle's own settings allow and its context has room for.
-fn greedy(bundle: &Bundle) -> CaptionOptions {
-    let settings = bundle.config().caption.clone().unwrap_or_default();
-    let most = settings.max_tokens.min(bundle.config().text.context_length + 1);
-    CaptionOptions::default()
-        .search(Search::Greedy)
-        .max_tokens(most)
-        .min_tokens(settings.min_tokens.min(most.saturating_sub(1)))
-}
-
-fn runner(
-    model: &Model,
-    part: &str,
-    wanted: &BTreeSet<&LayerInput>,
-) -> Result<Option<Runner>, Error> {
-    let part = model.parts.iter().find(|found| found.name == part);
-    part.map(|part| Runner::new(part, model.files, wanted)).transpose()
-}
-
-/// Gives the image tokens of each picture, if the model has any.
-fn run_image_encoder(
-    model: &Model,
-    wanted: &BTreeSet<&LayerInput>,
-    examples: &[Example],
-    collected: &mut Collected,
-    progress: &dyn Fn(Progress),
-) -> Result<Vec<Option<ArrayD<f32>>>, Error> {
-    let Some(encoder) = runner(model, "image_encoder.onnx", wanted)? else {
-        return Ok(Vec::new());
+    let mut runs = Runs {
+        model,
+        wanted: inputs.values().flatten().collect(),
+        collected: Collected::new(),
+        progress,
     };
-    let rows = MOST_ROWS.div_ceil(examples.len().max(1));
-    let mut tokens = Vec::new();
-    for (done, example) in examples.iter().enumerate() {
-        let (done, total) = (done as u64, examples.len() as u64);
-        progress(Progress { doing: "reading pictures", done, total });
-        let pixels = HashMap::from([("pixel_values".to_owned(), example.pixels.clone().into())]);
-        tokens.push(encoder.run(pixels, rows, collected)?.remove("image_tokens"));
-    }
-    Ok(tokens)
+    let tokens = runs.encode_pictures(pictures)?;
+    let captions = runs.write_captions(&tokens)?;
+    runs.read_texts(&captions)?;
+    Ok((runs.collected, tokens.len()))
 }
 
-fn run_decoder(
-    model: &Model,
-    wanted: &BTreeSet<&LayerInput>,
-    examples: &[Example],
-    tokens: &[Option<ArrayD<f32>>],
-    collected: &mut Collected,
-    progress: &dyn Fn(Progress),
-) -> Result<(), Error> {
-    let cross_kv = runner(model, "cross_kv.onnx", wanted)?;
-    let decoder = runner(model, "caption_decoder.onnx", wanted)?;
-    let Some((cross_kv, decoder)) = cross_kv.zip(decoder) else { return Ok(()) };
-    let rows = MOST_ROWS.div_ceil(examples.len().max(1));
-    for (done, (example, tokens)) in examples.iter().zip(tokens).enumerate() {
-        let (done, total) = (done as u64, examples.len() as u64);
-        progress(Progress { doing: "reading captions", done, total });
-        let Some((caption, tokens)) = example.caption.as_ref().zip(tokens.as_ref()) else {
-            continue;
-        };
-        let tokens = HashMap::from([("image_tokens".to_owned(), tokens.clone().into())]);
-        let cross = cross_kv.run(tokens, rows, collected)?;
-        for third in 1..=THIRDS {
-            let length = (caption.ids.len() * third).div_ceil(THIRDS);
-            let inputs = first_step(model.bundle, &caption.ids[..length], &cross);
-            decoder.run(inputs, rows.div_ceil(THIRDS), collected)?;
+struct Runs<'a> {
+    model: &'a Model<'a>,
+    wanted: BTreeSet<&'a LayerInput>,
+    collected: Collected,
+    progress: &'a dyn Fn(Progress<'_>),
+}
+
+impl Runs<'_> {
+    fn runner(&self, part: &str) -> Result<Option<Runner>, Error> {
+        let part = self.model.parts.iter().find(|found| found.name == part);
+        part.map(|part| Runner::new(part, self.model.bundle, &self.wanted)).transpose()
+    }
+
+    fn tell(&self, doing: &str, done: usize, total: usize) {
+        (self.progress)(Progress { doing, done: done as u64, total: total as u64 });
+    }
+
+    /// The image tokens of each of some pictures of `folder`, if the model has any.
+    fn encode_pictures(&mut self, folder: &Path) -> Result<Vec<Option<ArrayD<f32>>>, Error> {
+        let image = self.model.bundle.config().image.clone();
+        let preprocessor = Preprocessor::new(image).map_err(coca_edge::Error::from)?;
+        let all = sources(&[folder.to_owned()]);
+        let step = all.len().div_ceil(MOST_PICTURES).max(1);
+        let chosen: Vec<_> = all.into_iter().step_by(step).collect();
+        let (total, rows) = (chosen.len(), MOST_ROWS.div_ceil(chosen.len().max(1)));
+        let (mut encoder, mut unreadable) = (None, None);
+        let mut tokens = Vec::new();
+        for (done, (_, pixels)) in PictureReader::start(chosen, preprocessor).enumerate() {
+            self.tell("reading pictures", done, total);
+            let pixels = match pixels {
+                Ok(pixels) => pixels.into_array(),
+                // One broken picture among many is no reason to stop; none that can be read is.
+                Err(error) => {
+                    unreadable.get_or_insert(error);
+                    continue;
+                }
+            };
+            if encoder.is_none() {
+                encoder = self.runner("image_encoder.onnx")?;
+            }
+            let inputs = HashMap::from([("pixel_values".to_owned(), pixels.into())]);
+            tokens.push(match &encoder {
+                Some(encoder) => {
+                    encoder.run(inputs, rows, &mut self.collected)?.remove("image_tokens")
+                }
+                None => None,
+            });
+        }
+        match unreadable {
+            Some(error) if tokens.is_empty() => Err(Error::Picture(error)),
+            _ => Ok(tokens),
         }
     }
-    Ok(())
-}
 
-/// All of a caption in one step, with nothing in the cache.
-fn first_step(
-    bundle: &Bundle,
-    ids: &[u32],
-    cross: &HashMap<String, ArrayD<f32>>,
-) -> HashMap<String, Input> {
-    let (pad, sizes) = (bundle.config().text.pad_id, &bundle.config().dimensions);
-    let count = ids.len();
-    let causal = Array2::from_shape_fn((count, count), |(s, k)| if k > s { MASKED } else { 0.0 });
-    let hidden = |k: usize| k.checked_sub(1).is_some_and(|before| ids[before] == pad);
-    let text =
-        Array3::from_shape_fn(
-            (1, count, count),
-            |(_, s, k)| {
-                if hidden(k) { MASKED } else { causal[(s, k)] }
-            },
-        );
-    let mut inputs: HashMap<String, Input> = HashMap::from([
-        (
-            "input_ids".to_owned(),
-            Array2::from_shape_fn((1, count), |(_, s)| i64::from(ids[s])).into(),
-        ),
-        ("position".to_owned(), Array1::from_iter((0..count).map(|s| s as i64)).into()),
-        ("text_mask".to_owned(), text.into()),
-        ("causal_mask".to_owned(), causal.into()),
-    ]);
-    for layer in 0..sizes.unimodal_layers + sizes.multimodal_layers {
-        for kind in ["past_key", "past_value"] {
-            let nothing = Array3::<f32>::zeros((1, 0, sizes.decoder_width));
-            inputs.insert(format!("{kind}.{layer}"), nothing.into());
+    /// A caption of each picture.
+    fn write_captions(&mut self, tokens: &[Option<ArrayD<f32>>]) -> Result<Vec<Vec<u32>>, Error> {
+        if !self.model.bundle.captions() {
+            return Ok(Vec::new());
         }
+        let tokens: Vec<_> = tokens.iter().flatten().collect();
+        let rows = MOST_ROWS.div_ceil(tokens.len().max(1));
+        let Some(cross_kv) = self.runner("cross_kv.onnx")? else { return Ok(Vec::new()) };
+        let Some(decoder) = self.runner("caption_decoder.onnx")? else { return Ok(Vec::new()) };
+        let mut captions = Vec::new();
+        for (done, &tokens) in tokens.iter().enumerate() {
+            self.tell("captioning", done, MOST_PICTURES);
+            let inputs = HashMap::from([("image_tokens".to_owned(), tokens.clone().into())]);
+            let cross = cross_kv.run(inputs, rows, &mut self.collected)?;
+            let caption = Caption::new(self.model.bundle, cross);
+            captions.push(caption.write(&decoder, rows, &mut self.collected)?);
+        }
+        Ok(captions)
     }
-    inputs.extend(cross.iter().map(|(name, value)| (name.clone(), value.clone().into())));
-    inputs
+
+    fn read_texts(&mut self, captions: &[Vec<u32>]) -> Result<(), Error> {
+        let Some(encoder) = self.runner("text_encoder.onnx")? else { return Ok(()) };
+        let config = self.model.bundle.config();
+        let json = self.model.bundle.read("tokenizer.json", "reading texts")?;
+        let tokenizer =
+            Tokenizer::new((*json).as_ref(), config.text.clone()).map_err(coca_edge::Error::from)?;
+        let captions = captions.iter().map(|ids| tokenizer.decode(ids));
+        let labels = LABELS.iter().map(|label| config.template.replace("{}", label));
+        let texts: Vec<String> = captions.chain(labels).collect();
+        for (done, text) in texts.iter().enumerate() {
+            self.tell("reading texts", done, texts.len());
+            let ids = tokenizer.encode(text).map_err(coca_edge::Error::from)?;
+            let inputs = HashMap::from([("input_ids".to_owned(), tokenizer.batch(&[ids]).into())]);
+            encoder.run(inputs, MOST_ROWS.div_ceil(texts.len()), &mut self.collected)?;
+        }
+        Ok(())
+    }
 }
 
-fn run_text_encoder(
-    model: &Model,
-    wanted: &BTreeSet<&LayerInput>,
-    examples: &[Example],
-    collected: &mut Collected,
-    progress: &dyn Fn(Progress),
-) -> Result<(), Error> {
-    let Some(encoder) = runner(model, "text_encoder.onnx", wanted)? else { return Ok(()) };
-    let config = model.bundle.config();
-    let json = model.bundle.read("tokenizer.json", "reading texts")?;
-    let tokenizer =
-        Tokenizer::new((*json).as_ref(), config.text.clone()).map_err(coca_edge::Error::from)?;
-    let captions = examples.iter().flat_map(|example| &example.caption).map(|c| c.text.clone());
-    let labels = LABELS.iter().map(|label| config.template.replace("{}", label));
-    let texts: Vec<String> = captions.chain(labels).collect();
-    for (done, text) in texts.iter().enumerate() {
-        let (done, total) = (done as u64, texts.len() as u64);
-        progress(Progress { doing: "reading texts", done, total });
-        let ids: TokenIds = tokenizer.encode(text).map_err(coca_edge::Error::from)?;
-        let inputs = HashMap::from([("input_ids".to_owned(), tokenizer.batch(&[ids]).into())]);
-        encoder.run(inputs, MOST_ROWS.div_ceil(texts.len()), collected)?;
+/// A caption in the making: at each step the likeliest token that it lacks so far, so that no model, however poor,
+/// repeats one for ever.
+struct Caption<'a> {
+    bundle: &'a Bundle,
+    ids: Vec<u32>,
+    /// `past_key.0`, `past_value.0` and so on, each `[1, P, W]`.
+    past: Vec<(String, ArrayD<f32>)>,
+    cross: HashMap<String, SharedTensor>,
+}
+
+impl<'a> Caption<'a> {
+    fn new(bundle: &'a Bundle, cross: HashMap<String, ArrayD<f32>>) -> Self {
+        let sizes = &bundle.config().dimensions;
+        let layers = 0..sizes.unimodal_layers + sizes.multimodal_layers;
+        let names = layers.flat_map(|i| ["key", "value"].map(|half| format!("{half}.{i}")));
+        let nothing = Array3::zeros((1, 0, sizes.decoder_width)).into_dyn();
+        let past = names.map(|name| (name, nothing.clone())).collect();
+        let cross = cross.into_iter().map(|(name, rows)| (name, rows.into())).collect();
+        Self { bundle, ids: vec![bundle.config().text.start_id], past, cross }
     }
-    Ok(())
+
+    /// As many tokens as the bundle's settings allow and its context has room for; of every layer's input at most
+    /// `rows` rows are kept.
+    fn write(
+        mut self,
+        decoder: &Runner,
+        rows: usize,
+        collected: &mut Collected,
+    ) -> Result<Vec<u32>, Error> {
+        let config = self.bundle.config();
+        let settings = config.caption.clone().unwrap_or_default();
+        let most = settings.max_tokens.min(config.text.context_length + 1);
+        // The first step is like no other, and the same for every picture.
+        let every = most.div_ceil(rows.max(1)).max(2);
+        while self.ids.len() < most && self.ids.last() != Some(&config.text.end_id) {
+            let kept = usize::from(self.ids.len().is_multiple_of(every));
+            let mut outputs = decoder.run(self.inputs(), kept, collected)?;
+            for (name, past) in &mut self.past {
+                let Some(new) = outputs.remove(&format!("new_{name}")) else { continue };
+                // Every step's rows are equally wide.
+                let _: Result<(), _> = past.append(Axis(1), new.view());
+            }
+            let early = self.ids.len() < settings.min_tokens;
+            let barred = |id: u32| {
+                self.ids.contains(&id) || (early && id == config.text.end_id)
+            };
+            let logits = outputs.remove("logits").unwrap_or_default();
+            let next = (0..).zip(&logits).filter(|(id, _)| !barred(*id));
+            let Some((next, _)) = next.max_by(|(_, a), (_, b)| a.total_cmp(b)) else { break };
+            self.ids.push(next);
+        }
+        Ok(self.ids)
+    }
+
+    /// The last token, with everything before it in the cache.
+    fn inputs(&self) -> HashMap<String, Input> {
+        let pad = self.bundle.config().text.pad_id;
+        let last = self.ids.len() - 1;
+        let hidden = |k: usize| k.checked_sub(1).is_some_and(|before| self.ids[before] == pad);
+        let text = |(_, _, k)| if hidden(k) { MASKED } else { 0.0 };
+        let id = self.ids.last().copied().unwrap_or_default();
+        let mut inputs: HashMap<String, Input> = HashMap::from([
+            ("input_ids".to_owned(), ndarray::arr2(&[[i64::from(id)]]).into()),
+            ("position".to_owned(), Array1::from_elem(1, last as i64).into()),
+            ("text_mask".to_owned(), Array3::from_shape_fn((1, 1, last + 1), text).into()),
+            ("causal_mask".to_owned(), ndarray::Array2::<f32>::zeros((1, last + 1)).into()),
+        ]);
+        let past = self.past.iter();
+        inputs.extend(past.map(|(name, rows)| (format!("past_{name}"), rows.clone().into())));
+        let cross = self.cross.iter();
+        inputs.extend(cross.map(|(name, rows)| (name.clone(), Input::Shared(rows.clone()))));
+        inputs
+    }
 }
