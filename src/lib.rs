@@ -29,10 +29,12 @@
 //! | [`camera`] | sources of frames, the newest frame of one |
 //! | [`display`] | live views on a framebuffer, a panel, a PNG file, a window, a web page |
 //! | [`watch`] | a camera in, live labels and captions out |
+//! | [`doctor`] | what stands in the way on a board, and what to do |
 
 pub mod bundle;
 pub mod camera;
 pub mod display;
+pub mod doctor;
 pub mod engine;
 pub mod kernels;
 pub mod tasks;

@@ -12,6 +12,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 mod compare;
 mod signals;
+mod manual;
 
 /// Makes models for coca.
 #[derive(Debug, Parser)]
@@ -54,6 +55,12 @@ enum Command {
         keep_f32: Vec<String>,
     },
     Compare(compare::Arguments),
+    /// Write man pages, and completions for bash, zsh and fish.
+    #[command(hide = true)]
+    Manual {
+        /// A folder that is there.
+        folder: PathBuf,
+    },
 }
 
 /// Something that the user must say otherwise: exit status 2.
@@ -82,6 +89,7 @@ impl Cli {
                 int8(self.quiet, &bundle, &out, &int8::Options { keep_f32, calibrate })
             }
             Command::Compare(arguments) => compare::run(self.quiet, &arguments),
+            Command::Manual { folder } => manual::write(&folder),
         }
     }
 }

@@ -14,7 +14,6 @@ use super::{
 
 /// Say which labels fit a picture
 #[derive(clap::Args)]
-#[command(mut_group("LabelChoice", |group| group.required(true)))]
 pub(super) struct Arguments {
     #[command(flatten)]
     images: Images,
@@ -42,7 +41,6 @@ struct Answer<'a> {
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
     let coca = global.open_model()?;
     let labels = arguments.labels.labels(global, &coca, &arguments.templates)?;
-    let labels = labels.ok_or(coca_edge::Error::NoLabels)?;
     let format = arguments.format;
     pictures::for_each(global, &coca, &arguments.images.images, |bar, source, picture| {
         let picture = match picture {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Subcommand;
-use coca_edge::{Coca, Labels, Templates};
+use coca_edge::{Coca, Labels, Templates, tasks::everyday_names};
 
 use super::{Global, Outcome, Usage, progress};
 
@@ -37,7 +37,7 @@ struct Build {
 #[derive(clap::Args)]
 #[group(multiple = false)]
 pub(super) struct LabelChoice {
-    /// Labels to choose from, separated by commas
+    /// Labels to choose from, separated by commas [default: a list of everyday things]
     #[arg(long, value_name = "A,B,C")]
     labels: Option<String>,
     /// A text file with one label a line
@@ -73,20 +73,21 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
 }
 
 impl LabelChoice {
-    /// The labels with their embeddings, if the user gave any.
+    /// The labels with their embeddings: those that the user gave, else everyday things.
     pub(super) fn labels(
         &self,
         global: &Global,
         coca: &Coca,
         templates: &TemplateChoice,
-    ) -> anyhow::Result<Option<Labels>> {
+    ) -> anyhow::Result<Labels> {
         let names = match self {
-            Self { table: Some(table), .. } => return Ok(Some(coca.load_labels(table)?)),
+            Self { table: Some(table), .. } => return Ok(coca.load_labels(table)?),
             Self { labels: Some(list), .. } => split(list)?,
             Self { labels_file: Some(file), .. } => read_list(file)?,
-            Self { .. } => return Ok(None),
+            Self { .. } if templates.templates.is_none() => return everyday_labels(global, coca),
+            Self { .. } => everyday_names().map(str::to_owned).collect(),
         };
-        build_labels(global, coca, names, templates).map(Some)
+        build_labels(global, coca, names, templates)
     }
 }
 
@@ -97,6 +98,14 @@ fn split(list: &str) -> anyhow::Result<Vec<String>> {
         return Err(Usage(format!("--labels {list:?}: expected a,b,c")).into());
     }
     Ok(names)
+}
+
+/// Computes the embeddings of everyday things, with a bar, unless the program holds them.
+fn everyday_labels(global: &Global, coca: &Coca) -> anyhow::Result<Labels> {
+    let bar = progress::bar(global, everyday_names().count(), "labels");
+    let labels = coca.everyday_labels(|done, _| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+    Ok(labels)
 }
 
 /// Computes the embeddings of `names`, with a bar.

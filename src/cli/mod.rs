@@ -3,9 +3,11 @@
 mod bench;
 mod caption;
 mod classify;
+mod doctor;
 mod embed;
 mod info;
 mod labels;
+mod manual;
 mod messages;
 mod output;
 mod pictures;
@@ -65,6 +67,9 @@ enum Command {
     Watch(watch::Arguments),
     Bench(bench::Arguments),
     Info(info::Arguments),
+    Doctor(doctor::Arguments),
+    #[command(hide = true)]
+    Manual(manual::Arguments),
 }
 
 /// How a command ended that did not break off.
@@ -105,12 +110,19 @@ fn execute(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Watch(arguments) => watch::run(global, arguments),
         Command::Bench(arguments) => bench::run(global, arguments),
         Command::Info(arguments) => info::run(global, arguments),
+        Command::Doctor(arguments) => doctor::run(global, arguments),
+        Command::Manual(arguments) => manual::run(arguments),
     }
 }
 
 impl Global {
     /// Opens the model that the user named, or the one inside the program.
     fn open_model(&self) -> anyhow::Result<Coca> {
+        Ok(Coca::new(self.open_bundle()?)?)
+    }
+
+    /// Its description and files.
+    fn open_bundle(&self) -> anyhow::Result<Bundle> {
         let bundle = match &self.model {
             Some(folder) => Bundle::open(folder)?,
             #[cfg(feature = "pocket")]
@@ -122,14 +134,13 @@ impl Global {
             ))
             .context("--model")?,
         };
-        let bundle = match self.precision {
-            None => bundle,
-            Some(Precision::F32) => bundle.compute_in(Arithmetic::F32)?,
+        match self.precision {
+            None => Ok(bundle),
+            Some(Precision::F32) => Ok(bundle.compute_in(Arithmetic::F32)?),
             Some(Precision::Int8) => {
-                bundle.compute_in(Arithmetic::Int8).context("--precision int8")?
+                bundle.compute_in(Arithmetic::Int8).context("--precision int8")
             }
-        };
-        Ok(Coca::new(bundle)?)
+        }
     }
 }
 

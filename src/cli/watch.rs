@@ -31,7 +31,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     arguments.lower_priority()?;
     let coca = Arc::new(global.open_model()?);
     let labels = arguments.labels(global, &coca)?;
-    let options = arguments.watch_options(&coca, labels.is_some())?;
+    let options = arguments.watch_options(&coca)?;
     let (source, settings) = (arguments.source.clone(), arguments.settings());
     let name = source.to_string();
     let capture =
@@ -39,7 +39,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     let mut ending = Ending::on_signals()?;
     let mut service = ServiceManager::from_environment();
     let kernel = coca.load_image_encoder()?.kernel;
-    let mut watch = Watch::start(coca, labels, &name, capture, options)?;
+    let mut watch = Watch::start(coca, Some(labels), &name, capture, options)?;
     if !global.quiet {
         eprintln!("{name}: {} threads, {}", engine::threads(), kernel);
     }

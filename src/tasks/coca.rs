@@ -10,6 +10,7 @@ use super::{
         CachedDecoder, CaptionOptions, CaptionSearch, CaptionSettings, CrossKv, Decoded, Vocabulary,
     },
     classify::mean_over_templates,
+    everyday::{self, everyday_names},
     on_demand::OnDemand,
 };
 use crate::{
@@ -179,6 +180,25 @@ impl Coca {
             self.bundle.config().logit_scale,
             self.bundle.fingerprint(),
         )
+    }
+
+    /// The [everyday names](super::everyday_names), for pictures of which nothing is known beforehand, each put
+    /// into the model's own template.
+    ///
+    /// The embedded model's are inside the program; another model's are computed, of which `progress` hears as in
+    /// [`Coca::labels_with`].
+    ///
+    /// # Errors
+    /// As [`Coca::labels`].
+    pub fn everyday_labels(&self, progress: impl FnMut(usize, usize)) -> Result<Labels, Error> {
+        let config = self.bundle.config();
+        match everyday::embedded_labels(self.bundle.fingerprint(), config.logit_scale) {
+            Err(Error::OtherTable { .. }) => {
+                let names = everyday_names().map(str::to_owned).collect();
+                self.labels_with(names, &self.default_template()?, progress)
+            }
+            embedded => embedded,
+        }
     }
 
     /// Reads a label table that [`Labels::save`] wrote with this model.

@@ -54,7 +54,17 @@ impl Labels {
         let path = path.as_ref();
         let bytes = std::fs::read(path)
             .map_err(|source| Error::TableFile { path: path.to_path_buf(), source })?;
-        let table = Table::read(&bytes)
+        Self::parse(&bytes, path, model, logit_scale)
+    }
+
+    /// Reads a table's bytes; `path` is for messages.
+    pub(super) fn parse(
+        bytes: &[u8],
+        path: &Path,
+        model: Fingerprint,
+        logit_scale: f32,
+    ) -> Result<Self, Error> {
+        let table = Table::read(bytes)
             .map_err(|reason| Error::NotATable { path: path.to_path_buf(), reason })?;
         if table.model != model.to_string() {
             return Err(Error::OtherTable {

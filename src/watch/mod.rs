@@ -54,3 +54,4 @@ pub use report::{Report, Summary};
 pub use run::{Step, Watch, WatchOptions};
 pub use service::ServiceManager;
 pub use steady::{Event, EventKind, Steady, SteadyLabel, SteadyOptions};
+pub(crate) use thermal::hottest_sensor;

@@ -52,7 +52,7 @@ impl Thermometer {
             return None;
         }
         self.read = Some(Instant::now());
-        self.temperature = self.hottest();
+        self.temperature = hottest_sensor(&self.folder).map(|(_, degrees)| degrees);
         let (limit, temperature) = (self.limit?, self.temperature?);
         let old = self.pause;
         self.pause = if temperature > limit {
@@ -72,16 +72,19 @@ impl Thermometer {
             _ => None,
         }
     }
+}
 
-    fn hottest(&self) -> Option<f32> {
-        let zones = fs::read_dir(&self.folder).ok()?.filter_map(Result::ok);
-        let degrees = zones.filter_map(|zone| {
-            let text = fs::read_to_string(zone.path().join("temp")).ok()?;
-            Some(text.trim().parse::<f32>().ok()? / 1000.0)
-        });
-        // A sensor that is not there reads as something impossible.
-        degrees.filter(|degrees| (-50.0..200.0).contains(degrees)).reduce(f32::max)
-    }
+/// The hottest sensor in `folder`: its name, and its temperature in °C.
+pub(crate) fn hottest_sensor(folder: &Path) -> Option<(String, f32)> {
+    let zones = fs::read_dir(folder).ok()?.filter_map(Result::ok);
+    let sensors = zones.filter_map(|zone| {
+        let temperature = fs::read_to_string(zone.path().join("temp")).ok()?;
+        let name = fs::read_to_string(zone.path().join("type")).unwrap_or_default();
+        Some((name.trim().to_owned(), temperature.trim().parse::<f32>().ok()? / 1000.0))
+    });
+    // A sensor that is not there reads as something impossible.
+    let sensors = sensors.filter(|(_, degrees)| (-50.0..200.0).contains(degrees));
+    sensors.max_by(|(_, a), (_, b)| a.total_cmp(b))
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "D")]
     display: Vec<DisplaySpec>,
     /// What every request to a web display must bring: http://ADDRESS/?token=SECRET
-    #[arg(long, value_name = "SECRET")]
+    #[arg(long, value_name = "SECRET", env = "COCA_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// How to print results
     #[arg(long, default_value = "text")]
@@ -172,23 +172,11 @@ impl Arguments {
         self.duration.map(Duration::from_secs_f32)
     }
 
-    pub(super) fn labels(&self, global: &Global, coca: &Coca) -> anyhow::Result<Option<Labels>> {
+    pub(super) fn labels(&self, global: &Global, coca: &Coca) -> anyhow::Result<Labels> {
         self.labels.labels(global, coca, &self.templates)
     }
 
-    pub(super) fn watch_options(
-        &self,
-        coca: &Coca,
-        has_labels: bool,
-    ) -> anyhow::Result<WatchOptions> {
-        let captions = self.captions(coca);
-        if !has_labels && !captions.is_any() && self.display.is_empty() {
-            return Err(Usage(
-                "nothing to do: expected --labels, --labels-file, --table or --caption-on"
-                    .to_owned(),
-            )
-            .into());
-        }
+    pub(super) fn watch_options(&self, coca: &Coca) -> anyhow::Result<WatchOptions> {
         let set = |names: &[String]| names.iter().map(|name| name.trim().to_owned()).collect();
         let options = WatchOptions {
             steady: SteadyOptions {
@@ -203,7 +191,7 @@ impl Arguments {
             every: self.every,
             max_fps: self.max_fps,
             max_temperature: self.max_temperature,
-            captions,
+            captions: self.captions(coca),
             caption_options: CaptionOptions::default(),
             templates: Some(self.templates.templates(coca)?),
             actions: self.on_label.clone(),

@@ -1,0 +1,53 @@
+//! `coca doctor`: what stands in the way on this board.
+
+use clap::ValueEnum;
+use coca_edge::doctor::{Board, Finding, Verdict, examine};
+use serde::Serialize;
+
+use super::{Global, Outcome};
+
+/// Look at this board's cameras, permissions, processor, memory, heat, disk and clock; say what to do
+///
+/// Changes nothing. Exit status: 0; 1 if something needs to be done.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// How to print it
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+}
+
+#[derive(Serialize)]
+struct Diagnosis {
+    fine: bool,
+    findings: Vec<Finding>,
+}
+
+pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
+    let findings = examine(&Board::this()?, &global.open_bundle()?);
+    let fine = !findings.iter().any(Finding::is_to_do);
+    match arguments.format {
+        Format::Text => findings.iter().for_each(|finding| println!("{}", line(finding))),
+        Format::Json => {
+            println!("{}", serde_json::to_string_pretty(&Diagnosis { fine, findings })?);
+        }
+    }
+    Ok(if fine { Outcome::Done } else { Outcome::SomeFailed })
+}
+
+fn line(Finding { check, found, verdict }: &Finding) -> String {
+    let (mark, advice) = match verdict {
+        Verdict::Fine => ("fine", None),
+        Verdict::Hint(advice) => ("hint", Some(advice)),
+        Verdict::ToDo(advice) => ("TO DO", Some(advice)),
+    };
+    let advice = advice.map(|advice| format!("\n                    → {advice}"));
+    format!("{mark:<6} {check:<12} {found}{}", advice.unwrap_or_default())
+}

@@ -1,0 +1,42 @@
+//! Free space: a full card stops logs, pictures and updates.
+
+use super::{Board, Check, Finding};
+
+/// Less than this is too little for anything.
+const TOO_LITTLE: u64 = 200 << 20;
+
+pub(super) fn examine(board: &Board) -> Vec<Finding> {
+    let Ok(space) = &board.disk else { return Vec::new() };
+    let gigabytes = |bytes: u64| bytes as f64 / 1e9;
+    let found =
+        format!("{:.1} GB of {:.1} GB free here", gigabytes(space.free), gigabytes(space.total));
+    vec![if space.free < TOO_LITTLE {
+        let advice = "make room: sudo apt clean; sudo journalctl --vacuum-size=50M; and look for what is large with \
+                      du -xh / 2>/dev/null | sort -h | tail";
+        Finding::to_do(Check::Disk, found, advice)
+    } else {
+        Finding::fine(Check::Disk, found)
+    }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::{DiskSpace, board::tests::MadeUp};
+
+    #[test]
+    fn a_full_card_is_something_to_do() {
+        let mut board = MadeUp::new(&[]).board;
+        assert!(!examine(&board)[0].is_to_do());
+        board.disk = Ok(DiskSpace { total: 32 << 30, free: 100 << 20 });
+        assert!(examine(&board)[0].is_to_do());
+        assert_eq!(examine(&board)[0].found, "0.1 GB of 34.4 GB free here");
+    }
+
+    #[test]
+    fn a_system_that_does_not_tell_is_left_alone() {
+        let mut board = MadeUp::new(&[]).board;
+        board.disk = Err(std::io::ErrorKind::Unsupported.into());
+        assert_eq!(examine(&board), []);
+    }
+}
