@@ -1,7 +1,8 @@
-//! What a 1080p camera frame costs before the model sees it, in every format, and what the model costs.
+//! What a 1080p camera frame costs before a model sees it, in every format, and what the model costs.
 //!
-//! `cargo bench --bench camera_frames`. The frame is `tests/photos/coffee.jpg` enlarged to 1920×1080, with
-//! sensor noise so that the JPEG is as large as a camera's. One thread; medians; rounds are interleaved.
+//! `cargo bench --bench camera_frames [-- BUNDLE…]`: the embedded model, and those in the folders. The frame is
+//! `tests/photos/coffee.jpg` enlarged to 1920×1080, with sensor noise so that the JPEG is as large as a camera's. One thread;
+//! medians; frames and encoder take turns. Results are kept in `camera_frames.md`.
 #![allow(missing_docs)]
 
 use std::time::{Duration, Instant};
@@ -17,57 +18,69 @@ use image::{DynamicImage, Rgb, RgbImage, codecs::jpeg::JpegEncoder, imageops::Fi
 
 const SIZE: (u32, u32) = (1920, 1080);
 const ROUNDS: usize = 41;
+const FORMATS: [PixelFormat; 6] = [
+    PixelFormat::Yuv420,
+    PixelFormat::Nv12,
+    PixelFormat::Yuyv,
+    PixelFormat::Rgb,
+    PixelFormat::Grey,
+    PixelFormat::Mjpeg,
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     coca_edge::set_threads(Some(1))?;
-    let coca = Coca::pocket()?;
     let picture = sensor_picture()?;
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, 80).encode_image(&picture)?;
     println!("1920×1080, MJPEG of {} kB; 1 thread; {ROUNDS} rounds", jpeg.len() / 1000);
-
-    let formats = [
-        PixelFormat::Yuv420,
-        PixelFormat::Nv12,
-        PixelFormat::Yuyv,
-        PixelFormat::Rgb,
-        PixelFormat::Grey,
-        PixelFormat::Mjpeg,
-    ];
     let raw: Vec<u8> = picture.as_raw().iter().copied().cycle().take(4 * 1920 * 1080).collect();
-    let mut inputs = Vec::new();
-    for format in formats {
-        let bytes = if format == PixelFormat::Mjpeg { &jpeg } else { &raw };
-        let frame = FrameView::new(format, SIZE, Colours::Bt709, bytes)?;
-        let preprocessor = coca.preprocessor().clone();
-        inputs.push((frame, FramePreprocessor::new(preprocessor, Turn::default()), Vec::new()));
+    let bytes = |format| if format == PixelFormat::Mjpeg { &jpeg[..] } else { &raw[..] };
+    let frame = |format| FrameView::new(format, SIZE, Colours::Bt709, bytes(format));
+
+    // Cargo itself passes `--bench`.
+    let folders = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let mut models = vec![Coca::pocket()?];
+    for folder in folders {
+        models.push(Coca::open(folder)?);
     }
-    let (mut encoder, mut shown) = (Vec::new(), Vec::new());
+    for coca in &models {
+        time_model(coca, &FORMATS.map(frame).into_iter().collect::<Result<Vec<_>, _>>()?)?;
+    }
     let mut pictures = FramePictures::new(Turn::default(), 1280);
+    let mut shown = Vec::new();
+    for _ in 0..ROUNDS {
+        shown.push(time(|| pictures.picture(frame(PixelFormat::Yuv420)?))?);
+    }
+    println!("\nyuv420  → picture for displays {:.2?}", median(shown));
+    Ok(())
+}
+
+fn time_model(coca: &Coca, frames: &[FrameView]) -> Result<(), Box<dyn std::error::Error>> {
+    let preprocessor = || FramePreprocessor::new(coca.preprocessor().clone(), Turn::default());
+    let mut inputs: Vec<_> = frames.iter().map(|frame| (frame, preprocessor(), vec![])).collect();
+    let mut encoder = Vec::new();
     for _ in 0..ROUNDS {
         for (frame, preprocessor, times) in &mut inputs {
-            let start = Instant::now();
-            preprocessor.pixels(*frame)?;
-            times.push(start.elapsed());
+            times.push(time(|| preprocessor.pixels(**frame).map(|_| ()))?);
         }
-        let (frame, preprocessor, _) = &mut inputs[0];
-        let start = Instant::now();
-        pictures.picture(*frame)?;
-        shown.push(start.elapsed());
-        let pixels = preprocessor.pixels(*frame)?.clone();
-        let start = Instant::now();
-        coca.encode_pixels(pixels)?;
-        encoder.push(start.elapsed());
+        let pixels = inputs[0].1.pixels(frames[0])?.clone();
+        encoder.push(time(|| coca.encode_pixels(pixels))?);
     }
     let encoder = median(encoder);
-    println!("image encoder of {:<10} {encoder:>9.2?}", coca.bundle().config().name);
+    let config = coca.bundle().config();
+    println!("\nimage encoder of {}, {}: {encoder:.2?}", config.name, coca.bundle().arithmetic());
     for (frame, _, times) in inputs {
         let time = median(times);
         let share = 100.0 * time.as_secs_f64() / encoder.as_secs_f64();
         println!("{:<7} → normalised tensor {time:>9.2?}  {share:>5.1} % of it", frame.format());
     }
-    println!("yuv420  → picture for displays {:.2?}", median(shown));
     Ok(())
+}
+
+fn time<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<Duration, E> {
+    let start = Instant::now();
+    work()?;
+    Ok(start.elapsed())
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {

@@ -214,6 +214,19 @@ fn a_network_camera_that_stalls_is_connected_to_again() {
 }
 
 #[test]
+fn a_small_camera_that_sends_chunks_is_understood() {
+    let cat = std::fs::read(photo("cat.jpg")).unwrap();
+    let mut answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n".to_vec();
+    answer.extend(b"Content-Type: multipart/x-mixed-replace; boundary=x\r\n\r\n");
+    for chunk in [&b"--x\r\nContent-Type: image/jpeg\r\n\r\n"[..], &cat[..1000], &cat[1000..]] {
+        answer.extend(format!("{:X};part=1\r\n", chunk.len()).bytes());
+        answer.extend_from_slice(chunk);
+        answer.extend(b"\r\n");
+    }
+    assert_eq!(next(&capture(&server(vec![answer]))).bytes, cat);
+}
+
+#[test]
 fn a_server_that_sends_something_else_is_reported() {
     let source: SourceSpec =
         server(vec![b"HTTP/1.1 404 Not Found\r\n\r\n".to_vec()]).parse().unwrap();

@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::{
-    fs::File,
-    io::{BufRead, BufReader, Read},
+    fs::{self, File},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    os::unix::net::UnixDatagram,
     process::{Child, Command, Output, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -40,6 +43,30 @@ fn reports(output: &Output) -> Vec<Value> {
 
 fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
+}
+
+/// A watch of the moving pattern that labels alone and prints JSON.
+fn start_pattern(arguments: &[&str]) -> (Child, impl Iterator<Item = Value> + use<>) {
+    let usual = ["--source", "test", "--labels", LABELS, "--format", "jsonl"];
+    let mut child = start(&[&usual, arguments].concat());
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    (child, lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()))
+}
+
+fn end(mut child: Child) -> String {
+    signal(&child, "TERM");
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(child.wait().unwrap().success(), "{said}");
+    said
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < end, "never: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]
@@ -167,6 +194,152 @@ fn a_full_disk_does_not_stop_the_labels() {
     let said = stderr(&output);
     assert_eq!(said.matches("tried again from time to time").count(), 1, "{said}");
     assert!(said.contains("4 frames labelled"), "{said}");
+}
+
+#[test]
+fn messages_that_nobody_can_read_do_not_stop_the_labels() {
+    let (mut child, mut reports) = start_pattern(&["--caption-on", "never", "--frames", "5"]);
+    drop(child.stderr.take());
+    assert!(reports.by_ref().count() >= 5);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_display_that_fails_does_not_stop_the_labels_and_shows_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (inside, png) = (folder.path().join("inside"), folder.path().join("inside/now.png"));
+    fs::create_dir(&inside).unwrap();
+    let display = format!("png:{}?size=160x120", png.display());
+    let (child, mut reports) = start_pattern(&["--caption-on", "never", "--display", &display]);
+    wait_until("a first picture", || reports.next().is_some() && png.exists());
+    fs::rename(&inside, folder.path().join("away")).unwrap();
+    assert_eq!(reports.by_ref().take(10).count(), 10);
+    wait_until("a picture without its folder is missed", || {
+        reports.next().is_some() && !png.exists()
+    });
+    fs::create_dir(&inside).unwrap();
+    wait_until("a picture again", || reports.next().is_some() && png.exists());
+    let said = end(child);
+    assert_eq!(said.matches("tried again from time to time").count(), 1, "{said}");
+    assert!(said.contains("shows again"), "{said}");
+}
+
+#[test]
+fn labels_stay_live_while_captions_are_written() {
+    // A caption is always being written: the next one is due before the last one is finished.
+    let busy = ["--fps", "4", "--caption-every", "0.1"];
+    let (child, reports) = start_pattern(&busy);
+    let reports: Vec<_> = reports.take(24).collect();
+    let captions = reports.iter().filter(|report| !report["caption"].is_null()).count();
+    end(child);
+    assert!(captions >= 3, "{captions}");
+    let number = |report: &Value| report["frame"].as_u64().unwrap();
+    let seen = number(&reports[23]) - number(&reports[3]);
+    assert!(seen <= 22, "of {seen} frames 20 were labelled");
+}
+
+#[test]
+fn a_slow_watch_sees_the_newest_frame() {
+    let slow = ["--fps", "50", "--max-fps", "2", "--caption-on", "never"];
+    let (child, reports) = start_pattern(&slow);
+    let reports: Vec<_> = reports.take(7).collect();
+    end(child);
+    // Had a frame waited for its turn, it would be half a second old.
+    for report in &reports[1..] {
+        assert!(report["latency_ms"].as_f64().unwrap() < 400.0, "{report}");
+    }
+    let (first, last) = (&reports[1], &reports[6]);
+    let number = |report: &Value| report["frame"].as_u64().unwrap();
+    let dropped = last["dropped"].as_u64().unwrap() - first["dropped"].as_u64().unwrap();
+    let passed = number(last) - number(first);
+    assert!(
+        dropped > 20 && dropped + 5 >= passed - 1 && dropped <= passed,
+        "{dropped} of {passed}"
+    );
+}
+
+#[test]
+fn the_service_manager_hears_of_start_life_and_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let child = command(&["--source", "test", "--labels", LABELS, "--caption-on", "never"])
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "600000")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let heard = || {
+        let mut bytes = [0; 64];
+        let count = socket.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..count].to_vec()).unwrap()
+    };
+    assert_eq!([heard(), heard(), heard()], ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    end(child);
+    assert_eq!(
+        std::iter::repeat_with(heard).find(|state| state != "WATCHDOG=1").unwrap(),
+        "STOPPING=1"
+    );
+}
+
+#[test]
+fn niceness_reaches_every_thread_and_captions_yield_to_labels() {
+    let options = ["--nice", "7", "--threads", "2", "--caption-on", "request"];
+    let (child, mut reports) = start_pattern(&options);
+    reports.next().unwrap();
+    let mut found = Vec::new();
+    for thread in fs::read_dir(format!("/proc/{}/task", child.id())).unwrap() {
+        let stat = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap();
+        let (name, fields) = stat.rsplit_once(") ").unwrap();
+        let name = name.split_once('(').unwrap().1.to_owned();
+        let nice: i32 = fields.split(' ').nth(16).unwrap().parse().unwrap();
+        found.push((name, nice));
+    }
+    end(child);
+    assert!(found.len() > 4, "{found:?}");
+    for (name, nice) in &found {
+        assert_eq!(*nice, if name == "captions" { 12 } else { 7 }, "{found:?}");
+    }
+}
+
+/// What the web page at `port` answers.
+fn ask(port: &str, request: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{request} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nAuthorization: Bearer sesame\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn labels_are_edited_through_the_page_without_a_restart() {
+    let web = ["--display", "web:127.0.0.1:0", "--token", "sesame", "--caption-on", "request"];
+    let (mut child, mut reports) = start_pattern(&web);
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let told = said.by_ref().map(Result::unwrap).find(|line| line.contains("web:127.0.0.1:"));
+    let port = told.unwrap().rsplit(':').next().unwrap().to_owned();
+    reports.next().unwrap();
+    assert!(ask(&port, "POST /labels", r#"{"labels": ["zebra", "cat"]}"#).contains(" 202 "));
+    let report = reports.find(|report| report["labels"].as_array().unwrap().len() == 2).unwrap();
+    assert!(report["labels"].to_string().contains("zebra"), "{report}");
+    assert!(ask(&port, "POST /caption", "{}").contains(" 202 "));
+    assert!(reports.any(|report| !report["caption"].is_null()));
+    assert!(ask(&port, "GET /healthz", "").ends_with("ok\n"));
+    let metrics = ask(&port, "GET /metrics", "");
+    for name in ["frames_labelled_total", "resident_memory_bytes", "captions_total"] {
+        let line = metrics.lines().find(|line| line.starts_with(&format!("coca_{name} ")));
+        assert!(line.is_some_and(|line| !line.ends_with(" 0")), "{name}: {metrics}");
+    }
+    signal(&child, "TERM");
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

@@ -54,12 +54,14 @@ impl Scene {
             status: Status {
                 source: "test pattern".into(),
                 frame: self.frame,
+                captured: self.frame,
+                labelled: self.frame,
                 dropped: self.frame / 3,
                 frames_per_second: 9.7,
                 latency: Some(Duration::from_millis(64)),
                 temperature: Some(58.4),
                 threads: 4,
-                message: None,
+                ..Status::default()
             },
         }
     }

@@ -25,7 +25,9 @@ pub enum Error {
         source_name: String,
     },
     /// No camera is there, or none of that name.
-    #[error("{wanted}: no such camera; found {found}")]
+    #[error(
+        "{wanted}: no such camera; found {found}. A camera module of a Raspberry Pi or a Jetson comes through a pipe: see `coca watch --help`"
+    )]
     NoSuchCamera {
         /// What was asked for.
         wanted: String,

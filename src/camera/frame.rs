@@ -1,6 +1,6 @@
 //! Frames as they come from a source.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::vision::{self, Colours, FrameView, PixelFormat};
 
@@ -34,8 +34,14 @@ impl Frame {
 
     /// Says that the frame was captured now.
     pub fn stamp(&mut self) {
-        self.captured = Instant::now();
-        self.time = SystemTime::now();
+        self.stamp_aged(Duration::ZERO);
+    }
+
+    /// Says that the frame was captured so long ago.
+    pub fn stamp_aged(&mut self, age: Duration) {
+        let (now, time) = (Instant::now(), SystemTime::now());
+        self.captured = now.checked_sub(age).unwrap_or(now);
+        self.time = time.checked_sub(age).unwrap_or(time);
     }
 }
 

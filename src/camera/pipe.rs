@@ -7,6 +7,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use rustix::process::{Pid, Signal, kill_process_group};
+
 use super::{
     Error, Frame, StreamFormat,
     mjpeg::MjpegReader,
@@ -152,11 +154,8 @@ impl Drop for Command {
 fn end(child: &Mutex<Child>) {
     let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
     if matches!(child.try_wait(), Ok(None)) {
-        // The standard library can kill a process, but not a group.
-        let group = format!("-{}", child.id());
-        let _ =
-            process::Command::new("kill").args(["-9", "--", &group]).stderr(Stdio::null()).status();
-        let _ = child.kill();
+        // What is gone already needs no killing.
+        let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
         let _ = child.wait();
     }
 }

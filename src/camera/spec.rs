@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use super::Error;
+use super::{Error, http};
 use crate::vision::PixelFormat;
 
 /// Where frames come from.
@@ -16,7 +16,7 @@ use crate::vision::PixelFormat;
 /// | `-` | MJPEG from standard input |
 /// | `cmd:COMMAND` | MJPEG from a command's standard output; no shell reads the command |
 /// | `yuv420:640x480:-`, `yuyv:640x480:cmd:COMMAND` | raw frames from either; also `nv12`, `rgb`, `grey` |
-/// | `http://HOST/PATH` | MJPEG as network cameras send it |
+/// | `http://HOST/PATH`, `http://USER:PASSWORD@HOST/PATH` | MJPEG as network cameras send it |
 /// | `test` | a moving pattern |
 ///
 /// ```
@@ -52,7 +52,7 @@ pub enum SourceSpec {
         /// The program and its arguments, quoted as for a shell.
         command: String,
     },
-    /// MJPEG over HTTP.
+    /// MJPEG over HTTP. A user's name and password in it are not shown.
     Http(String),
     /// A moving pattern.
     Test,
@@ -174,7 +174,7 @@ impl fmt::Display for SourceSpec {
             Self::Stdin(format) => write!(f, "{format}:-"),
             Self::Command { format: StreamFormat::Mjpeg, command } => write!(f, "cmd:{command}"),
             Self::Command { format, command } => write!(f, "{format}:cmd:{command}"),
-            Self::Http(address) => f.write_str(address),
+            Self::Http(address) => f.write_str(&http::shown(address)),
             Self::Test => f.write_str("test"),
         }
     }

@@ -78,7 +78,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
         threads: engine::threads(),
         precision: coca.bundle().arithmetic(),
         kernel: engine::cpu()?.instruction_set().name(),
-        rss_mb: resident_megabytes(),
+        rss_mb: engine::resident_memory().map(|bytes| bytes >> 20),
     };
     match arguments.format {
         Format::Json => println!("{}", serde_json::to_string(&answer)?),
@@ -114,11 +114,4 @@ impl Answer {
             self.kernel
         )
     }
-}
-
-/// Memory of this process that is in RAM, where the system tells it.
-fn resident_megabytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kilobytes| kilobytes / 1024)
 }

@@ -1,8 +1,18 @@
 //! Messages to standard error: warnings, and with `-v` more.
 
+use std::{
+    fmt::Display,
+    io::{self, Write},
+};
+
 use log::{LevelFilter, Log, Metadata, Record};
 
 struct Messages;
+
+/// Writes a line. Nobody has to read it: `eprintln!` would end the program when standard error is closed.
+pub(super) fn say(message: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{message}");
+}
 
 /// Shows what the library says at the level that the user asked for.
 pub(super) fn start(quiet: bool, verbose: u8) {
@@ -24,7 +34,7 @@ impl Log for Messages {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            eprintln!("{}: {}", record.level().as_str().to_lowercase(), record.args());
+            say(format_args!("{}: {}", record.level().as_str().to_lowercase(), record.args()));
         }
     }
 

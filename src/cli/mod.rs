@@ -93,7 +93,7 @@ pub(crate) fn run() -> ExitCode {
         Ok(Outcome::SomeFailed) => ExitCode::from(1),
         Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("coca: {}", sentence(&error));
+            messages::say(format_args!("coca: {}", sentence(&error)));
             ExitCode::from(if is_usage(&error) { 2 } else { 1 })
         }
     }
@@ -101,6 +101,9 @@ pub(crate) fn run() -> ExitCode {
 
 fn execute(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let global = &arguments.global;
+    if let Command::Watch(arguments) = &arguments.command {
+        arguments.lower_priority()?;
+    }
     coca_edge::set_threads(global.threads.map(usize::from))?;
     match &arguments.command {
         Command::Classify(arguments) => classify::run(global, arguments),

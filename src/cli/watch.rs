@@ -4,8 +4,8 @@ mod ending;
 mod options;
 
 use std::{
-    fmt::Write,
-    io::{self, IsTerminal},
+    fmt::Write as _,
+    io::{self, IsTerminal, Write as _},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,7 +19,7 @@ use coca_edge::{
 use ending::Ending;
 pub(super) use options::Arguments;
 
-use super::{Global, Outcome, output::Format};
+use super::{Global, Outcome, messages, output::Format};
 
 /// How long the last lines may take when everything else is over.
 const LAST_LINES: Duration = Duration::from_millis(300);
@@ -28,7 +28,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     if arguments.list {
         return list();
     }
-    arguments.lower_priority()?;
+    let ending = Ending::on_signals()?;
     let coca = Arc::new(global.open_model()?);
     let labels = arguments.labels(global, &coca)?;
     let options = arguments.watch_options(&coca)?;
@@ -36,20 +36,22 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     let name = source.to_string();
     let capture =
         Capture::start(name.clone(), Patience::default(), move || source.open(&settings))?;
-    let mut ending = Ending::on_signals()?;
     let mut service = ServiceManager::from_environment();
     let kernel = coca.load_image_encoder()?.kernel;
     let mut watch = Watch::start(coca, Some(labels), &name, capture, options)?;
     if !global.quiet {
-        eprintln!("{name}: {} threads, {}", engine::threads(), kernel);
+        let shown = watch.displays().iter().fold(String::new(), |text, name| text + ", " + name);
+        messages::say(format_args!("{name}: {} threads, {kernel}{shown}", engine::threads()));
     }
-    ending.watch_over(watch.stop_flag());
     let key = arguments.key_presses(&arguments.source);
     let mut lines = Lines::start("standard output", io::stdout())?;
     let start = Instant::now();
     service.ready();
     let outcome = loop {
         service.alive();
+        if ending.is_wanted() {
+            break Ok(());
+        }
         if ending.caption_wanted() || key.try_iter().count() > 0 {
             watch.request_caption();
         }
@@ -64,27 +66,30 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
         }
         let summary = watch.summary();
         let is_enough = arguments.frames.is_some_and(|frames| summary.labelled >= frames);
-        ending.remember(summary);
+        if !global.quiet {
+            ending.remember(summary);
+        }
         if is_enough {
             break Ok(());
         }
     };
     service.stopping();
     lines.finish(LAST_LINES);
-    if !global.quiet {
-        eprintln!("{}", watch.summary());
-    }
+    ending.tell();
     outcome.map(|()| Outcome::Done).with_context(|| format!("--source {name}"))
 }
 
 fn list() -> anyhow::Result<Outcome> {
+    let mut out = io::stdout().lock();
     let cameras = camera::cameras()?;
     if cameras.is_empty() {
-        println!("no camera found");
+        writeln!(out, "no camera found")?;
     }
     for camera in cameras {
-        println!("{}  {}", camera.device, camera.name);
-        camera.formats.iter().for_each(|format| println!("  {format}"));
+        writeln!(out, "{}  {}", camera.device, camera.name)?;
+        for format in camera.formats {
+            writeln!(out, "  {format}")?;
+        }
     }
     Ok(Outcome::Done)
 }

@@ -51,8 +51,16 @@ pub struct Status {
     pub source: String,
     /// The number of the newest labelled frame.
     pub frame: u64,
+    /// Frames that came.
+    pub captured: u64,
+    /// Frames that were labelled.
+    pub labelled: u64,
     /// Frames that came and were replaced by a newer one before their turn.
     pub dropped: u64,
+    /// Frames that were damaged.
+    pub damaged: u64,
+    /// How often the source was opened again.
+    pub reopened: u64,
     /// Labelled frames a second.
     pub frames_per_second: f32,
     /// From the camera's picture to its labels.

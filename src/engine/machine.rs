@@ -37,6 +37,15 @@ pub fn cpu_features() -> Vec<&'static str> {
     found()
 }
 
+/// Bytes of this process's memory that are in RAM, where the system tells.
+#[must_use]
+pub fn resident_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(1024 * kilobytes)
+}
+
 macro_rules! detected {
     ($detect:ident: $($feature:tt),*) => {{
         let mut features = Vec::new();

@@ -19,7 +19,7 @@ mod weights;
 pub use arithmetic::Arithmetic;
 pub use error::Error;
 pub use graph::{Execution, Graph, Input};
-pub use machine::{cpu, cpu_features};
+pub use machine::{cpu, cpu_features, resident_memory};
 pub use onnx::Onnx;
 pub use shared_tensor::{RowStore, SharedTensor};
 pub use threads::{set_threads, threads};

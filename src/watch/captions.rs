@@ -86,6 +86,7 @@ impl Captions {
         thread::Builder::new()
             .name("captions".to_owned())
             .spawn(move || {
+                yield_to_labels();
                 for job in waiting {
                     let caption = coca.caption(&job.picture, &options);
                     if finished.send(caption.map(|caption| job.describe(caption))).is_err() {
@@ -157,6 +158,17 @@ impl Captions {
         (self.is_due, self.started) = (false, Some(Instant::now()));
         self.scene = Some(picture.embedding().clone());
         self.is_writing = self.jobs.send(Job { picture, frame, captured, at }).is_ok();
+    }
+}
+
+/// How much less of a busy processor captions get than labels: 5 steps of `nice` are a third.
+const NICENESS: i32 = 5;
+
+/// Under Linux each thread has a niceness of its own. Where it cannot be lowered, captions share as they did.
+fn yield_to_labels() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        log::debug!("captions keep their priority: {error}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        mpsc::{Receiver, Sender, channel},
+        mpsc::{Receiver, Sender, TryRecvError, channel},
     },
     thread,
 };
@@ -16,28 +16,24 @@ const MOST: usize = 1000;
 /// The longest of them, in bytes.
 const LONGEST: usize = 200;
 
-/// Makes label lists ready.
+/// Makes label lists ready, one at a time: of those that come in between only the newest is kept.
 pub(super) struct Relabelling {
     lists: Sender<Vec<String>>,
-    ready: Receiver<Labels>,
+    done: Receiver<Option<Labels>>,
+    is_working: bool,
+    waiting: Option<Vec<String>>,
 }
 
 impl Relabelling {
     pub(super) fn start(coca: Arc<Coca>, templates: Templates) -> Result<Self, Error> {
-        let ((lists, waiting), (finished, ready)) = (channel::<Vec<String>>(), channel());
+        let ((lists, sent), (finished, done)) = (channel::<Vec<String>>(), channel());
         let work = move || {
-            while let Ok(mut list) = waiting.recv() {
-                // Only the newest list counts.
-                while let Ok(newer) = waiting.try_recv() {
-                    list = newer;
-                }
-                match coca.labels_with(list, &templates, |_, _| ()) {
-                    Ok(labels) => {
-                        if finished.send(labels).is_err() {
-                            return;
-                        }
-                    }
-                    Err(error) => log::warn!("the labels stay as they are: {error}"),
+            for list in sent {
+                let labels = coca
+                    .labels_with(list, &templates, |_, _| ())
+                    .inspect_err(|error| log::warn!("the labels stay as they are: {error}"));
+                if finished.send(labels.ok()).is_err() {
+                    return;
                 }
             }
         };
@@ -45,22 +41,41 @@ impl Relabelling {
             .name("labels".to_owned())
             .spawn(work)
             .map_err(|error| Error::Thread { work: "labels", error })?;
-        Ok(Self { lists, ready })
+        Ok(Self { lists, done, is_working: false, waiting: None })
     }
 
     /// Asks for these labels, without blanks, repeats, and what is out of all bounds.
-    pub(super) fn request(&self, names: Vec<String>) {
+    pub(super) fn request(&mut self, names: Vec<String>) {
         let names = sound(names);
         if names.is_empty() {
             log::warn!("the labels stay as they are: the new list is empty");
-        } else if self.lists.send(names).is_err() {
-            log::warn!("the labels stay as they are: their thread broke down");
+            return;
         }
+        self.waiting = Some(names);
+        self.send_waiting();
     }
 
     /// Labels that have become ready.
-    pub(super) fn ready(&self) -> Option<Labels> {
-        self.ready.try_iter().last()
+    pub(super) fn ready(&mut self) -> Option<Labels> {
+        let labels = match self.done.try_recv() {
+            Ok(labels) => labels,
+            Err(TryRecvError::Empty) => return None,
+            Err(TryRecvError::Disconnected) => None,
+        };
+        self.is_working = false;
+        self.send_waiting();
+        labels
+    }
+
+    fn send_waiting(&mut self) {
+        if self.is_working {
+            return;
+        }
+        let Some(names) = self.waiting.take() else { return };
+        self.is_working = self.lists.send(names).is_ok();
+        if !self.is_working {
+            log::warn!("the labels stay as they are: their thread broke down");
+        }
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Summary {
     pub reopened: u64,
     /// The median over the last 256 frames, if there were any.
     pub latency: Option<Duration>,
+    /// Bytes of memory in RAM at the end, where the system tells.
+    pub memory: Option<u64>,
 }
 
 impl std::fmt::Display for Summary {
@@ -83,8 +85,11 @@ impl std::fmt::Display for Summary {
             duration.as_secs_f64(),
             self.reopened
         )?;
-        match self.latency {
-            Some(latency) => write!(f, ", median latency {:.1} ms", milliseconds(latency)),
+        if let Some(latency) = self.latency {
+            write!(f, ", median latency {:.1} ms", milliseconds(latency))?;
+        }
+        match self.memory {
+            Some(bytes) => write!(f, ", {} MB resident", bytes / 1_000_000),
             None => Ok(()),
         }
     }

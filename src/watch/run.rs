@@ -3,7 +3,6 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, channel},
     },
     thread,
@@ -80,7 +79,7 @@ pub enum Step {
     Report(Report),
     /// No frame for a tenth of a second, or one that was not to be labelled.
     Idle,
-    /// The source has ended, or the watch was stopped.
+    /// The source has ended.
     End,
 }
 
@@ -99,7 +98,6 @@ pub struct Watch {
     screens: Screens,
     thermometer: Thermometer,
     statistics: Statistics,
-    stop: Arc<AtomicBool>,
     every: u64,
     least_interval: Duration,
     /// A buffer, and the last frame's number and the time at which its labelling began.
@@ -157,7 +155,6 @@ impl Watch {
             screens,
             thermometer: Thermometer::new(options.max_temperature),
             statistics: Statistics::default(),
-            stop: Arc::default(),
             every: options.every.max(1),
             least_interval: interval(options.max_fps)?,
             frame: Frame::default(),
@@ -170,10 +167,10 @@ impl Watch {
         })
     }
 
-    /// Set to true, it ends the watch before the next frame.
+    /// The displays' names, as they were opened: a web page's with its port.
     #[must_use]
-    pub fn stop_flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.stop)
+    pub fn displays(&self) -> &[String] {
+        self.screens.names()
     }
 
     /// Asks for a caption of the next frame.
@@ -189,9 +186,6 @@ impl Watch {
     /// When the source can give no more frames, or the model fails.
     pub fn step(&mut self) -> Result<Step, Error> {
         self.keep_house();
-        if self.stop.load(Ordering::Relaxed) {
-            return Ok(Step::End);
-        }
         let pause = self.least_interval.max(self.thermometer.pause());
         let waited = self.last.map_or(Duration::MAX, |(_, at)| at.elapsed());
         if waited < pause {
@@ -227,6 +221,7 @@ impl Watch {
             damaged: status.damaged + self.summary.damaged,
             reopened: status.reopened,
             latency: self.statistics.median_latency(),
+            memory: engine::resident_memory(),
             ..self.summary
         }
     }
@@ -284,13 +279,13 @@ impl Watch {
         }
         self.actions.react(&[], 0);
         for request in self.requests.try_iter() {
-            match (request, &self.relabelling, &mut self.captions) {
+            match (request, &mut self.relabelling, &mut self.captions) {
                 (Request::Labels(names), Some(relabelling), _) => relabelling.request(names),
                 (Request::Caption, _, Some(captions)) => captions.request(),
                 _ => {}
             }
         }
-        if let Some(labels) = self.relabelling.as_ref().and_then(Relabelling::ready) {
+        if let Some(labels) = self.relabelling.as_mut().and_then(Relabelling::ready) {
             self.screens.set_vocabulary(labels.names());
             self.new_events.extend(self.steady.replace_labels(labels.names()));
             self.labels = Some(labels);
@@ -330,6 +325,10 @@ impl Watch {
         let capture = self.capture.status();
         self.screens.update(|view| {
             let status = &mut view.status;
+            status.captured = capture.frames;
+            status.labelled = self.summary.labelled;
+            status.damaged = capture.damaged + self.summary.damaged;
+            status.reopened = capture.reopened;
             status.source.clear();
             status.source.push_str(&self.source);
             status.dropped = capture.dropped;

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError, mpsc::Sender},
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -23,7 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Everything that shows.
 pub(super) struct Screens {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    names: Vec<String>,
 }
 
 #[derive(Default)]
@@ -55,20 +55,25 @@ impl Screens {
     fn start(displays: Vec<Box<dyn Display>>, turn: Turn) -> Result<Self, Error> {
         let shared = Arc::new(Shared::default());
         if displays.is_empty() {
-            return Ok(Self { shared, thread: None });
+            return Ok(Self { shared, names: Vec::new() });
         }
+        let names = displays.iter().map(|display| display.name().to_owned()).collect();
         let shown = Arc::clone(&shared);
         let screen = |display| Screen { display, trouble: None };
         let screens = displays.into_iter().map(screen).collect();
-        let thread = thread::Builder::new()
+        thread::Builder::new()
             .name("displays".to_owned())
             .spawn(move || shown.run(screens, FramePictures::new(turn, WIDEST)))
             .map_err(|error| Error::Thread { work: "displays", error })?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { shared, names })
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.thread.is_none()
+        self.names.is_empty()
+    }
+
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// Changes what is shown beside the picture.

@@ -2,17 +2,32 @@
 //!
 //! nokhwa 0.10 cannot bring them safely: its `frame()` blocks for ever when a camera stalls, ignores how many bytes of a
 //! buffer are used and which are flagged as damaged, and cannot open a device that was left at a fractional rate.
+//!
+//! v4l 0.14 has faults of its own that are kept away here: it panics at files in `/dev` that are named like cameras, at
+//! names that are not UTF-8, and when a driver refuses to stop.
 
-use std::{path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    time::Duration,
+};
 
-use nokhwa::utils::{ApiBackend, CameraIndex};
+use nokhwa::utils::ApiBackend;
+use rustix::{
+    io::Errno,
+    time::{ClockId, clock_gettime},
+};
 use v4l::{
     Device, Format, FourCC, Fraction,
-    buffer::{Flags, Type},
+    buffer::{Flags, Metadata, Type},
     capability,
     frameinterval::FrameIntervalEnum,
     framesize::FrameSizeEnum,
-    io::{mmap::Stream, traits::CaptureStream},
+    io::{
+        mmap::Stream,
+        traits::{CaptureStream, Stream as _},
+    },
     video::{Capture, capture::Parameters},
 };
 
@@ -30,6 +45,12 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(4);
 /// Buffers that the driver fills in turn.
 const BUFFERS: u32 = 4;
+/// The longest time from one frame to the next that is believed.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
+/// A frame that is said to be older has a time stamp of another clock.
+const OLDEST: Duration = Duration::from_secs(10);
+/// Drivers of a Raspberry Pi whose devices capture nothing by themselves.
+const PROCESSORS: [&str; 4] = ["bcm2835-codec", "bcm2835-isp", "pispbe", "rp1-cfe"];
 /// V4L2's names of the formats.
 const NAMES: [([u8; 4], PixelFormat); 7] = [
     (*b"NV12", PixelFormat::Nv12),
@@ -44,7 +65,9 @@ const NAMES: [([u8; 4], PixelFormat); 7] = [
 /// A device that captures.
 struct Node {
     number: usize,
+    driver: String,
     name: String,
+    bus: String,
     device: Device,
 }
 
@@ -54,25 +77,40 @@ impl Node {
     }
 
     /// `None` for what cannot be opened or does not capture: outputs, metadata, decoders.
-    fn open(number: usize, name: String) -> Option<Self> {
+    fn open(number: usize) -> Option<Self> {
         let device = Device::new(number).ok()?;
-        let capabilities = device.query_caps().ok()?.capabilities;
+        let told = without_panics(|| device.query_caps()).ok()?.ok()?;
         let needed = capability::Flags::VIDEO_CAPTURE | capability::Flags::STREAMING;
-        capabilities.contains(needed).then_some(Self { number, name, device })
+        let v4l::Capabilities { driver, card: name, bus, capabilities, .. } = told;
+        capabilities.contains(needed).then_some(Self { number, driver, name, bus, device })
+    }
+
+    /// The device behind a path, which may be a link such as those in `/dev/v4l/by-id`.
+    fn at(path: &Path) -> Option<Self> {
+        let path = path.canonicalize().ok()?;
+        Self::open(path.file_name()?.to_str()?.strip_prefix("video")?.parse().ok()?)
     }
 
     fn offers(&self) -> Vec<Offer> {
         let mut offers = Vec::new();
         for description in self.device.enum_formats().unwrap_or_default() {
             let Some(format) = known(description.fourcc) else { continue };
-            for size in self.device.enum_framesizes(description.fourcc).unwrap_or_default() {
-                for size in sizes(&size.size) {
-                    let fastest = self.fastest(description.fourcc, size);
-                    offers.push(Offer { format, size, fastest });
-                }
+            for size in self.sizes(description.fourcc) {
+                let fastest = self.fastest(description.fourcc, size);
+                offers.push(Offer { format, size, fastest });
             }
         }
         offers
+    }
+
+    /// The sizes that the driver tells, or else the one that is set.
+    fn sizes(&self, fourcc: FourCC) -> Vec<(u32, u32)> {
+        let told = self.device.enum_framesizes(fourcc).unwrap_or_default();
+        if told.is_empty() {
+            let set = self.device.format().ok();
+            return set.map(|format| (format.width, format.height)).into_iter().collect();
+        }
+        told.iter().flat_map(|size| sizes(&size.size)).collect()
     }
 
     fn fastest(&self, fourcc: FourCC, (width, height): (u32, u32)) -> Option<f32> {
@@ -109,20 +147,23 @@ fn sizes(sizes: &FrameSizeEnum) -> Vec<(u32, u32)> {
     }
 }
 
+/// Every device that captures, by its number.
 fn nodes() -> Result<Vec<Node>, Error> {
-    let found = nokhwa::query(ApiBackend::Video4Linux).map_err(|error| Error::BrokenDown {
-        source_name: "cameras".to_owned(),
-        reason: error.to_string(),
-    })?;
-    let mut nodes: Vec<Node> = found
-        .iter()
-        .filter_map(|camera| match camera.index() {
-            CameraIndex::Index(number) => Node::open(*number as usize, camera.human_name()),
-            CameraIndex::String(_) => None,
-        })
-        .collect();
-    nodes.sort_by_key(|node| node.number);
-    Ok(nodes)
+    let failed = |reason| Error::BrokenDown { source_name: "cameras".to_owned(), reason };
+    let found = without_panics(|| nokhwa::query(ApiBackend::Video4Linux)).map_err(failed)?;
+    let found = found.map_err(|error| failed(error.to_string()))?;
+    // Files such as `/dev/video-dec0` count as another camera 0.
+    let numbers: BTreeSet<u32> =
+        found.iter().filter_map(|camera| camera.index().as_index().ok()).collect();
+    Ok(numbers.into_iter().filter_map(|number| Node::open(number as usize)).collect())
+}
+
+/// What `work` gives, or what it panicked with.
+fn without_panics<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| match panic.downcast::<String>() {
+        Ok(reason) => *reason,
+        Err(_) => "the driver's list of cameras cannot be read".to_owned(),
+    })
 }
 
 pub(super) fn cameras() -> Result<Vec<CameraInfo>, Error> {
@@ -145,28 +186,34 @@ pub(super) fn open(
     spec: &SourceSpec,
     settings: &SourceSettings,
 ) -> Result<Box<dyn FrameSource>, Error> {
-    let mut nodes = nodes()?;
-    let names: Vec<_> = nodes.iter().map(|node| format!("{} {}", node.path(), node.name)).collect();
-    let is_wanted = |node: &Node| match spec {
-        SourceSpec::Camera(name) => node.name.to_lowercase().contains(&name.to_lowercase()),
-        SourceSpec::Device(path) => real(path) == Path::new(&node.path()),
-        _ => true,
+    let found = match spec {
+        SourceSpec::Device(path) => Node::at(path),
+        SourceSpec::Camera(name) => {
+            let name = name.to_lowercase();
+            nodes()?.into_iter().find(|node| node.name.to_lowercase().contains(&name))
+        }
+        _ => first_camera(nodes()?),
     };
-    let Some(at) = nodes.iter().position(is_wanted) else {
+    let Some(node) = found else {
+        let names: Vec<_> =
+            nodes()?.iter().map(|node| format!("{} {}", node.path(), node.name)).collect();
         let found = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         return Err(Error::NoSuchCamera { wanted: spec.to_string(), found });
     };
-    Ok(Box::new(Camera::start(nodes.swap_remove(at), settings)?))
+    Ok(Box::new(Camera::start(node, settings)?))
 }
 
-/// Follows links such as those in `/dev/v4l/by-id`.
-fn real(path: &Path) -> std::path::PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+/// The first that is a camera as far as one can tell, one on USB if there is any.
+fn first_camera(mut nodes: Vec<Node>) -> Option<Node> {
+    nodes.retain(|node| !PROCESSORS.contains(&node.driver.as_str()) && !node.offers().is_empty());
+    let usb = nodes.iter().position(|node| node.bus.starts_with("usb"));
+    nodes.into_iter().nth(usb.unwrap_or(0))
 }
 
 /// A camera that streams.
 struct Camera {
-    stream: Stream<'static>,
+    /// `None` only while it is dropped.
+    stream: Option<Stream<'static>>,
     path: String,
     format: PixelFormat,
     size: (u32, u32),
@@ -202,21 +249,24 @@ impl Camera {
         // Any fraction will do, and so will none.
         let interval = node.device.params().map_or(Duration::ZERO, |parameters| {
             let Fraction { numerator, denominator } = parameters.interval;
-            Duration::from_secs(numerator.into()) / denominator.max(1)
+            let interval = Duration::from_secs(numerator.into()) / denominator.max(1);
+            interval.min(LONGEST_INTERVAL)
         });
         let mut stream = Stream::with_buffers(&node.device, Type::VideoCapture, BUFFERS)
             .map_err(Error::io(&path))?;
         stream.set_timeout(PATIENCE.max(3 * interval));
         let size = (accepted.width, accepted.height);
         log::info!("{path}: {} {}×{}", offer.format, size.0, size.1);
-        Ok(Self { stream, path, format: offer.format, size, stride: accepted.stride, interval })
+        let (stream, stride) = (Some(stream), accepted.stride);
+        Ok(Self { stream, path, format: offer.format, size, stride, interval })
     }
 }
 
 impl FrameSource for Camera {
     fn read(&mut self, frame: &mut Frame) -> Result<Read, Error> {
-        let (buffer, meta) = self.stream.next().map_err(Error::io(&self.path))?;
-        frame.stamp();
+        let Some(stream) = &mut self.stream else { return Ok(Read::End) };
+        let (buffer, meta) = stream.next().map_err(Error::io(&self.path))?;
+        frame.stamp_aged(age(meta).unwrap_or_default());
         // A driver that does not say how many bytes it used has used them all.
         let used = match meta.bytesused as usize {
             0 => buffer.len(),
@@ -232,5 +282,31 @@ impl FrameSource for Camera {
 
     fn interval(&self) -> Duration {
         self.interval
+    }
+}
+
+/// How long ago the driver says that it took the frame, if it says so by the clock that never jumps.
+fn age(meta: &Metadata) -> Option<Duration> {
+    if meta.flags & Flags::TIMESTAMP_MASK != Flags::TIMESTAMP_MONOTONIC {
+        return None;
+    }
+    let now = clock_gettime(ClockId::Monotonic);
+    let now = Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?);
+    let seconds = Duration::from_secs(meta.timestamp.sec.try_into().ok()?);
+    let taken = seconds + Duration::from_micros(meta.timestamp.usec.try_into().ok()?);
+    now.checked_sub(taken).filter(|age| *age <= OLDEST)
+}
+
+impl Drop for Camera {
+    /// A stream of v4l's panics if the driver refuses to stop, and again if it then keeps its buffers: the program would be
+    /// aborted. Such a stream is left as it is. A device that is gone is none.
+    fn drop(&mut self) {
+        let Some(mut stream) = self.stream.take() else { return };
+        if let Err(error) = stream.stop()
+            && error.raw_os_error() != Some(Errno::NODEV.raw_os_error())
+        {
+            log::warn!("{}: does not stop: {error}", self.path);
+            std::mem::forget(stream);
+        }
     }
 }

@@ -17,20 +17,22 @@ use signal_hook::{
     flag,
 };
 
+use crate::cli::messages;
+
 /// How often a signal is looked for.
 const PERIOD: Duration = Duration::from_millis(25);
-/// How long a step may still take after a signal: a large model's frame takes longer than a second on some boards.
+/// How long the watch may take to end by itself: a large model's frame takes longer than a second on some boards.
 const PATIENCE: Duration = Duration::from_millis(700);
 
-/// What signals ask for.
+/// What signals ask for, and the summary that is told in the end.
 pub(super) struct Ending {
     is_wanted: Arc<AtomicBool>,
     is_caption_wanted: Arc<AtomicBool>,
-    summary: Arc<Mutex<Summary>>,
+    summary: Arc<Mutex<Option<Summary>>>,
 }
 
 impl Ending {
-    /// SIGINT and SIGTERM end the watch, a second one at once; SIGUSR1 asks for a caption.
+    /// SIGINT and SIGTERM end the program, a second one at once; SIGUSR1 asks for a caption.
     pub(super) fn on_signals() -> anyhow::Result<Self> {
         let ending = Self {
             is_wanted: Arc::default(),
@@ -43,30 +45,47 @@ impl Ending {
                 .context("signals")?;
         }
         flag::register(SIGUSR1, Arc::clone(&ending.is_caption_wanted)).context("signals")?;
+        let (is_wanted, summary) = (Arc::clone(&ending.is_wanted), Arc::clone(&ending.summary));
+        thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || end_when(&is_wanted, &summary))
+            .context("signals")?;
         Ok(ending)
     }
 
-    /// Hands a signal on to `stop`, and ends the program if that takes too long.
-    pub(super) fn watch_over(&mut self, stop: Arc<AtomicBool>) {
-        let (is_wanted, summary) = (Arc::clone(&self.is_wanted), Arc::clone(&self.summary));
-        thread::spawn(move || {
-            while !is_wanted.load(Ordering::Relaxed) {
-                thread::sleep(PERIOD);
-            }
-            stop.store(true, Ordering::Relaxed);
-            thread::sleep(PATIENCE);
-            eprintln!("{}", summary.lock().unwrap_or_else(PoisonError::into_inner));
-            process::exit(0);
-        });
-    }
-
-    /// What to say if the program has to be ended.
-    pub(super) fn remember(&self, summary: Summary) {
-        *self.summary.lock().unwrap_or_else(PoisonError::into_inner) = summary;
+    /// Whether a signal asks for the end.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.is_wanted.load(Ordering::Relaxed)
     }
 
     /// Whether a caption was asked for since the last call.
     pub(super) fn caption_wanted(&self) -> bool {
         self.is_caption_wanted.swap(false, Ordering::Relaxed)
+    }
+
+    /// What is to be told in the end.
+    pub(super) fn remember(&self, summary: Summary) {
+        *self.summary.lock().unwrap_or_else(PoisonError::into_inner) = Some(summary);
+    }
+
+    /// Tells what was remembered.
+    pub(super) fn tell(&self) {
+        tell(&self.summary);
+    }
+}
+
+/// Ends the program if a watch that should end does not.
+fn end_when(is_wanted: &AtomicBool, summary: &Mutex<Option<Summary>>) {
+    while !is_wanted.load(Ordering::Relaxed) {
+        thread::sleep(PERIOD);
+    }
+    thread::sleep(PATIENCE);
+    tell(summary);
+    process::exit(0);
+}
+
+fn tell(summary: &Mutex<Option<Summary>>) {
+    if let Some(summary) = summary.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        messages::say(&summary);
     }
 }

@@ -1,10 +1,6 @@
 //! What `coca watch` is told.
 
-use std::{
-    process::{Command, Stdio},
-    str::FromStr,
-    time::Duration,
-};
+use std::{str::FromStr, time::Duration};
 
 use anyhow::Context;
 use clap::ValueEnum;
@@ -255,14 +251,10 @@ impl Arguments {
         self.caption_on.is_empty() || self.caption_on.contains(&CaptionOn::Request)
     }
 
-    /// Threads that start later inherit it. The standard library cannot do it.
-    pub(super) fn lower_priority(&self) -> anyhow::Result<()> {
+    /// To be called before any thread is started: under Linux each thread inherits it from the one that starts it.
+    pub(in crate::cli) fn lower_priority(&self) -> anyhow::Result<()> {
         let Some(nice) = self.nice else { return Ok(()) };
-        let (nice, process) = (nice.to_string(), std::process::id().to_string());
-        let mut renice = Command::new("renice");
-        renice.args(["-n", &nice, "-p", &process]).stdout(Stdio::null());
-        let status = renice.status().with_context(|| format!("--nice {nice}: renice"))?;
-        anyhow::ensure!(status.success(), "--nice {nice}: renice ended with {status}");
+        rustix::process::nice(nice.into()).with_context(|| format!("--nice {nice}"))?;
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::live::Newest;
+use crate::engine::resident_memory;
 
 /// The newest moment in Prometheus's text format, version 0.0.4.
 pub(super) fn text(newest: &Newest, viewers: usize) -> String {
@@ -19,12 +20,15 @@ pub(super) fn text(newest: &Newest, viewers: usize) -> String {
     let build = vec![(format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1.0)];
     metric("build_info", "gauge", "The program's version.", &build);
     metric("frame", "gauge", "Number of the newest labelled frame.", &single(status.frame as f64));
-    metric(
-        "frames_dropped_total",
-        "counter",
-        "Frames replaced by a newer one.",
-        &single(status.dropped as f64),
-    );
+    for (name, help, count) in [
+        ("frames_captured_total", "Frames that came.", status.captured),
+        ("frames_labelled_total", "Frames that were labelled.", status.labelled),
+        ("frames_dropped_total", "Frames replaced by a newer one.", status.dropped),
+        ("frames_damaged_total", "Frames that were damaged.", status.damaged),
+        ("source_reopened_total", "How often the source was opened again.", status.reopened),
+    ] {
+        metric(name, "counter", help, &single(count as f64));
+    }
     metric(
         "frames_per_second",
         "gauge",
@@ -45,6 +49,14 @@ pub(super) fn text(newest: &Newest, viewers: usize) -> String {
             "gauge",
             "The board's temperature.",
             &single(f64::from(celsius)),
+        );
+    }
+    if let Some(bytes) = resident_memory() {
+        metric(
+            "resident_memory_bytes",
+            "gauge",
+            "The program's memory in RAM.",
+            &single(bytes as f64),
         );
     }
     metric("threads", "gauge", "Threads the model computes with.", &single(status.threads as f64));
