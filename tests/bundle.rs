@@ -196,3 +196,56 @@ fn int8_asked_of_a_model_that_is_not_quantised_is_refused_with_the_way_out() {
     let sentence = bundle.compute_in(Arithmetic::Int8).unwrap_err().to_string();
     assert!(sentence.contains("coca-quantize int8"), "{sentence}");
 }
+
+/// The folder without any weights, on a machine with so many bytes of free memory.
+fn with_memory(folder: &Path, bytes: u64) -> Coca {
+    for file in ["vision.bin", "text.bin", "decoder.bin"] {
+        std::fs::remove_file(folder.join(file)).ok();
+    }
+    Coca::new(Bundle::open(folder).unwrap().with_available_memory(bytes)).unwrap()
+}
+
+#[test]
+fn a_part_that_does_not_fit_into_memory_is_refused_before_its_weights_are_touched() {
+    let folder = copy();
+    let coca = with_memory(folder.path(), 2_000_000);
+    for (error, needed_for) in [
+        (coca.encode_image(cat()).map(drop), "encoding pictures"),
+        (coca.labels(["cat"]).map(drop), "encoding texts"),
+        (coca.check_memory_for_captions(), "captions"),
+    ] {
+        let sentence = error.unwrap_err().to_string();
+        assert!(sentence.starts_with(&folder.path().display().to_string()), "{sentence}");
+        for part in [needed_for, "MB are needed, 2 MB are free", "a smaller model", "--model"] {
+            assert!(sentence.contains(part), "{sentence}: no {part:?}");
+        }
+    }
+}
+
+#[test]
+fn captions_are_refused_where_the_parts_fit_one_by_one_but_not_together() {
+    let folder = copy();
+    let coca = with_memory(folder.path(), 8_000_000);
+    let missing = |result: Result<(), Error>| result.unwrap_err().to_string();
+    assert!(missing(coca.encode_image(cat()).map(drop)).contains("vision.bin: missing"));
+    let sentence = missing(coca.check_memory_for_captions());
+    assert!(sentence.contains("8 MB are free"), "{sentence}");
+    assert!(sentence.contains("--caption-on never"), "{sentence}");
+}
+
+#[test]
+fn computing_in_f32_needs_four_times_the_memory_of_int8() {
+    let needed = |arithmetic| {
+        let bundle = Bundle::open(pocket()).unwrap().with_available_memory(0);
+        let bundle = bundle.compute_in(arithmetic).unwrap();
+        match bundle.image_encoder() {
+            Err(coca_edge::bundle::Error::TooLittleMemory { needed, way_out, .. }) => {
+                (needed as f64, way_out)
+            }
+            _ => panic!("not refused"),
+        }
+    };
+    let ((int8, _), (f32, way_out)) = (needed(Arithmetic::Int8), needed(Arithmetic::F32));
+    assert!((2.0..=4.2).contains(&(f32 / int8)), "{f32} and {int8}");
+    assert!(way_out.contains("without --precision f32"), "{way_out}");
+}

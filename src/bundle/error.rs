@@ -73,6 +73,23 @@ pub enum Error {
         /// What the weights are.
         precision: super::Precision,
     },
+    /// A part needs more memory than there is; nothing of it was loaded.
+    #[error(
+        "{}: too little memory for {needed_for}: about {} MB are needed, {} MB are free: {way_out}",
+        path.display(), needed / 1_000_000, available / 1_000_000
+    )]
+    TooLittleMemory {
+        /// The model.
+        path: PathBuf,
+        /// What it is needed for.
+        needed_for: &'static str,
+        /// Bytes, about.
+        needed: u64,
+        /// Bytes that are free, swap space included.
+        available: u64,
+        /// What can be done.
+        way_out: String,
+    },
     /// A part is no graph, or not the one that it must be.
     #[error(transparent)]
     Graph(#[from] crate::engine::Error),

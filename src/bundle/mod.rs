@@ -6,6 +6,7 @@
 mod caption_settings;
 mod config;
 mod error;
+mod memory;
 mod parts;
 #[cfg(feature = "pocket")]
 mod pocket;
@@ -22,7 +23,10 @@ pub use caption_settings::{CaptionOptions, CaptionOptionsError, CaptionSettings,
 pub use config::{Config, Dimensions, FORMAT, FileEntry, Precision};
 pub use error::Error;
 
-use crate::{engine::Arithmetic, kernels::MappedFile};
+use crate::{
+    engine::{Arithmetic, AvailableMemory},
+    kernels::MappedFile,
+};
 
 /// A file of a bundle, checked against `coca.json`.
 pub type CheckedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
@@ -34,6 +38,8 @@ pub struct Bundle {
     files: Files,
     fingerprint: Fingerprint,
     arithmetic: Arithmetic,
+    /// What to count on, if it is not what the system says.
+    available_memory: Option<AvailableMemory>,
     /// The files whose checksum was right once.
     checked: Mutex<BTreeSet<String>>,
 }
@@ -94,7 +100,14 @@ impl Bundle {
             Precision::Int8 => Arithmetic::Int8,
             Precision::F16 | Precision::F32 => Arithmetic::F32,
         };
-        Ok(Self { config, files, fingerprint, arithmetic, checked: Mutex::default() })
+        Ok(Self {
+            config,
+            files,
+            fingerprint,
+            arithmetic,
+            available_memory: None,
+            checked: Mutex::default(),
+        })
     }
 
     /// Computes in `arithmetic` rather than in what the model is made for.
@@ -178,13 +191,22 @@ impl Bundle {
 }
 
 impl Files {
+    fn is_embedded(&self) -> bool {
+        !matches!(self, Self::Folder(_))
+    }
+
+    /// The model's name for messages.
+    fn folder(&self) -> &Path {
+        match self {
+            Self::Folder(folder) => folder,
+            #[cfg(feature = "pocket")]
+            Self::Embedded(_) => Path::new("embedded model"),
+        }
+    }
+
     /// The file's name for messages.
     fn path(&self, name: &str) -> PathBuf {
-        match self {
-            Self::Folder(folder) => folder.join(name),
-            #[cfg(feature = "pocket")]
-            Self::Embedded(_) => Path::new("embedded model").join(name),
-        }
+        self.folder().join(name)
     }
 
     fn read(&self, name: &str, bytes: u64) -> Result<CheckedBytes, Error> {

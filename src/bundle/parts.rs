@@ -82,7 +82,7 @@ impl Bundle {
         self.prepare(self.parse(name, needed_for)?, needed_for, inputs, outputs)
     }
 
-    fn parse(&self, name: &str, needed_for: &'static str) -> Result<Onnx, Error> {
+    pub(super) fn parse(&self, name: &str, needed_for: &'static str) -> Result<Onnx, Error> {
         let file = self.read(name, needed_for)?;
         Ok(Onnx::parse(name, (*file).as_ref())?)
     }
@@ -94,6 +94,7 @@ impl Bundle {
         inputs: &[String],
         outputs: &[String],
     ) -> Result<Graph, Error> {
+        self.check_memory_for(&[&onnx], needed_for)?;
         let mut weights = Weights::new();
         let mut files = Vec::new();
         for name in onnx.weight_files() {

@@ -91,6 +91,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     let coca = global.open_model()?;
     let options = arguments.options.to_library();
     coca.caption_settings(&options)?;
+    coca.check_memory_for_captions()?;
     let format = arguments.format;
     pictures::for_each(global, &coca, &arguments.images.images, |bar, source, picture| {
         let picture = match picture {

@@ -5,6 +5,7 @@
 //! rule recognises runs on tract alone; [`Graph::execution`] tells how much of it did.
 
 mod arithmetic;
+mod available_memory;
 mod error;
 mod fused;
 mod graph;
@@ -17,6 +18,7 @@ mod threads;
 mod weights;
 
 pub use arithmetic::Arithmetic;
+pub use available_memory::AvailableMemory;
 pub use error::Error;
 pub use graph::{Execution, Graph, Input};
 pub use machine::{cpu, cpu_features, resident_memory};

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tract_onnx::{
     pb::{
-        GraphProto, ModelProto, NodeProto, TensorShapeProto, TypeProto, ValueInfoProto,
+        GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, TypeProto,
+        ValueInfoProto,
         tensor_proto::DataType,
         tensor_shape_proto::{Dimension, dimension::Value},
         type_proto,
@@ -62,6 +63,20 @@ impl Onnx {
             .filter(|entry| entry.key == "location")
             .map(|entry| entry.value.clone())
             .collect()
+    }
+
+    /// About how many bytes of memory the graph takes once it is prepared: its weights, but for tables of
+    /// embeddings, which stay in their mapped file.
+    #[must_use]
+    pub fn memory(&self, arithmetic: Arithmetic) -> u64 {
+        let Some(graph) = &self.proto.graph else { return 0 };
+        let bytes = |tensor: &TensorProto| {
+            let numbers: u64 = tensor.dims.iter().map(|&dim| dim.unsigned_abs()).product();
+            let is_int8 = tensor.data_type == DataType::Int8 as i32;
+            numbers * if is_int8 && arithmetic == Arithmetic::Int8 { 1 } else { 4 }
+        };
+        let packed = graph.initializer.iter().filter(|tensor| !is_table(graph, &tensor.name));
+        packed.map(bytes).sum()
     }
 
     /// Gives the size of a dimension that the graph's inputs and outputs leave open.
@@ -183,6 +198,20 @@ impl Onnx {
 pub(super) struct FusedModel {
     pub(super) model: InferenceModel,
     pub(super) layouts: Vec<Layout>,
+}
+
+/// Whether nothing reads a tensor but look-ups of its rows.
+fn is_table(graph: &GraphProto, name: &str) -> bool {
+    let is_read = |node: &&NodeProto| node.input.iter().any(|input| input == name);
+    let mut readers = graph.node.iter().filter(is_read).peekable();
+    readers.peek().is_some()
+        && readers.all(|node| match node.op_type.as_str() {
+            "Gather" => node.input.first().is_some_and(|table| table == name),
+            "Cast" | "DequantizeLinear" => {
+                node.output.first().is_some_and(|output| is_table(graph, output))
+            }
+            _ => false,
+        })
 }
 
 fn maker<'a>(graph: &'a GraphProto, name: &str) -> Option<&'a NodeProto> {

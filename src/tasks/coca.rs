@@ -250,6 +250,24 @@ impl Coca {
         Ok(settings)
     }
 
+    /// Says before anything is loaded for captions whether the memory that is free suffices for all of it.
+    ///
+    /// # Errors
+    /// [`Error::Model`] with [`bundle::Error::TooLittleMemory`] when it does not, [`Error::CannotCaption`] without
+    /// a decoder.
+    ///
+    /// [`bundle::Error::TooLittleMemory`]: crate::bundle::Error::TooLittleMemory
+    pub fn check_memory_for_captions(&self) -> Result<(), Error> {
+        self.require_decoder()?;
+        let parts = [
+            ("image_encoder.onnx", self.image_encoder.is_loaded()),
+            ("cross_kv.onnx", self.cross_kv.is_loaded()),
+            ("caption_decoder.onnx", self.caption_decoder.is_loaded()),
+        ];
+        let missing = parts.iter().filter(|(_, is_loaded)| !is_loaded).map(|(part, _)| *part);
+        Ok(self.bundle.check_memory(&missing.collect::<Vec<_>>(), "captions")?)
+    }
+
     /// Loads what labelling needs now rather than with the first picture; tells what it runs on.
     ///
     /// # Errors

@@ -16,6 +16,10 @@ impl<T> OnDemand<T> {
         Self { value: OnceLock::new(), loading: Mutex::new(()) }
     }
 
+    pub(super) fn is_loaded(&self) -> bool {
+        self.value.get().is_some()
+    }
+
     pub(super) fn get_or_load<E>(&self, load: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
         if let Some(value) = self.value.get() {
             return Ok(value);

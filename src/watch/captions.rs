@@ -75,13 +75,14 @@ pub(super) struct Captions {
 
 impl Captions {
     /// # Errors
-    /// When the model cannot caption, or `options` are out of their range.
+    /// When the model cannot caption, `options` are out of their range, or there is too little memory.
     pub(super) fn start(
         coca: Arc<Coca>,
         triggers: CaptionTriggers,
         options: CaptionOptions,
     ) -> Result<Self, Error> {
         coca.caption_settings(&options)?;
+        coca.check_memory_for_captions()?;
         let ((jobs, waiting), (finished, done)) = (channel::<Job>(), channel());
         thread::Builder::new()
             .name("captions".to_owned())

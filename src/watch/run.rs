@@ -126,13 +126,13 @@ impl Watch {
         let names = labels.as_ref().map_or(&[][..], Labels::names);
         warn_of_strangers(names, &options);
         let steady = Steady::new(options.steady, names)?;
-        coca.load_image_encoder()?;
         let captions = match options.captions.is_any() {
             true => {
                 Some(Captions::start(Arc::clone(&coca), options.captions, options.caption_options)?)
             }
             false => None,
         };
+        coca.load_image_encoder()?;
         let (sender, requests) = channel();
         let screens = Screens::open(&options.displays, options.turn, &sender)?;
         screens.set_vocabulary(names);

@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""agree.py EXPECTED FOUND --score S [--cosine C]: whether two runs of `coca` gave the same answers.
+
+Reads JSON lines of `coca classify`, `caption` and `embed`, and of the tests on the board, whose answers are the lines of
+`coca watch`. Every picture of EXPECTED must be in FOUND: the best label the same, every score within S, captions the same
+word for word, embeddings with a cosine of at least C.
+"""
+
+import argparse
+import collections
+import json
+import math
+import os
+import sys
+
+
+def answers(path):
+    """What was found out about each picture, in one dict for each time it was asked about."""
+    found = collections.defaultdict(list)
+    for line in open(path, encoding="utf-8"):
+        if not line.startswith("{"):
+            continue
+        answer = json.loads(line)
+        if "watch" in answer:
+            watch = answer["watch"]
+            answer = {"source": answer["source"], "labels": watch["labels"], "caption": watch["caption"]["text"]}
+        found[os.path.basename(answer.get("source") or answer["text"])].append(answer)
+    return found
+
+
+def cosine(a, b):
+    dot = sum(x * y for x, y in zip(a, b, strict=True))
+    return dot / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+
+
+class Comparison:
+    def __init__(self, least_cosine, most_difference):
+        self.least_cosine, self.most_difference = least_cosine, most_difference
+        self.worst_cosine, self.worst_difference = 1.0, 0.0
+        self.compared, self.failures = 0, []
+
+    def compare(self, picture, expected, found):
+        if "error" in found:
+            self.failures.append(f"{picture}: {found['error']}")
+        for what in {"labels", "caption", "tokens", "embedding"} & expected.keys() & found.keys():
+            self.compared += 1
+            getattr(self, what)(picture, expected[what], found[what])
+
+    def labels(self, picture, expected, found):
+        expected, found = ({e["label"]: e["score"] for e in side} for side in (expected, found))
+        if max(expected, key=expected.get) != max(found, key=found.get) or expected.keys() != found.keys():
+            self.failures.append(f"{picture}: expected {expected}, found {found}")
+            return
+        difference = max(abs(expected[label] - found[label]) for label in expected)
+        self.worst_difference = max(self.worst_difference, difference)
+        if difference > self.most_difference:
+            self.failures.append(f"{picture}: scores {difference:.4f} apart: expected {expected}, found {found}")
+
+    def caption(self, picture, expected, found):
+        if expected != found:
+            self.failures.append(f"{picture}: expected {expected!r}, found {found!r}")
+
+    tokens = caption
+
+    def embedding(self, picture, expected, found):
+        similarity = cosine(expected, found)
+        self.worst_cosine = min(self.worst_cosine, similarity)
+        if similarity < self.least_cosine:
+            self.failures.append(f"{picture}: cosine {similarity:.6f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("expected")
+    parser.add_argument("found")
+    parser.add_argument("--score", type=float, required=True)
+    parser.add_argument("--cosine", type=float, default=1.0)
+    arguments = parser.parse_args()
+    comparison = Comparison(arguments.cosine, arguments.score)
+    expected, found = answers(arguments.expected), answers(arguments.found)
+    for picture, sides in expected.items():
+        if picture not in found:
+            comparison.failures.append(f"{picture}: not answered")
+        for answer in found[picture]:
+            for side in sides:
+                comparison.compare(picture, side, answer)
+    for failure in comparison.failures:
+        print(failure)
+    print(
+        f"{comparison.compared} answers compared: scores {comparison.worst_difference:.5f} apart at most, "
+        f"cosine {comparison.worst_cosine:.7f} at least"
+    )
+    if comparison.failures or not comparison.compared:
+        sys.exit(1)
+
+
+main()

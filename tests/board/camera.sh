@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# camera.sh CPU…: the board with a camera, on each CPU, with the memory of a Pi Zero 2 W.
+# Pictures that the camera shows are labelled and captioned as their files are here; faults are reported and recovered from.
+source "$(dirname "$0")/environment.sh"
+[ $# -ge 1 ] || die "camera.sh CPU…"
+
+megabytes=512
+labels="cat,dog,cup of coffee,rocket,bicycle"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+# YUYV has pairs of columns: an odd one is left out.
+jpegtran -crop 450x300+0+0 -outfile cat.jpg "$photos/cat.jpg"
+cp "$photos"/{coffee,rocket}.jpg .
+for picture in *.jpg; do
+    frame=${picture%.jpg}.yuyv
+    size=$(djpeg -pnm "$picture" | python3 "$bed/yuyv.py" "$frame")
+    echo "$picture MJPG $size $picture"
+    echo "$picture YUYV $size $frame"
+done >pictures
+echo "$labels" >labels
+# kB that `coca watch` may take at its peak.
+echo 120000 >most-memory
+
+"$native_coca" --quiet classify ./*.jpg --labels "$labels" --format jsonl >expected
+"$native_coca" --quiet caption ./*.jpg --format jsonl >>expected
+for cpu in "$@"; do
+    printf '\n== %s\n' "$cpu"
+    "$bed/boot.sh" "$cpu" $megabytes 900 "v4l2loopback devices=1 video_nr=0 max_buffers=4" "$bed/guest/watch.sh" \
+        pictures labels most-memory ./*.jpg ./*.yuyv | tee found
+    python3 "$bed/agree.py" expected found --score 0.03
+    "$bed/boot.sh" "$cpu" $megabytes 900 "vivid n_devs=1 node_types=0x1 num_inputs=1 input_types=0" \
+        "$bed/guest/faults.sh"
+done

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# The whole test bed, on a Debian 12 x86-64 machine without a board: the program cross-built, on emulated Arm cores, and
+# on an emulated board with a camera. Needs root or sudo where packages are missing; keeps what it builds in
+# ~/.cache/coca-board, or in $COCA_BOARD_CACHE.
+#   tests/board/run.sh
+source "$(dirname "$0")/environment.sh"
+cd "$repository"
+
+# step SECONDS COMMAND…: runs it within a time limit, and tells how long it took.
+step() {
+    local limit=$1 start=$SECONDS
+    shift
+    printf '\n==== %s\n' "$*"
+    timeout "$limit" "$@" || die "$*: failed, or took longer than $limit s"
+    printf '==== %s: %d s\n' "$*" $((SECONDS - start))
+}
+
+step 900 "$bed/setup.sh"
+# With quantize, as README's tests build it: without, its dependencies would be compiled once more.
+step 3600 cargo build --workspace --locked --bin coca
+step 3600 "$bed/cross.sh"
+step 900 "$bed/emulated.sh"
+step 1800 "$bed/camera.sh" cortex-a72 cortex-a76
