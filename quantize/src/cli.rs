@@ -11,8 +11,8 @@ use coca_quantize::{import, int8, onnx::Storage};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 mod compare;
-mod signals;
 mod manual;
+mod signals;
 
 /// Makes models for coca.
 #[derive(Debug, Parser)]

@@ -1,6 +1,6 @@
 //! The time of day: most boards forget it without power, and reports carry it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::{Board, Check, Finding};
 
@@ -36,7 +36,7 @@ mod tests {
 
     fn at(seconds: u64, files: &[(&str, &str)]) -> Finding {
         let mut board = MadeUp::new(files);
-        board.board.now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        board.board.now = UNIX_EPOCH + Duration::from_secs(seconds);
         examine(&board.board).remove(0)
     }
 

@@ -180,7 +180,8 @@ mod tests {
     /// `labels` as format 1 stored them.
     fn in_f16(labels: &Labels) -> Vec<u8> {
         let bytes = labels.to_bytes().unwrap();
-        let mut metadata = SafeTensors::read_metadata(&bytes).unwrap().1.metadata().clone().unwrap();
+        let mut metadata =
+            SafeTensors::read_metadata(&bytes).unwrap().1.metadata().clone().unwrap();
         let data: Vec<u8> =
             labels.embeddings().iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect();
         metadata.insert("format".to_owned(), "coca-labels-1".to_owned());

@@ -17,7 +17,11 @@ use coca_edge::{
 use ndarray::{Array1, Array3, ArrayD, Axis};
 
 use super::{
-    super::{Error, Progress, part::Part, source::{SourceFiles, TensorId}},
+    super::{
+        Error, Progress,
+        part::Part,
+        source::{SourceFiles, TensorId},
+    },
     MOST_PICTURES,
     inputs::LayerInput,
     runner::{Collected, Runner},
@@ -145,8 +149,8 @@ impl Runs<'_> {
         let Some(encoder) = self.runner("text_encoder.onnx")? else { return Ok(()) };
         let config = self.model.bundle.config();
         let json = self.model.bundle.read("tokenizer.json", "reading texts")?;
-        let tokenizer =
-            Tokenizer::new((*json).as_ref(), config.text.clone()).map_err(coca_edge::Error::from)?;
+        let tokenizer = Tokenizer::new((*json).as_ref(), config.text.clone())
+            .map_err(coca_edge::Error::from)?;
         let captions = captions.iter().map(|ids| tokenizer.decode(ids));
         let labels = LABELS.iter().map(|label| config.template.replace("{}", label));
         let texts: Vec<String> = captions.chain(labels).collect();
@@ -203,9 +207,7 @@ impl<'a> Caption<'a> {
                 let _: Result<(), _> = past.append(Axis(1), new.view());
             }
             let early = self.ids.len() < settings.min_tokens;
-            let barred = |id: u32| {
-                self.ids.contains(&id) || (early && id == config.text.end_id)
-            };
+            let barred = |id: u32| self.ids.contains(&id) || (early && id == config.text.end_id);
             let logits = outputs.remove("logits").unwrap_or_default();
             let next = (0..).zip(&logits).filter(|(id, _)| !barred(*id));
             let Some((next, _)) = next.max_by(|(_, a), (_, b)| a.total_cmp(b)) else { break };
