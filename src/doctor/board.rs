@@ -170,7 +170,7 @@ pub(super) mod tests {
     /// A made-up board: a folder, and files in it.
     pub(in crate::doctor) struct MadeUp {
         pub(in crate::doctor) board: Board,
-        folder: tempfile::TempDir,
+        pub(in crate::doctor) folder: tempfile::TempDir,
     }
 
     impl MadeUp {

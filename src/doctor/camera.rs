@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_webcam_that_cannot_be_used_says_why() {
-        let mut board = with(&[("video0", "HD Webcam")]).board;
+        let MadeUp { mut board, folder: _folder } = with(&[("video0", "HD Webcam")]);
         for (cameras, expected) in [
             (None, "built without cameras"),
             (Some(vec![]), "permissions"),

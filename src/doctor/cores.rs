@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_thread_for_each_core_is_fine_and_more_are_not() {
-        let mut board = MadeUp::new(&[]).board;
+        let MadeUp { mut board, folder: _folder } = MadeUp::new(&[]);
         assert_eq!(examine(&board)[0].verdict, Verdict::Fine);
         board.processor.threads = 3;
         assert!(matches!(examine(&board)[0].verdict, Verdict::Hint(_)));

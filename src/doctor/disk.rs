@@ -26,7 +26,7 @@ mod tests {
 
     #[test]
     fn a_full_card_is_something_to_do() {
-        let mut board = MadeUp::new(&[]).board;
+        let MadeUp { mut board, folder: _folder } = MadeUp::new(&[]);
         assert!(!examine(&board)[0].is_to_do());
         board.disk = Ok(DiskSpace { total: 32 << 30, free: 100 << 20 });
         assert!(examine(&board)[0].is_to_do());
@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn a_system_that_does_not_tell_is_left_alone() {
-        let mut board = MadeUp::new(&[]).board;
+        let MadeUp { mut board, folder: _folder } = MadeUp::new(&[]);
         board.disk = Err(std::io::ErrorKind::Unsupported.into());
         assert_eq!(examine(&board), []);
     }

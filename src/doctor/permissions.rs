@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn what_may_be_opened_is_fine() {
-        let board = MadeUp::new(&[("dev/video0", ""), ("dev/fb0", "")]).board;
+        let MadeUp { board, folder: _folder } = MadeUp::new(&[("dev/video0", ""), ("dev/fb0", "")]);
         let finding = examine(&board).remove(0);
         assert_eq!(finding.found, "may open /dev/video0 /dev/fb0");
         assert_eq!(finding.verdict, Verdict::Fine);

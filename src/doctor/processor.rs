@@ -41,7 +41,8 @@ mod tests {
 
     #[test]
     fn fast_kernels_are_fine_and_named() {
-        let board = MadeUp::new(&[("proc/device-tree/model", "Raspberry Pi 5 Model B\0")]).board;
+        let MadeUp { board, folder: _folder } =
+            MadeUp::new(&[("proc/device-tree/model", "Raspberry Pi 5 Model B\0")]);
         let finding = examine(&board).remove(0);
         assert_eq!(finding.verdict, Verdict::Fine);
         assert_eq!(
@@ -52,7 +53,7 @@ mod tests {
 
     #[test]
     fn slow_kernels_are_something_to_do_unless_somebody_chose_them() {
-        let mut board = MadeUp::new(&[]).board;
+        let MadeUp { mut board, folder: _folder } = MadeUp::new(&[]);
         board.processor.kernel = "scalar";
         assert!(examine(&board)[0].is_to_do());
         board.processor.is_forced = true;
@@ -61,7 +62,8 @@ mod tests {
 
     #[test]
     fn a_32_bit_system_should_be_a_64_bit_one() {
-        let mut board = MadeUp::new(&[("proc/device-tree/model", "Raspberry Pi 3 Model B")]).board;
+        let MadeUp { mut board, folder: _folder } =
+            MadeUp::new(&[("proc/device-tree/model", "Raspberry Pi 3 Model B")]);
         (board.processor.architecture, board.processor.kernel) = ("arm", "scalar");
         let finding = examine(&board).remove(0);
         assert!(finding.is_to_do());
