@@ -101,6 +101,14 @@ fn labels_are_scored_best_first_and_their_scores_add_up_to_one() {
 }
 
 #[test]
+fn without_labels_everyday_things_are_chosen_among() {
+    let image = photo("cat.jpg");
+    let answer = lines(&coca(["classify", image.to_str().unwrap(), "--format", "jsonl"])).remove(0);
+    assert_eq!(answer["labels"].as_array().unwrap().len(), 5, "{answer}");
+    assert!(answer["labels"][0]["label"].as_str().unwrap().contains("cat"), "{answer}");
+}
+
+#[test]
 fn top_k_and_threshold_leave_labels_out() {
     let image = photo("cat.jpg");
     let arguments = ["classify", image.to_str().unwrap(), "--labels", LABELS, "--format", "jsonl"];
@@ -208,7 +216,6 @@ fn wrong_usage_exits_with_two_and_says_what_was_expected() {
     let image = photo("cat.jpg");
     let image = image.to_str().unwrap();
     let cases: [(&[&str], &str); 6] = [
-        (&["classify", image], "--labels"),
         (&["classify", image, "--labels", "a", "--labels-file", "b"], "--labels-file"),
         (&["classify", image, "--labels", " , "], "a,b,c"),
         (&["classify", image, "--labels", "a", "--threshold", "2"], "0 to 1"),
