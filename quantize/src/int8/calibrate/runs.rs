@@ -9,7 +9,7 @@ use std::{
 
 use coca_edge::{
     Bundle,
-    engine::{Input, SharedTensor},
+    engine::Input,
     tasks::{PictureReader, sources},
     text::Tokenizer,
     vision::Preprocessor,
@@ -171,7 +171,7 @@ struct Caption<'a> {
     ids: Vec<u32>,
     /// `past_key.0`, `past_value.0` and so on, each `[1, P, W]`.
     past: Vec<(String, ArrayD<f32>)>,
-    cross: HashMap<String, SharedTensor>,
+    cross: HashMap<String, ArrayD<f32>>,
 }
 
 impl<'a> Caption<'a> {
@@ -181,7 +181,6 @@ impl<'a> Caption<'a> {
         let names = layers.flat_map(|i| ["key", "value"].map(|half| format!("{half}.{i}")));
         let nothing = Array3::zeros((1, 0, sizes.decoder_width)).into_dyn();
         let past = names.map(|name| (name, nothing.clone())).collect();
-        let cross = cross.into_iter().map(|(name, rows)| (name, rows.into())).collect();
         Self { bundle, ids: vec![bundle.config().text.start_id], past, cross }
     }
 
@@ -232,7 +231,7 @@ impl<'a> Caption<'a> {
         let past = self.past.iter();
         inputs.extend(past.map(|(name, rows)| (format!("past_{name}"), rows.clone().into())));
         let cross = self.cross.iter();
-        inputs.extend(cross.map(|(name, rows)| (name.clone(), Input::Shared(rows.clone()))));
+        inputs.extend(cross.map(|(name, rows)| (name.clone(), rows.clone().into())));
         inputs
     }
 }
