@@ -215,7 +215,7 @@ fn embeddings_have_length_one_as_json_and_as_numpy() {
 fn wrong_usage_exits_with_two_and_says_what_was_expected() {
     let image = photo("cat.jpg");
     let image = image.to_str().unwrap();
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 5] = [
         (&["classify", image, "--labels", "a", "--labels-file", "b"], "--labels-file"),
         (&["classify", image, "--labels", " , "], "a,b,c"),
         (&["classify", image, "--labels", "a", "--threshold", "2"], "0 to 1"),
