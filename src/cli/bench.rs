@@ -9,7 +9,7 @@ use coca_edge::{
 };
 use serde::Serialize;
 
-use super::{Global, Outcome};
+use super::{Global, Outcome, output::ReportFormat};
 
 /// Time a part of the model on made-up input
 #[derive(clap::Args)]
@@ -31,7 +31,7 @@ pub(super) struct Arguments {
     max_tokens: u16,
     /// How to print it
     #[arg(long, default_value = "text")]
-    format: Format,
+    format: ReportFormat,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -41,14 +41,6 @@ enum Part {
     CrossKv,
     Step,
     Caption,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// One JSON object
-    Json,
 }
 
 #[derive(Serialize)]
@@ -81,8 +73,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
         rss_mb: engine::resident_memory().map(|bytes| bytes >> 20),
     };
     match arguments.format {
-        Format::Json => println!("{}", serde_json::to_string(&answer)?),
-        Format::Text => println!("{}", answer.text()),
+        ReportFormat::Json => println!("{}", serde_json::to_string(&answer)?),
+        ReportFormat::Text => println!("{}", answer.text()),
     }
     Ok(Outcome::Done)
 }

@@ -1,10 +1,9 @@
 //! `coca doctor`: what stands in the way on this board.
 
-use clap::ValueEnum;
 use coca_edge::doctor::{Board, Finding, Verdict, examine};
 use serde::Serialize;
 
-use super::{Global, Outcome};
+use super::{Global, Outcome, output::ReportFormat};
 
 /// Look at this board's cameras, permissions, processor, memory, heat, disk and clock; say what to do
 ///
@@ -13,15 +12,7 @@ use super::{Global, Outcome};
 pub(super) struct Arguments {
     /// How to print it
     #[arg(long, default_value = "text")]
-    format: Format,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// One JSON object
-    Json,
+    format: ReportFormat,
 }
 
 #[derive(Serialize)]
@@ -34,8 +25,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     let findings = examine(&Board::this()?, &global.open_bundle()?);
     let fine = !findings.iter().any(Finding::is_to_do);
     match arguments.format {
-        Format::Text => findings.iter().for_each(|finding| println!("{}", line(finding))),
-        Format::Json => {
+        ReportFormat::Text => findings.iter().for_each(|finding| println!("{}", line(finding))),
+        ReportFormat::Json => {
             println!("{}", serde_json::to_string_pretty(&Diagnosis { fine, findings })?);
         }
     }

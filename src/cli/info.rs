@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use clap::ValueEnum;
 use coca_edge::{
     Coca,
     bundle::{Config, Precision},
@@ -10,22 +9,14 @@ use coca_edge::{
 };
 use serde::Serialize;
 
-use super::{Global, Outcome};
+use super::{Global, Outcome, output::ReportFormat};
 
 /// Describe the model, its precision, the CPU features found, the kernels and threads really used
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// How to print it
     #[arg(long, default_value = "text")]
-    format: Format,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// One JSON object
-    Json,
+    format: ReportFormat,
 }
 
 #[derive(Serialize)]
@@ -76,8 +67,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     let parts = coca.load_all()?.into_iter().map(Part::from).collect();
     let info = Info::new(&coca, kernel, parts);
     match arguments.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&info)?),
-        Format::Text => print!("{}", info.text()),
+        ReportFormat::Json => println!("{}", serde_json::to_string_pretty(&info)?),
+        ReportFormat::Text => print!("{}", info.text()),
     }
     Ok(Outcome::Done)
 }

@@ -16,6 +16,15 @@ pub(super) enum Format {
     Jsonl,
 }
 
+/// How a command prints its one answer.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ReportFormat {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+}
+
 /// Prints one result, a line or several, around the progress bar.
 pub(super) fn print(bar: &ProgressBar, text: &str) -> anyhow::Result<()> {
     bar.suspend(|| writeln!(io::stdout().lock(), "{text}")).context(STDOUT)
