@@ -5,7 +5,7 @@ use std::path::Path;
 use ndarray::{Array2, ArrayD, Ix2};
 
 use super::{
-    Embedding, Error, Labels,
+    Embedding, EncodedPicture, Error, Labels,
     caption::{
         CachedDecoder, CaptionOptions, CaptionSearch, CaptionSettings, CrossKv, Decoded, Vocabulary,
     },
@@ -36,15 +36,6 @@ pub struct Coca {
     text_encoder: OnDemand<Graph>,
     cross_kv: OnDemand<Graph>,
     caption_decoder: OnDemand<Graph>,
-}
-
-/// A picture as the model sees it, encoded once for any number of questions.
-#[derive(Debug)]
-pub struct EncodedPicture {
-    embedding: Embedding,
-    /// What the image tokens are made of, or they themselves; absent from a model that cannot caption.
-    detail: Option<ArrayD<f32>>,
-    cross: OnDemand<CrossKv>,
 }
 
 /// A caption of a picture.
@@ -406,19 +397,5 @@ impl Coca {
                 expected: format!("{expected:?}"),
                 found: format!("{found:?}"),
             })
-    }
-}
-
-impl EncodedPicture {
-    /// The picture's place in the embedding space.
-    #[must_use]
-    pub fn embedding(&self) -> &Embedding {
-        &self.embedding
-    }
-}
-
-impl AsRef<Embedding> for EncodedPicture {
-    fn as_ref(&self) -> &Embedding {
-        &self.embedding
     }
 }

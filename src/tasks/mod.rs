@@ -4,6 +4,7 @@ pub mod caption;
 mod classify;
 mod coca;
 mod embedding;
+mod encoded_picture;
 mod error;
 mod everyday;
 mod on_demand;
@@ -13,8 +14,9 @@ mod timing;
 
 pub use caption::{CaptionOptions, CaptionSettings, Search};
 pub use classify::{LabelScore, Labels};
-pub use coca::{Caption, Coca, EncodedPicture};
+pub use coca::{Caption, Coca};
 pub use embedding::Embedding;
+pub use encoded_picture::EncodedPicture;
 pub use error::Error;
 pub use everyday::everyday_names;
 pub use reader::{PictureReader, ReadError, Source, sources};
