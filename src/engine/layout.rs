@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayD, IxDyn};
 
-use crate::kernels::{pack_keys, pack_values};
+use crate::kernels::{PANEL_COLUMNS, pack_keys, pack_values};
 
 /// The layout of one input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,26 +18,33 @@ pub(super) enum Layout {
 }
 
 impl Layout {
+    /// The axes of so many packed keys or values; `None` for what is not packed.
+    pub(super) fn packed_axes(self, keys: usize) -> Option<[usize; 4]> {
+        let (heads, columns, rows) = match self {
+            Self::Stated | Self::Store => return None,
+            Self::PackedKeys { heads, head_width } => (heads, keys, head_width),
+            Self::PackedValues { heads, head_width } => (heads, head_width, keys),
+        };
+        Some([heads, columns.div_ceil(PANEL_COLUMNS), rows, PANEL_COLUMNS])
+    }
+
     /// The packed form of a tensor that is as the file says; any other is given back as it is.
     pub(super) fn pack(self, tensor: ArrayD<f32>) -> ArrayD<f32> {
-        let (heads, head_width) = match self {
-            Self::Stated | Self::Store => return tensor,
-            Self::PackedKeys { heads, head_width } | Self::PackedValues { heads, head_width } => {
-                (heads, head_width)
-            }
+        let (Self::PackedKeys { heads, head_width } | Self::PackedValues { heads, head_width }) =
+            self
+        else {
+            return tensor;
         };
         let &[1, keys, width] = tensor.shape() else { return tensor };
-        if width != heads * head_width {
+        let Some(axes) = self.packed_axes(keys).filter(|_| width == heads * head_width) else {
             return tensor;
-        }
+        };
         let tensor = tensor.as_standard_layout();
         let Some(rows) = tensor.as_slice() else { return tensor.into_owned() };
-        let (packed, inner) = match self {
-            Self::PackedKeys { .. } => (pack_keys(rows, heads, head_width), head_width),
-            _ => (pack_values(rows, heads, head_width), keys),
+        let packed = match self {
+            Self::PackedKeys { .. } => pack_keys(rows, heads, head_width),
+            _ => pack_values(rows, heads, head_width),
         };
-        let panels = packed.len() / (heads * inner * 16).max(1);
-        let shape = IxDyn(&[heads, panels, inner, 16]);
-        ArrayD::from_shape_vec(shape, packed).unwrap_or_default()
+        ArrayD::from_shape_vec(IxDyn(&axes), packed).unwrap_or_default()
     }
 }

@@ -49,7 +49,7 @@ pub use instruction_set::{Cpu, InstructionSet, UnknownInstructionSet};
 pub use layer_norm::LayerNorm;
 pub use linear::{Epilogue, Linear, LinearInput};
 pub use mapping::MappedFile;
-pub use packed_keys::{PackedKeys, pack_keys, pack_values};
+pub use packed_keys::{PANEL_COLUMNS, PackedKeys, pack_keys, pack_values};
 pub use pool::Pool;
 pub use rows::QuantizedRows;
 pub use weights::{F32Weights, Int8Weights, Matrix, Weights};

@@ -2,6 +2,9 @@
 
 use super::lanes::LANES;
 
+/// Keys, or numbers of a value, that a panel holds side by side.
+pub const PANEL_COLUMNS: usize = LANES;
+
 /// Keys or values that many queries ask, packed once for all of them.
 #[derive(Debug, Clone, Copy)]
 pub struct PackedKeys<'a> {

@@ -1,8 +1,7 @@
 //! Attention: split into heads, scores, mask, softmax, mix, heads joined again.
 
 use tract_onnx::pb::{
-    AttributeProto, NodeProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
-    attribute_proto::AttributeType,
+    NodeProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
     tensor_proto::DataType,
     tensor_shape_proto::{Dimension, dimension::Value},
     type_proto,
@@ -10,7 +9,7 @@ use tract_onnx::pb::{
 
 use super::{
     Rewriter,
-    network::{integer, integers},
+    network::{integer, is_transpose, transpose},
 };
 use crate::engine::{
     fused::{self, Operand},
@@ -114,19 +113,7 @@ impl Rewriter<'_> {
             output: vec![derived("heads")],
             ..NodeProto::default()
         });
-        self.network.add(NodeProto {
-            name: derived("transpose"),
-            op_type: "Transpose".to_owned(),
-            input: vec![derived("heads")],
-            output: vec![derived("split")],
-            attribute: vec![AttributeProto {
-                name: "perm".to_owned(),
-                r#type: AttributeType::Ints as i32,
-                ints: ROWS_TO_HEADS.to_vec(),
-                ..AttributeProto::default()
-            }],
-            ..NodeProto::default()
-        });
+        self.network.add(transpose(&derived("heads"), &derived("split"), ROWS_TO_HEADS));
         self.network.reconnect(at, 0, &derived("split"));
         Some(())
     }
@@ -176,10 +163,13 @@ impl Rewriter<'_> {
             let slots = inputs.index(CACHE_SLOTS);
             fused::Memory::Cached { past, slots, new }
         } else if let Some(keys) = self.keys_of_one_sequence(rows, heads * head_width) {
-            let keys_layout = Layout::PackedKeys { heads, head_width };
-            let values_layout = Layout::PackedValues { heads, head_width };
-            laid_out.push((packed(rows[0], heads, keys, head_width), keys_layout));
-            laid_out.push((packed(rows[1], heads, head_width, keys), values_layout));
+            let layouts = [
+                Layout::PackedKeys { heads, head_width },
+                Layout::PackedValues { heads, head_width },
+            ];
+            for (name, layout) in rows.into_iter().zip(layouts) {
+                laid_out.push((packed(name, layout.packed_axes(keys)?), layout));
+            }
             let [keys, values] = rows.map(|rows| inputs.index(rows));
             fused::Memory::Packed { keys, values }
         } else {
@@ -233,8 +223,7 @@ impl Rewriter<'_> {
         let (_, mix) = self.network.only_reader(softmax.output.first()?)?;
         (mix.op_type == "MatMul" && mix.input.first() == softmax.output.first()).then_some(())?;
         let (_, transpose) = self.network.only_reader(mix.output.first()?)?;
-        let joined =
-            transpose.op_type == "Transpose" && integers(transpose, "perm")? == ROWS_TO_HEADS;
+        let joined = is_transpose(transpose, ROWS_TO_HEADS);
         let (at, reshape) = self.network.only_reader(transpose.output.first()?)?;
         (joined && reshape.op_type == "Reshape").then_some(())?;
         (self.integers(reshape.input.get(1)?)?.len() == 3).then_some(())?;
@@ -272,8 +261,7 @@ impl Rewriter<'_> {
 
     /// Reshape `[B, rows, heads, head_width]` → Transpose `perm`.
     fn split<'a>(&'a self, name: &'a str, perm: &[i64]) -> Option<Split<'a>> {
-        let transpose = self.network.made_by("Transpose", name)?;
-        (integers(transpose, "perm")? == perm).then_some(())?;
+        let transpose = self.network.maker(name).filter(|node| is_transpose(node, perm))?;
         let reshape = self.network.made_by("Reshape", transpose.input.first()?)?;
         let &[_, _, heads, head_width] = &self.integers(reshape.input.get(1)?)?[..] else {
             return None;
@@ -287,8 +275,8 @@ impl Rewriter<'_> {
 
     /// A split whose last axes are exchanged by a second Transpose.
     fn turned_split<'a>(&'a self, name: &'a str) -> Option<Split<'a>> {
-        let transpose = self.network.made_by("Transpose", name)?;
-        (integers(transpose, "perm")? == [0, 1, 3, 2]).then_some(())?;
+        let transpose =
+            self.network.maker(name).filter(|node| is_transpose(node, &[0, 1, 3, 2]))?;
         self.split(transpose.input.first()?, ROWS_TO_HEADS)
     }
 
@@ -327,10 +315,8 @@ fn slots() -> ValueInfoProto {
     input(CACHE_SLOTS, DataType::Int64, ["B", "P"].map(|name| Value::DimParam(name.to_owned())))
 }
 
-/// Keys or values of all heads in panels of sixteen columns: of `columns` columns, `rows` numbers each.
-fn packed(name: &str, heads: usize, columns: usize, rows: usize) -> ValueInfoProto {
-    let sizes = [heads, columns.div_ceil(16), rows, 16];
-    input(name, DataType::Float, sizes.map(|size| Value::DimValue(size as i64)))
+fn packed(name: &str, axes: [usize; 4]) -> ValueInfoProto {
+    input(name, DataType::Float, axes.map(|size| Value::DimValue(size as i64)))
 }
 
 fn input<const N: usize>(name: &str, data_type: DataType, dims: [Value; N]) -> ValueInfoProto {

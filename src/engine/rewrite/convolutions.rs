@@ -3,15 +3,13 @@
 //! ONNX has them one behind the other. Each fused convolution is followed by a `Transpose` back to that, and
 //! reads through it where the convolution in front is fused too, so that between them none is left.
 
-use tract_onnx::pb::{
-    AttributeProto, NodeProto, TensorProto, attribute_proto::AttributeType, tensor_proto::DataType,
-};
+use tract_onnx::pb::{NodeProto, TensorProto, tensor_proto::DataType};
 
 use super::{
     Rewriter,
     constants::{Kind, Stored},
     linear::Found,
-    network::{attribute, integer, integers},
+    network::{attribute, integer, integers, is_transpose, transpose},
 };
 use crate::{
     engine::fused,
@@ -171,23 +169,4 @@ fn channels_last(stored: Stored<'_>, window: Window) -> Option<Stored<'_>> {
         }
     }
     Some(Stored { bytes: bytes.into(), dims: vec![outputs, channels * places], ..stored })
-}
-
-fn is_transpose(node: &NodeProto, order: &[i64]) -> bool {
-    node.op_type == "Transpose" && integers(node, "perm") == Some(order)
-}
-
-fn transpose(from: &str, to: &str, order: &[i64]) -> NodeProto {
-    NodeProto {
-        op_type: "Transpose".to_owned(),
-        input: vec![from.to_owned()],
-        output: vec![to.to_owned()],
-        attribute: vec![AttributeProto {
-            name: "perm".to_owned(),
-            r#type: AttributeType::Ints as i32,
-            ints: order.to_vec(),
-            ..AttributeProto::default()
-        }],
-        ..NodeProto::default()
-    }
 }

@@ -7,6 +7,7 @@ use std::{
 
 use tract_onnx::pb::{
     AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto,
+    attribute_proto::AttributeType,
     tensor_shape_proto::{Dimension, dimension},
     type_proto,
 };
@@ -260,4 +261,25 @@ pub(super) fn other_operand<'n>(node: &'n NodeProto, name: &str) -> Option<&'n s
         [a, b] if b == name && a != name => Some(a),
         _ => None,
     }
+}
+
+/// The node that lays the axes of `from` out in another order, as `to`.
+pub(super) fn transpose(from: &str, to: &str, order: &[i64]) -> NodeProto {
+    NodeProto {
+        op_type: "Transpose".to_owned(),
+        input: vec![from.to_owned()],
+        output: vec![to.to_owned()],
+        attribute: vec![AttributeProto {
+            name: "perm".to_owned(),
+            r#type: AttributeType::Ints as i32,
+            ints: order.to_vec(),
+            ..AttributeProto::default()
+        }],
+        ..NodeProto::default()
+    }
+}
+
+/// Whether a node lays axes out in this order.
+pub(super) fn is_transpose(node: &NodeProto, order: &[i64]) -> bool {
+    node.op_type == "Transpose" && integers(node, "perm") == Some(order)
 }
