@@ -2,7 +2,7 @@
 """Runs `coca watch` for an hour as a board would, looks at it from outside, and writes RESULTS.md.
 
     benches/watch/hour.py --coca target/release/coca --photos DIR [--minutes 60] [--max-fps 4] [--threads 1]
-        [--build release] [--results RESULTS.md] [--record RUN.json] [-- --caption-every 10]
+        [--build release] [--results RESULTS.md] [--record RUN.json [--again]] [-- --caption-every 10]
 
 DIR is the folder that stands in for the camera. The command's JSON lines tell latency, frames and captions; `/proc` tells
 memory and processor time; `/metrics`, `/healthz`, `/snapshot.jpg` and the PNG are fetched every ten seconds, as a
@@ -159,12 +159,12 @@ def rows(record):
 
 
 def growth(record):
-    """Resident megabytes: the most in minutes 5 to 10, or the first half of a shorter run, and the most at any time after."""
+    """Megabytes of memory of its own: the most in minutes 5 to 10, or the first half of a shorter run, and the most at any time after."""
     samples = record["samples"]
     last = samples[-1]["s"]
     begin, end = min(300, last / 4), min(600, last / 2)
-    settled = max(sample["rss_mb"] for sample in samples if begin <= sample["s"] <= end)
-    return settled, max(sample["rss_mb"] for sample in samples if sample["s"] >= end)
+    settled = max(sample["anonymous_mb"] for sample in samples if begin <= sample["s"] <= end)
+    return settled, max(sample["anonymous_mb"] for sample in samples if sample["s"] >= end)
 
 
 def write(record, path):
@@ -180,9 +180,10 @@ halfway on), `png:` and `web:` displays, JSON lines read by the script; `{option
 |---|---|---|---|---|---|---|---|---|---|---|---|
 {chr(10).join(rows(record))}
 
-Rates, latencies and processor time (of one core) are over the time since the row before.
+Rates, latencies and processor time (of one core) are over the time since the row before. Latency is counted from the moment
+when a frame comes: the newest one has been there for up to 200 ms, a frame's time, when the rate's limit lets it be labelled.
 
-- memory: at most {settled:.1f} MB while it settled, at most {most:.1f} MB after
+- anonymous memory: at most {settled:.1f} MB from minute 5 to 10, at most {most:.1f} MB after; the edit of the labels loads the text encoder
 - frames labelled: {len(record['reports'])}; captions: {record['captions']}
 - `/metrics`, `/snapshot.jpg`, `/healthz` and the PNG were looked at {fetched} times; failures: {len(record['failures'])}
 - SIGTERM to the end: {record['end_s']:.2f} s
@@ -208,9 +209,10 @@ def main():
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "RESULTS.md")
     parser.add_argument("--record", type=Path)
     parser.add_argument("more", nargs="*", default=["--caption-every", "10"], help="more options of coca watch")
+    parser.add_argument("--again", action="store_true", help="write the results of the run that --record kept")
     options = parser.parse_args()
-    record = run(options)
-    if options.record:
+    record = json.loads(options.record.read_text()) if options.again else run(options)
+    if options.record and not options.again:
         options.record.write_text(json.dumps(record))
     return write(record, options.results)
 

@@ -96,13 +96,12 @@ def lines(path):
 
 def label_table(frames, truth, names, texts, scale, random):
     for count in LABEL_COUNTS:
-        labels = numpy.unique(truth)
-        if count < len(labels):
+        if count < 100:
             # Each scene's own label and others at random: the list differs from scene to scene, as users' lists do.
-            chosen = [numpy.concatenate(([label], random.choice(numpy.setdiff1d(labels, [label]), count - 1, replace=False))) for label in truth]
+            chosen = [numpy.concatenate(([label], random.choice(numpy.setdiff1d(numpy.arange(100), [label]), count - 1, replace=False))) for label in truth]
             scores = numpy.concatenate([
                 softmax(scale * frames[scene * FRAMES:(scene + 1) * FRAMES] @ texts[chosen[scene]].T) for scene in range(len(truth))])
-            judge_scenes = lambda setting: numpy.mean([
+            judge_scenes = lambda setting: numpy.nanmean([
                 judge(scores[scene * FRAMES:(scene + 1) * FRAMES], [0], setting) for scene in range(len(truth))], axis=0)
             top = scores.argmax(axis=1) == 0
         else:

@@ -13,7 +13,7 @@ use std::{
 };
 
 use coca_edge::{
-    Coca,
+    CaptionOptions, Coca,
     camera::{Capture, Patience, SourceSettings, SourceSpec},
     engine::resident_memory,
     watch::{CaptionTriggers, Step, Watch, WatchOptions},
@@ -73,6 +73,7 @@ fn memory_stays_flat_over_a_hundred_thousand_frames() {
     let png = format!("png:{}?size=160x120&every=1", folder.path().join("now.png").display());
     let options = WatchOptions {
         captions: CaptionTriggers { every: Some(Duration::from_secs(1)), ..Default::default() },
+        caption_options: CaptionOptions::default().max_tokens(15),
         displays: vec![png.parse().unwrap(), "web:127.0.0.1:0".parse().unwrap()],
         ..WatchOptions::default()
     };
