@@ -228,6 +228,8 @@ impl Watch {
 
     fn label_frame(&mut self) -> Result<Step, Error> {
         let frame = &self.frame;
+        // What was dropped before this frame, not while it is being labelled.
+        let status = self.capture.status();
         let pixels = match frame.view().and_then(|view| self.preprocessor.pixels(view)) {
             Ok(pixels) => pixels.clone(),
             Err(error) => {
@@ -251,7 +253,6 @@ impl Watch {
         if let Some(captions) = &mut self.captions {
             captions.consider(picture, &events, (frame.number, frame.captured, frame.time));
         }
-        let status = self.capture.status();
         let report = Report {
             source: self.source.clone(),
             frame: frame.number,
