@@ -434,9 +434,27 @@ fn raw_frames_may_come_from_standard_input() {
 }
 
 #[test]
+fn without_labels_everyday_things_are_looked_for() {
+    let arguments =
+        ["--source", "test", "--caption-on", "never", "--frames", "2", "--format", "jsonl"];
+    let output = watch(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let everyday = include_str!("../models/everyday.txt");
+    let reports: Vec<Value> = std::str::from_utf8(&output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for label in reports.iter().flat_map(|report| report["labels"].as_array().unwrap()) {
+        let name = label["label"].as_str().unwrap();
+        assert!(everyday.lines().any(|line| line == name), "{name}");
+    }
+    assert!(reports.iter().any(|report| !report["labels"].as_array().unwrap().is_empty()));
+}
+
+#[test]
 fn wrong_usage_exits_with_two_and_a_missing_source_with_one() {
-    let cases: [(&[&str], i32, &str); 7] = [
-        (&["--source", "test", "--caption-on", "never"], 2, "--labels"),
+    let cases: [(&[&str], i32, &str); 6] = [
         (&["--source", "h264:-"], 2, "yuv420:640x480"),
         (&["--source", "test", "--labels", "a", "--low", "0.9"], 2, "--low"),
         (&["--source", "test", "--labels", "a", "--rotate", "45"], 2, "270"),

@@ -227,7 +227,7 @@ fn weights_that_are_not_finite_are_refused() {
 fn integers_are_refused() {
     let checkpoint =
         Checkpoint::new().tensors(|t| t.get_mut("visual.proj").unwrap().0 = Dtype::I32);
-    let expected = "visual.proj: expected numbers of type f32, f16 or bf16, found I32";
+    let expected = "visual.proj: expected numbers of type f64, f32, f16 or bf16, found I32";
     assert_eq!(checkpoint.import(None).unwrap_err(), format!("{WEIGHTS}: {expected}"));
 }
 
