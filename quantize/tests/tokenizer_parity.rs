@@ -57,10 +57,67 @@ fn every_golden_text_has_open_clips_ids() {
     assert!(different.is_empty(), "{different}");
 }
 
+/// Characters that Unicode gained after its version 14. Whether one is a letter, and what its small letter is, depends
+/// on whose tables are newer: with regex 2026.11.19 and Python 3.11 open_clip cuts these otherwise.
+const YOUNG: [(u32, u32); 52] = [
+    (0x0558, 0x0558),
+    (0x058b, 0x058c),
+    (0x088f, 0x088f),
+    (0x0c5c, 0x0c5c),
+    (0x0cdc, 0x0cdc),
+    (0x1c89, 0x1c89),
+    (0x208f, 0x208f),
+    (0x209d, 0x209f),
+    (0xa7cb, 0xa7cc),
+    (0xa7ce, 0xa7cf),
+    (0xa7d2, 0xa7d2),
+    (0xa7d4, 0xa7d4),
+    (0xa7da, 0xa7da),
+    (0xa7dc, 0xa7dd),
+    (0xa7e2, 0xa7e2),
+    (0xa7f1, 0xa7f1),
+    (0xab6c, 0xab6d),
+    (0x107bb, 0x107bf),
+    (0x10940, 0x10959),
+    (0x10d50, 0x10d65),
+    (0x10ec5, 0x10ec7),
+    (0x10ed9, 0x10eee),
+    (0x11b0a, 0x11b0a),
+    (0x11db0, 0x11ddb),
+    (0x11df1, 0x11df1),
+    (0x16ea0, 0x16eb8),
+    (0x16ebb, 0x16ed3),
+    (0x16ff2, 0x16ff3),
+    (0x187f8, 0x187ff),
+    (0x18cd6, 0x18cda),
+    (0x18d09, 0x18d20),
+    (0x18d80, 0x18df2),
+    (0x18e00, 0x19191),
+    (0x191a0, 0x191d2),
+    (0x1b123, 0x1b128),
+    (0x1b168, 0x1b168),
+    (0x1d6a6, 0x1d6a6),
+    (0x1df1f, 0x1df24),
+    (0x1df2b, 0x1df81),
+    (0x1df90, 0x1df96),
+    (0x1dfcd, 0x1dfff),
+    (0x1e6c0, 0x1e6de),
+    (0x1e6e0, 0x1e6e2),
+    (0x1e6e4, 0x1e6e5),
+    (0x1e6e7, 0x1e6ed),
+    (0x1e6f0, 0x1e6f4),
+    (0x1e6fe, 0x1e6ff),
+    (0x2b73a, 0x2b73f),
+    (0x2b81e, 0x2b81e),
+    (0x2cea2, 0x2cead),
+    (0x323b0, 0x33479),
+    (0x3d000, 0x3fc3f),
+];
+
 /// Needs what `tests/golden/text/characters.py` writes, and a minute.
 #[test]
 #[ignore = "needs COCA_CHARACTERS, a file that tests/golden/text/characters.py wrote"]
-fn every_character_has_open_clips_ids_but_for_those_listed() {
+fn every_character_but_the_young_ones_has_open_clips_ids() {
     let path = std::env::var("COCA_CHARACTERS").expect("COCA_CHARACTERS");
     let tokenizer = clip(76);
     let mut different = Vec::new();
@@ -70,7 +127,8 @@ fn every_character_has_open_clips_ids_but_for_those_listed() {
         let code = numbers.next().unwrap();
         let character = char::from_u32(code).unwrap();
         let found = tokenizer.encode(&format!("a{character}b {character}")).unwrap();
-        if found.as_ref() != framed(&numbers.collect::<Vec<_>>(), 76) {
+        let known = YOUNG.iter().any(|&(first, last)| (first..=last).contains(&code));
+        if !known && found.as_ref() != framed(&numbers.collect::<Vec<_>>(), 76) {
             different.push(code);
         }
     }

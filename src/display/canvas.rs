@@ -10,8 +10,9 @@ use embedded_graphics::{
     primitives::Rectangle,
 };
 use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{CroppedImageMut, Image, ImageRef},
+    FilterType, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedCroppedImageMut, TypedImage, TypedImageRef},
+    pixels::U8x3,
 };
 use image::RgbImage;
 
@@ -79,19 +80,18 @@ impl Canvas {
         let options = ResizeOptions::new().resize_alg(filter);
         // Sizes and places come from the pictures themselves, so none of the three steps can refuse them.
         let Ok(source) =
-            ImageRef::new(picture.width(), picture.height(), picture.as_raw(), PixelType::U8x3)
+            TypedImageRef::<U8x3>::from_buffer(picture.width(), picture.height(), picture.as_raw())
         else {
             return;
         };
-        let Ok(mut whole) =
-            Image::from_slice_u8(self.width, self.height, &mut self.rgb, PixelType::U8x3)
+        let Ok(whole) = TypedImage::<U8x3>::from_buffer(self.width, self.height, &mut self.rgb)
         else {
             return;
         };
         let (left, top) = (place.top_left.x as u32, place.top_left.y as u32);
         let (width, height) = (place.size.width, place.size.height);
-        if let Ok(mut part) = CroppedImageMut::new(&mut whole, left, top, width, height)
-            && let Err(error) = self.resizer.resize(&source, &mut part, &options)
+        if let Ok(mut part) = TypedCroppedImageMut::new(whole, left, top, width, height)
+            && let Err(error) = self.resizer.resize_typed(&source, &mut part, &options)
         {
             log::warn!("a picture could not be drawn: {error}");
         }

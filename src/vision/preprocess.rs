@@ -1,8 +1,9 @@
 //! Pictures to normalised pixels.
 
 use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{CroppedImageMut, Image, ImageRef},
+    FilterType, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedCroppedImageMut, TypedImage, TypedImageRef},
+    pixels::U8x3,
 };
 use ndarray::{Array4, ArrayView4};
 
@@ -140,22 +141,25 @@ impl Preprocessor {
 
         // Rows first, columns second, as Pillow does: each pass rounds to 8 bits and cuts off what overshoots.
         let rgb = picture.rgb();
-        let source = ImageRef::new(rgb.width(), rgb.height(), rgb, PixelType::U8x3)
+        let source = TypedImageRef::<U8x3>::from_buffer(rgb.width(), rgb.height(), rgb)
             .map_err(Error::resize)?;
         let reach = radius * ((bottom - top) / f64::from(down.length)).max(1.0);
         let first = (top - reach).floor().max(0.0);
         let rows = (bottom + reach).ceil().min(f64::from(rgb.height())) - first;
-        let mut narrowed = Image::new(across.length, rows as u32, PixelType::U8x3);
+        let mut narrowed = TypedImage::<U8x3>::new(across.length, rows as u32);
         let kept = options.crop(left, first, right - left, rows);
-        resizer.resize(&source, &mut narrowed, &kept).map_err(Error::resize)?;
+        resizer.resize_typed(&source, &mut narrowed, &kept).map_err(Error::resize)?;
 
-        let mut input = Image::new(input_size.0, input_size.1, PixelType::U8x3);
+        let mut input = vec![0; input_size.0 as usize * input_size.1 as usize * 3];
+        let whole = TypedImage::<U8x3>::from_buffer(input_size.0, input_size.1, &mut input)
+            .map_err(Error::resize)?;
         let mut part =
-            CroppedImageMut::new(&mut input, across.start, down.start, across.length, down.length)
+            TypedCroppedImageMut::new(whole, across.start, down.start, across.length, down.length)
                 .map_err(Error::resize)?;
         let kept = options.crop(0.0, top - first, f64::from(across.length), bottom - top);
-        resizer.resize(&narrowed, &mut part, &kept).map_err(Error::resize)?;
-        Ok(input.into_vec())
+        resizer.resize_typed(&narrowed, &mut part, &kept).map_err(Error::resize)?;
+        drop(part);
+        Ok(input)
     }
 }
 
