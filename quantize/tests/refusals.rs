@@ -132,10 +132,9 @@ fn tensors_that_the_configuration_has_no_place_for_are_refused() {
 
 #[test]
 fn masks_that_old_versions_stored_are_no_reason_to_refuse() {
-    let mask = (Dtype::F32, vec![1], vec![0; 4]);
     let checkpoint = Checkpoint::new().tensors(|t| {
-        t.insert("text.attn_mask".to_owned(), mask.clone());
-        t.insert("logit_bias".to_owned(), mask);
+        t.insert("text.attn_mask".to_owned(), (Dtype::BOOL, vec![4], vec![0; 4]));
+        t.insert("logit_bias".to_owned(), (Dtype::F32, vec![1], vec![0; 4]));
     });
     checkpoint.import(None).unwrap();
 }
@@ -219,7 +218,7 @@ fn weights_that_are_not_finite_are_refused() {
         let checkpoint = Checkpoint::new()
             .tensors(|t| t.get_mut(key).unwrap().2[40..44].copy_from_slice(&number.to_le_bytes()));
         let expected = "expected finite numbers, found NaN or infinity: the checkpoint is damaged";
-        assert_eq!(checkpoint.import(None).unwrap_err(), format!("{key}: {expected}"));
+        assert_eq!(checkpoint.import(None).unwrap_err(), format!("{WEIGHTS}: {key}: {expected}"));
     }
 }
 

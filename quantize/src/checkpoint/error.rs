@@ -66,8 +66,13 @@ pub enum Error {
         found: String,
     },
     /// A tensor holds NaN or infinity.
-    #[error("{key}: expected finite numbers, found NaN or infinity: the checkpoint is damaged")]
+    #[error(
+        "{}: {key}: expected finite numbers, found NaN or infinity: the checkpoint is damaged",
+        path.display()
+    )]
     NotFinite {
+        /// The file.
+        path: PathBuf,
         /// The tensor.
         key: String,
     },

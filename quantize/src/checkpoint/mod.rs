@@ -19,6 +19,24 @@ use coca_edge::kernels::MappedFile;
 pub use error::Error;
 pub use tensor::{Dtype, Shape, Tensor};
 
+/// A checkpoint's bytes, and where they are stored.
+struct CheckpointFile {
+    path: PathBuf,
+    map: MappedFile,
+}
+
+impl CheckpointFile {
+    fn bytes(&self) -> &[u8] {
+        self.map.as_ref()
+    }
+}
+
+/// Whether a tensor is left out however it is stored: masks are computed, and a bias that all labels share cancels
+/// out in the softmax.
+fn has_no_effect(key: &str) -> bool {
+    key.ends_with("logit_bias") || key.ends_with("attn_mask")
+}
+
 /// The tensors of a checkpoint that have not been taken yet.
 pub struct Checkpoint {
     path: PathBuf,
@@ -42,11 +60,12 @@ impl Checkpoint {
                 found: format!("a file of {length} bytes"),
             });
         }
-        let file = Arc::new(MappedFile::open(path).map_err(unreadable)?);
-        let bytes: &[u8] = (*file).as_ref();
+        let map = MappedFile::open(path).map_err(unreadable)?;
+        let file = Arc::new(CheckpointFile { path: path.to_owned(), map });
+        let bytes = file.bytes();
         let tensors = match bytes {
-            [b'P', b'K', 3, 4, ..] => torch::tensors(path, &file)?,
-            [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::tensors(path, &file)?,
+            [b'P', b'K', 3, 4, ..] => torch::tensors(&file)?,
+            [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::tensors(&file)?,
             _ => {
                 let found = match bytes.starts_with(b"version https://git-lfs") {
                     true => "a Git LFS pointer: fetch the file itself (git lfs pull)",
@@ -115,9 +134,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Unexpected`] names the first one left.
     pub fn finish(self) -> Result<(), Error> {
-        // Masks are computed, and a bias that all labels share cancels out in the softmax.
-        let without_effect = |key: &str| key == "logit_bias" || key.ends_with("attn_mask");
-        let mut left = self.tensors.into_keys().filter(|key| !without_effect(key));
+        let mut left = self.tensors.into_keys();
         match left.next() {
             None => Ok(()),
             Some(key) => Err(Error::Unexpected { path: self.path, key, others: left.count() }),

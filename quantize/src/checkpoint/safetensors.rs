@@ -1,24 +1,24 @@
 //! The table of a safetensors file.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
-use coca_edge::kernels::MappedFile;
 use safetensors::{Dtype as Stored, SafeTensors};
 
-use super::{Dtype, Error, Tensor};
+use super::{CheckpointFile, Dtype, Error, Tensor, has_no_effect};
 
-pub(super) fn tensors(path: &Path, file: &Arc<MappedFile>) -> Result<Vec<Tensor>, Error> {
+pub(super) fn tensors(file: &Arc<CheckpointFile>) -> Result<Vec<Tensor>, Error> {
     let broken = |found: String| Error::Format {
-        path: path.to_owned(),
+        path: file.path.clone(),
         expected: "a whole safetensors file",
         found,
     };
-    let bytes: &[u8] = (**file).as_ref();
+    let bytes = file.bytes();
     // This also checks that the file is as long as its table says.
     let (header, table) = SafeTensors::read_metadata(bytes).map_err(|e| broken(e.to_string()))?;
     table
         .tensors()
         .into_iter()
+        .filter(|(key, _)| !has_no_effect(key))
         .map(|(key, info)| {
             let dtype = match info.dtype {
                 Stored::F64 => Dtype::F64,
@@ -27,7 +27,7 @@ pub(super) fn tensors(path: &Path, file: &Arc<MappedFile>) -> Result<Vec<Tensor>
                 Stored::BF16 => Dtype::Bf16,
                 other => {
                     return Err(Error::Storage {
-                        path: path.to_owned(),
+                        path: file.path.clone(),
                         key,
                         expected: "numbers of type f64, f32, f16 or bf16",
                         found: format!("{other:?}"),

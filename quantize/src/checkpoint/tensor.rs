@@ -2,10 +2,9 @@
 
 use std::{fmt, ops::Range, sync::Arc};
 
-use coca_edge::kernels::MappedFile;
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 
-use super::Error;
+use super::{CheckpointFile, Error};
 
 /// How a checkpoint stores its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +46,7 @@ impl fmt::Display for Shape<'_> {
 /// A tensor in a mapped file, little-endian. Nothing of it is read before it is asked for.
 #[derive(Clone)]
 pub struct Tensor {
-    file: Arc<MappedFile>,
+    file: Arc<CheckpointFile>,
     key: String,
     dtype: Dtype,
     shape: Vec<usize>,
@@ -60,7 +59,7 @@ pub struct Tensor {
 impl Tensor {
     /// A row-major tensor; `None` if `start` and the shape reach beyond the file.
     pub(super) fn new(
-        file: &Arc<MappedFile>,
+        file: &Arc<CheckpointFile>,
         key: &str,
         dtype: Dtype,
         shape: Vec<usize>,
@@ -72,7 +71,7 @@ impl Tensor {
 
     /// A tensor whose neighbours stand `strides` numbers apart; `None` if it reaches beyond the file.
     pub(super) fn strided(
-        file: &Arc<MappedFile>,
+        file: &Arc<CheckpointFile>,
         key: &str,
         dtype: Dtype,
         shape: Vec<usize>,
@@ -82,7 +81,7 @@ impl Tensor {
         row_major(&shape)?.len().eq(&strides.len()).then_some(())?;
         let length = span(&shape, &strides)?.checked_mul(dtype.size())?;
         let bytes = start..start.checked_add(length)?;
-        (**file).as_ref().get(bytes.clone())?;
+        file.bytes().get(bytes.clone())?;
         Some(Self { file: Arc::clone(file), key: key.to_owned(), dtype, shape, strides, bytes })
     }
 
@@ -159,14 +158,16 @@ impl Tensor {
             };
             match values.iter().all(|v| v.is_finite()) {
                 true => Ok(values),
-                false => Err(Error::NotFinite { key: self.key.clone() }),
+                false => {
+                    Err(Error::NotFinite { path: self.file.path.clone(), key: self.key.clone() })
+                }
             }
         })
     }
 
     /// Bytes of numbers that follow each other in the file.
     fn stored(&self, numbers: Range<usize>) -> &[u8] {
-        let bytes = (*self.file).as_ref().get(self.bytes.clone()).unwrap_or_default();
+        let bytes = self.file.bytes().get(self.bytes.clone()).unwrap_or_default();
         let size = self.dtype.size();
         bytes.get(numbers.start * size..numbers.end * size).unwrap_or_default()
     }
@@ -223,16 +224,18 @@ fn decode(bytes: &[u8], dtype: Dtype) -> Vec<f32> {
 mod tests {
     use std::io::Write;
 
+    use coca_edge::kernels::MappedFile;
     use proptest::prelude::*;
 
     use super::*;
 
     /// A mapped file with the numbers 0, 1, 2 …
-    fn counting(numbers: usize) -> Arc<MappedFile> {
+    fn counting(numbers: usize) -> Arc<CheckpointFile> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let bytes: Vec<u8> = (0..numbers).flat_map(|i| (i as f32).to_le_bytes()).collect();
         file.write_all(&bytes).unwrap();
-        Arc::new(MappedFile::open(file.path()).unwrap())
+        let map = MappedFile::open(file.path()).unwrap();
+        Arc::new(CheckpointFile { path: file.path().to_owned(), map })
     }
 
     #[test]

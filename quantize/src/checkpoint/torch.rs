@@ -1,22 +1,21 @@
 //! The table of a file that `torch.save` wrote: a zip with `data.pkl` and a file for each storage, none compressed.
 
-use std::{collections::HashMap, io::Cursor, ops::Range, path::Path, sync::Arc};
+use std::{collections::HashMap, io::Cursor, ops::Range, sync::Arc};
 
-use coca_edge::kernels::MappedFile;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::{
-    Dtype, Error, Tensor,
+    CheckpointFile, Dtype, Error, Tensor, has_no_effect,
     pickle::{Id, Pickle},
 };
 
-pub(super) fn tensors(path: &Path, file: &Arc<MappedFile>) -> Result<Vec<Tensor>, Error> {
+pub(super) fn tensors(file: &Arc<CheckpointFile>) -> Result<Vec<Tensor>, Error> {
     let broken = |found: String| Error::Format {
-        path: path.to_owned(),
+        path: file.path.clone(),
         expected: "a whole torch checkpoint",
         found,
     };
-    let bytes: &[u8] = (**file).as_ref();
+    let bytes = file.bytes();
     let archive = Archive::read(bytes).map_err(broken)?;
     let table = archive
         .entry("data.pkl")
@@ -32,7 +31,8 @@ pub(super) fn tensors(path: &Path, file: &Arc<MappedFile>) -> Result<Vec<Tensor>
     entries
         .iter()
         .filter_map(|&(key, value)| Some((pickle.text(key)?, Record::read(&pickle, value)?)))
-        .map(|(key, record)| record.tensor(path, file, &archive, key))
+        .filter(|(key, _)| !has_no_effect(key))
+        .map(|(key, record)| record.tensor(file, &archive, key))
         .collect()
 }
 
@@ -112,13 +112,12 @@ impl<'a> Record<'a> {
 
     fn tensor(
         self,
-        path: &Path,
-        file: &Arc<MappedFile>,
+        file: &Arc<CheckpointFile>,
         archive: &Archive,
         key: &str,
     ) -> Result<Tensor, Error> {
         let refuse = |expected: &'static str, found: String| Error::Storage {
-            path: path.to_owned(),
+            path: file.path.clone(),
             key: key.to_owned(),
             expected,
             found,
