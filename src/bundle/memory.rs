@@ -16,20 +16,30 @@ impl Bundle {
     /// # Errors
     /// [`Error::TooLittleMemory`], and as [`Bundle::image_encoder`].
     pub fn check_memory(&self, parts: &[&str], needed_for: &'static str) -> Result<(), Error> {
-        let graphs = parts.iter().map(|part| self.parse(part, needed_for));
-        let graphs = graphs.collect::<Result<Vec<_>, _>>()?;
-        self.check_memory_for(&graphs.iter().collect::<Vec<_>>(), needed_for)
+        self.check_free(self.needed_memory(parts, needed_for)?, needed_for)
+    }
+
+    /// About how many bytes of memory the weights of `parts`, by their files' names, take once they are loaded.
+    ///
+    /// # Errors
+    /// As [`Bundle::image_encoder`].
+    pub fn needed_memory(&self, parts: &[&str], needed_for: &'static str) -> Result<u64, Error> {
+        let needed = |part: &&str| Ok(self.parse(part, needed_for)?.memory(self.arithmetic));
+        parts.iter().map(needed).sum()
     }
 
     pub(super) fn check_memory_for(
         &self,
-        graphs: &[&Onnx],
+        graph: &Onnx,
         needed_for: &'static str,
     ) -> Result<(), Error> {
+        self.check_free(graph.memory(self.arithmetic), needed_for)
+    }
+
+    fn check_free(&self, needed: u64, needed_for: &'static str) -> Result<(), Error> {
         let Some(available) = self.available_memory.or_else(AvailableMemory::now) else {
             return Ok(());
         };
-        let needed = graphs.iter().map(|graph| graph.memory(self.arithmetic)).sum();
         if needed > available.bytes + available.swap {
             return Err(Error::TooLittleMemory {
                 path: self.files.folder().to_path_buf(),

@@ -94,7 +94,7 @@ impl Bundle {
         inputs: &[String],
         outputs: &[String],
     ) -> Result<Graph, Error> {
-        self.check_memory_for(&[&onnx], needed_for)?;
+        self.check_memory_for(&onnx, needed_for)?;
         let mut weights = Weights::new();
         let mut files = Vec::new();
         for name in onnx.weight_files() {

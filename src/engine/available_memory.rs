@@ -25,7 +25,7 @@ impl AvailableMemory {
     }
 
     /// As the files below `root` tell.
-    fn below(root: &Path) -> Option<Self> {
+    pub(crate) fn below(root: &Path) -> Option<Self> {
         let machine = fs::read_to_string(root.join("proc/meminfo")).ok()?;
         let kibibytes = |key| field(&machine, key).map(|kibibytes| kibibytes << 10);
         let free = Self {
