@@ -5,8 +5,6 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use tract_linalg::multithread::{Executor, set_default_executor};
-
 use super::Error;
 use crate::kernels::Pool;
 
@@ -22,14 +20,11 @@ static POOL: RwLock<Option<Arc<Pool>>> = RwLock::new(None);
 /// [`Error::Threads`] when the system refuses to start that many.
 pub fn set_threads(threads: Option<usize>) -> Result<usize, Error> {
     let threads = threads.unwrap_or_else(physical_cores).max(1);
-    let refused = |reason: String| Error::Threads { threads, reason };
-    let mut executor = Executor::SingleThread;
+    let refused = |error: std::io::Error| Error::Threads { threads, reason: error.to_string() };
     let mut pool = None;
     if threads > 1 {
-        pool = Some(Arc::new(Pool::start(threads).map_err(|e| refused(e.to_string()))?));
-        executor = Executor::MultiThread(start_tracts_pool(threads).map_err(refused)?);
+        pool = Some(Arc::new(Pool::start(threads).map_err(refused)?));
     }
-    set_default_executor(executor);
     *POOL.write().unwrap_or_else(PoisonError::into_inner) = pool;
     THREADS.store(threads, Ordering::Relaxed);
     Ok(threads)
@@ -42,16 +37,6 @@ pub fn threads() -> usize {
         0 => physical_cores(),
         chosen => chosen,
     }
-}
-
-/// tract's own products, those of convolutions, take no other pool than rayon's.
-fn start_tracts_pool(threads: usize) -> Result<Arc<rayon::ThreadPool>, String> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|n| format!("coca-{n}"))
-        .build()
-        .map(Arc::new)
-        .map_err(|e| e.to_string())
 }
 
 /// The threads that fused operators share their work among; `None` for one thread.
