@@ -24,12 +24,12 @@ pub use config::{Config, Dimensions, FORMAT, FileEntry, Precision};
 pub use error::Error;
 
 use crate::{
-    engine::{Arithmetic, AvailableMemory},
+    engine::{Arithmetic, AvailableMemory, FileBytes},
     kernels::MappedFile,
 };
 
 /// A file of a bundle, checked against `coca.json`.
-pub type CheckedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+pub type CheckedBytes = Arc<dyn FileBytes>;
 
 /// An opened model: its description, and access to its files.
 #[derive(Debug)]
@@ -180,7 +180,12 @@ impl Bundle {
         let Some(entry) = self.config.files.get(name).filter(|_| !is_checked(&lock())) else {
             return Ok(());
         };
-        let found = hexadecimal(&Sha256::digest((**bytes).as_ref()));
+        let mut hash = Sha256::new();
+        for piece in (**bytes).as_ref().chunks(1 << 22) {
+            hash.update(piece);
+            bytes.release();
+        }
+        let found = hexadecimal(&hash.finalize());
         if found != entry.sha256 {
             let path = self.files.path(name);
             return Err(Error::Checksum { path, expected: entry.sha256.clone(), found });
@@ -229,7 +234,7 @@ fn read_file(path: &Path, bytes: u64) -> Result<CheckedBytes, Error> {
     };
     // An empty file cannot be mapped everywhere.
     if std::fs::metadata(path).map_err(unreadable)?.len() == 0 {
-        return Ok(Arc::new([0_u8; 0]));
+        return Ok(Arc::new(Vec::new()));
     }
     Ok(Arc::new(MappedFile::open(path).map_err(unreadable)?))
 }

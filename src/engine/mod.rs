@@ -25,4 +25,4 @@ pub use machine::{cpu, cpu_features, resident_memory};
 pub use onnx::Onnx;
 pub use shared_tensor::{RowStore, SharedTensor};
 pub use threads::{set_threads, threads};
-pub use weights::Weights;
+pub use weights::{FileBytes, Weights};

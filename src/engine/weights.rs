@@ -5,9 +5,26 @@ use std::{borrow::Cow, collections::BTreeMap, ops::Range, sync::Arc};
 use tract_onnx::pb::{TensorProto, tensor_proto::DataLocation};
 
 use super::Error;
+use crate::kernels::MappedFile;
+
+/// The bytes of a file, wherever they are.
+pub trait FileBytes: AsRef<[u8]> + Send + Sync {
+    /// Gives back the memory that reading them took, where they can be read again.
+    fn release(&self) {}
+}
+
+impl FileBytes for Vec<u8> {}
+
+impl FileBytes for &'static [u8] {}
+
+impl FileBytes for MappedFile {
+    fn release(&self) {
+        Self::release(self);
+    }
+}
 
 /// A file's bytes, already checked.
-pub(super) type WeightFile = Arc<dyn AsRef<[u8]> + Send + Sync>;
+pub(super) type WeightFile = Arc<dyn FileBytes>;
 
 /// The files that a graph's external data may refer to, by name.
 #[derive(Clone, Default)]
@@ -24,9 +41,14 @@ impl Weights {
 
     /// Adds the file that graphs call `name`.
     #[must_use]
-    pub fn with(mut self, name: &str, bytes: Arc<dyn AsRef<[u8]> + Send + Sync>) -> Self {
+    pub fn with(mut self, name: &str, bytes: Arc<dyn FileBytes>) -> Self {
         self.files.insert(name.to_owned(), bytes);
         self
+    }
+
+    /// Gives back the memory that reading took so far.
+    pub(super) fn release(&self) {
+        self.files.values().for_each(|file| file.release());
     }
 
     /// The bytes of `tensor`, wherever they stand; `None` if they are not to be had.

@@ -24,6 +24,15 @@ impl MappedFile {
         let map = unsafe { memmap2::Mmap::map(&file)? };
         Ok(Self { map })
     }
+
+    /// Gives back the pages that were read so far: they count as this process's memory until then. Whoever reads them
+    /// again gets them from the page cache.
+    pub fn release(&self) {
+        // SAFETY: the map is of a file, shared and never written through: its pages are the file's before and after.
+        #[cfg(unix)]
+        let _: io::Result<()> =
+            unsafe { self.map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+    }
 }
 
 impl AsRef<[u8]> for MappedFile {

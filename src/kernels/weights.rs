@@ -1,5 +1,7 @@
 //! A layer's weights in the order in which the product reads them: one linear stream.
 
+use std::ops::Range;
+
 use super::{
     instruction_set::{Cpu, INPUT_PADDING, Isa, Operation, PanelShape},
     lanes::LANES,
@@ -113,34 +115,32 @@ impl Operation for PackInt8<'_> {
         let length = inputs.next_multiple_of(INPUT_PADDING) * columns;
         let count = outputs.div_ceil(columns);
         let mut panels = AlignedBytes::zeroed(count * length);
-        for (index, panel) in
-            panels.as_i8_mut().chunks_exact_mut(length.max(1)).take(count).enumerate()
-        {
-            let first = index * columns;
-            let filled = columns.min(outputs - first);
-            match self.matrix {
-                Matrix::InputsFirst(values) => {
-                    for (g, group) in panel.chunks_exact_mut(columns * depth).enumerate() {
-                        let mut rows = [&[][..]; INPUT_PADDING];
-                        let present = (g * depth..inputs).take(depth);
-                        let count = present.len();
-                        for (row, k) in rows.iter_mut().zip(present) {
-                            *row = &values[k * outputs + first..][..filled];
-                        }
-                        interleave(group, depth, &rows[..count]);
-                    }
-                }
-                Matrix::OutputsFirst(values) => {
-                    for c in 0..filled {
-                        let row = &values[(first + c) * inputs..][..inputs];
-                        for (g, part) in row.chunks(depth).enumerate() {
-                            panel[(g * columns + c) * depth..][..part.len()].copy_from_slice(part);
-                        }
+        let packed = &mut panels.as_i8_mut()[..count * length];
+        match self.matrix {
+            Matrix::InputsFirst(values) => {
+                // A few rows at a time, for all panels: every line of the matrix is read once.
+                for (block, rows) in values.chunks((INPUT_PADDING * outputs).max(1)).enumerate() {
+                    let at = block * INPUT_PADDING * columns;
+                    for (index, panel) in packed.chunks_exact_mut(length).enumerate() {
+                        let panel = &mut panel[at..][..INPUT_PADDING * columns];
+                        let first = index * columns;
+                        let kept = first..outputs.min(first + columns);
+                        interleave(panel, columns, depth, rows, outputs, kept);
+                        shift(panel, offset);
                     }
                 }
             }
-            if offset != 0 {
-                panel.iter_mut().for_each(|weight| *weight = weight.wrapping_add(offset as i8));
+            Matrix::OutputsFirst(values) => {
+                for (output, row) in values.chunks_exact(inputs.max(1)).enumerate() {
+                    let panel = &mut packed[output / columns * length..][..length];
+                    let cell = output % columns * depth;
+                    for (group, part) in
+                        panel.chunks_exact_mut(columns * depth).zip(row.chunks(depth))
+                    {
+                        group[cell..][..part.len()].copy_from_slice(part);
+                    }
+                }
+                shift(packed, offset);
             }
         }
         let mut scales = self.scales.to_vec();
@@ -149,20 +149,50 @@ impl Operation for PackInt8<'_> {
     }
 }
 
-/// Writes the rows of a group side by side, column after column; inputs beyond the last stay zero.
+/// Makes weights what an instruction set that takes unsigned ones wants.
 #[inline(always)]
-fn interleave(group: &mut [i8], depth: usize, rows: &[&[i8]]) {
-    // Written so that it becomes a few shuffles.
-    if let (4, &[a, b, c, d]) = (depth, rows) {
-        let columns = a.iter().zip(b).zip(c).zip(d);
-        for (cell, (((&a, &b), &c), &d)) in group.chunks_exact_mut(4).zip(columns) {
-            cell.copy_from_slice(&[a, b, c, d]);
-        }
-        return;
+fn shift(weights: &mut [i8], offset: u8) {
+    if offset != 0 {
+        weights.iter_mut().for_each(|weight| *weight = weight.wrapping_add(offset as i8));
     }
-    for (d, row) in rows.iter().enumerate() {
-        for (number, &weight) in group[d..].iter_mut().step_by(depth).zip(*row) {
-            *number = weight;
+}
+
+/// Writes the columns `kept` of a few rows of a matrix into a panel, `depth` rows side by side; what lies beyond stays
+/// zero.
+#[inline(always)]
+fn interleave(
+    panel: &mut [i8],
+    columns: usize,
+    depth: usize,
+    rows: &[i8],
+    outputs: usize,
+    kept: Range<usize>,
+) {
+    for (group, rows) in panel.chunks_exact_mut(columns * depth).zip(rows.chunks(depth * outputs)) {
+        let row = |k: usize| &rows[k * outputs..][kept.clone()];
+        let whole = rows.len() == depth * outputs;
+        // Written so that it becomes a few shuffles.
+        match depth {
+            2 if whole => {
+                let cells = group.as_chunks_mut::<2>().0.iter_mut();
+                for ((cell, &a), &b) in cells.zip(row(0)).zip(row(1)) {
+                    *cell = [a, b];
+                }
+            }
+            4 if whole => {
+                let cells = group.as_chunks_mut::<4>().0.iter_mut();
+                let columns = row(0).iter().zip(row(1)).zip(row(2)).zip(row(3));
+                for (cell, (((&a, &b), &c), &d)) in cells.zip(columns) {
+                    *cell = [a, b, c, d];
+                }
+            }
+            _ => {
+                for k in 0..rows.len() / outputs {
+                    for (number, &weight) in group[k..].iter_mut().step_by(depth).zip(row(k)) {
+                        *number = weight;
+                    }
+                }
+            }
         }
     }
 }

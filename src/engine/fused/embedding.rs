@@ -6,11 +6,12 @@ use half::f16;
 use tract_onnx::tract_hir::internal::*;
 
 use super::FusedOperator;
+use crate::engine::FileBytes;
 
 /// The bytes of a table `[entries, width]`.
 #[derive(Clone)]
 pub(in crate::engine) struct Table {
-    pub(in crate::engine) file: Arc<dyn AsRef<[u8]> + Send + Sync>,
+    pub(in crate::engine) file: Arc<dyn FileBytes>,
     pub(in crate::engine) bytes: Range<usize>,
     pub(in crate::engine) width: usize,
     pub(in crate::engine) numbers: Numbers,

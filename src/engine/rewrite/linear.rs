@@ -42,6 +42,8 @@ impl Rewriter<'_> {
     pub(super) fn fuse_linear_layers(&mut self) {
         for at in self.network.all("MatMul").into_iter().chain(self.network.all("Gemm")) {
             self.fuse_linear_layer(at);
+            // The layer has a copy of its own now.
+            self.weights.release();
         }
     }
 
