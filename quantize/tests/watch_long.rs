@@ -1,6 +1,6 @@
 //! A hundred thousand frames through a whole watch, captions and displays included, in a memory that stays flat.
 //!
-//! Takes minutes: `cargo test -p coca-quantize --test watch_long -- --ignored --nocapture`. The model is the smallest of
+//! Takes minutes: `cargo test --workspace --test watch_long -- --ignored --nocapture`. The model is the smallest of
 //! `tests/golden`: its answers mean nothing, and everything around it runs as with a large one.
 #![allow(clippy::unwrap_used, missing_docs)]
 
