@@ -33,9 +33,9 @@ def stems(text: str) -> list[str]:
 
 
 def choose_concepts(pictures: list[Picture]) -> list[str]:
-    """Every stem that the captions of at least MIN_PHOTOS photos mention, the most frequent first."""
+    """Every stem that the captions of at least MIN_PHOTOS photos mention: the most frequent first, then by the alphabet."""
     seen = Counter(word for p in pictures for word in {w for c in p.captions for w in stems(c)})
-    return [word for word, count in seen.most_common() if count >= MIN_PHOTOS]
+    return sorted((word for word, count in seen.items() if count >= MIN_PHOTOS), key=lambda word: (-seen[word], word))
 
 
 def mention_share(pictures: list[Picture], concepts: list[str]) -> np.ndarray:
