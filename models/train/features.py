@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from data import Picture, load_pictures
+from precision import autocast
 from trunk import GRID_CELLS, GRID_WIDTH, IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD, load_pretrained
 
 # (set, view) in the order in which training first needs them.
@@ -68,8 +69,8 @@ def extract(data: Path, name: str, view: str, trunk: torch.nn.Module, batch: int
     for start in range(0, len(pictures), batch):
         chunk = pictures[start:start + batch]
         pixels = torch.from_numpy(np.stack([load_view(data, p, view) for p in chunk]))
-        # bf16 is twice as fast; pictures that only measure get f32, as the runtime does.
-        with torch.autocast("cpu", torch.bfloat16, enabled=name != "val"):
+        # Pictures that only measure get f32, as the runtime does.
+        with autocast(enabled=name != "val"):
             features = trunk(pixels.to(memory_format=torch.channels_last))
         grid[start:start + len(chunk)] = features.float().flatten(2).transpose(1, 2).numpy()
     return grid

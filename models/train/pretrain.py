@@ -18,6 +18,7 @@ from batches import ConceptNoise, encode, pad, similar_length_batches
 from concepts import mention_share
 from data import load_pictures, load_sentences
 from model import CoCa, Config
+from precision import autocast
 from tokenizer import PAD, load_tokenizer
 
 SEED = 0
@@ -93,7 +94,7 @@ def main() -> None:
     start, running = time.time(), 0.0
     for step in range(args.steps):
         ids, probability = source.next()
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             captioning, contrast = sentence_losses(model, ids, probability)
         optimizer.zero_grad()
         (captioning + CONTRASTIVE_WEIGHT * contrast).backward()
