@@ -146,9 +146,12 @@ class ImageHead(nn.Module):
 
     def forward(self, grid: Tensor, probability: Tensor) -> tuple[Tensor, Tensor]:
         pooled = self.pool(grid)
-        embedding = (self.pooled_embedding(pooled[:, 0]) + self.mean_embedding(grid.mean(1))
-                     + self.concept_embedding(probability))
+        embedding = self.embed(pooled[:, 0], grid.mean(1), probability)
         return embedding, torch.cat([pooled[:, 1:], self.embed_concepts(probability)], 1)
+
+    def embed(self, pooled: Tensor, mean: Tensor, probability: Tensor) -> Tensor:
+        """First pooled row, mean feature and concept probabilities → image embedding (not normalised)."""
+        return self.pooled_embedding(pooled) + self.mean_embedding(mean) + self.concept_embedding(probability)
 
 
 class CoCa(nn.Module):
@@ -185,10 +188,16 @@ class CoCa(nn.Module):
             x = block(x, mask)
         return x
 
+    def end_rows(self, ids: Tensor, states: Tensor) -> Tensor:
+        """The states of the end marks: [N, D]."""
+        return (states * (ids == END).to(states.dtype)[..., None]).sum(1)
+
+    def embed_text(self, end_rows: Tensor) -> Tensor:
+        """Normalised text embedding: [N, E]."""
+        return F.normalize(self.text_embedding(self.norm_text(end_rows)), dim=-1)
+
     def pool_text(self, ids: Tensor, states: Tensor) -> Tensor:
-        """The end mark's row, projected and normalised: [N, E]."""
-        ends = (ids == END).to(states.dtype)[..., None]
-        return F.normalize(self.text_embedding(self.norm_text((states * ends).sum(1))), dim=-1)
+        return self.embed_text(self.end_rows(ids, states))
 
     def encode_text(self, ids: Tensor) -> Tensor:
         return self.pool_text(ids, self.unimodal_states(ids))
