@@ -16,7 +16,7 @@ from data import Picture, load_pictures
 from export import Pocket, load_quantised, load_trained
 from features import load_features, load_view
 from generate import DecodingSettings, caption
-from names import DEFAULT_TEMPLATE, mentions, name_ids, unique
+from names import DEFAULT_TEMPLATE, name_ids, name_share, unique
 from tokenizer import load_tokenizer
 
 BATCH = 25
@@ -60,7 +60,7 @@ class Evaluation:
     def imagenet_names(self, pictures: list[Picture], embeddings: Tensor) -> tuple[float, int]:
         """Of the photos whose captions hold any name: the share whose best name is one, and their number."""
         names = unique([p.label for p in load_pictures(self.data, "imagenet")])
-        mentioned = mentions(pictures, names)
+        mentioned = name_share(pictures, names) > 0
         best = (embeddings @ self.name_embeddings(names).T).argmax(1).numpy()
         named = mentioned.any(1)
         return mentioned[np.arange(len(best)), best][named].mean(), int(named.sum())
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--split", choices=("val", "choose"), default="val")
-    parser.add_argument("--checkpoint", default="trained.pt")
+    parser.add_argument("--checkpoint", default="embedded.pt")
     parser.add_argument("--int8", action="store_true", help="the stored weights, and pixels through the rounded trunk")
     parser.add_argument("--beams", type=int, default=DecodingSettings.beams)
     parser.add_argument("--length-penalty", type=float, default=DecodingSettings.length_penalty)

@@ -72,7 +72,7 @@ def description(config: Config, scale: float, settings: DecodingSettings, repeat
                     "length_penalty": settings.length_penalty, "no_repeat_ngram": settings.no_repeat_ngram,
                     "once_except": repeatable, "suppress": [PAD, START]},
         "files": {path.name: file_entry(path) for path in sorted(folder.iterdir())
-                  if path.name not in ("coca.json", "README.md")},
+                  if path.name not in ("coca.json", "README.md", "everyday.table")},
     }
 
 
@@ -80,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the bundle's folder")
-    parser.add_argument("--checkpoint", default="trained.pt", help="a file of the work folder")
+    parser.add_argument("--checkpoint", default="embedded.pt", help="a file of the work folder")
     args = parser.parse_args()
     model, stored = load_quantised(args.work / args.checkpoint)
     tokenizer = load_tokenizer(args.work)

@@ -60,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
-    parser.add_argument("--checkpoint", default="trained.pt")
+    parser.add_argument("--checkpoint", default="embedded.pt")
     args = parser.parse_args()
     model, _ = load_quantised(args.work / args.checkpoint)
     args.out.write_text(json.dumps(golden(model, args.work), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

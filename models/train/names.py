@@ -25,13 +25,24 @@ def phrase(text: str) -> str:
     return " " + " ".join(stem(word) for word in re.findall(r"[a-z0-9']+", text.lower())) + " "
 
 
-def mentions(pictures: list[Picture], names: list[str]) -> np.ndarray:
-    """bool [pictures, names]: does any caption hold the name?"""
+def name_share(pictures: list[Picture], names: list[str]) -> np.ndarray:
+    """f32 [pictures, names]: the share of a picture's captions that hold the name."""
     phrases = [phrase(name) for name in names]
-    found = np.zeros((len(pictures), len(names)), bool)
-    for row, picture in enumerate(pictures):
-        text = "|".join(phrase(caption) for caption in picture.captions)
-        found[row] = [p in text for p in phrases]
+    share = np.zeros((len(pictures), len(names)), np.float32)
+    for row, picture in zip(share, pictures):
+        for text in map(phrase, picture.captions):
+            row += np.array([p in text for p in phrases], np.float32) / len(picture.captions)
+    return share
+
+
+def name_probability(names: list[str], concepts: list[str], probability: Tensor) -> Tensor:
+    """[pictures, concepts] → [pictures, names]: the product over a name's words; 0 if one of them is no concept word."""
+    column = {concept: i for i, concept in enumerate(concepts)}
+    found = torch.zeros(len(probability), len(names))
+    for i, name in enumerate(names):
+        words = phrase(name).split()
+        if all(word in column for word in words):
+            found[:, i] = probability[:, [column[word] for word in words]].prod(1)
     return found
 
 

@@ -18,7 +18,8 @@ from batches import encode, pad
 from data import load_pictures
 from features import load_features
 from model import CoCa
-from names import NameTexts, mentions, soft_targets, unique
+from names import NameTexts, name_share, soft_targets, unique
+from precision import autocast
 from pretrain import SentenceSource, caption_loss, contrastive_loss, linear_schedule, sentence_losses
 from tokenizer import load_tokenizer
 from trunk import load_pretrained
@@ -71,7 +72,7 @@ class JointData:
         imagenet_names = [p.label for p in pictures["imagenet"]]
         self.texts = {"caltech": NameTexts(tokenizer, self.caltech_names, context_length),
                       "imagenet": NameTexts(tokenizer, imagenet_names, context_length)}
-        self.mentioned = torch.from_numpy(mentions(pictures["photos"], imagenet_names))
+        self.mentioned = torch.from_numpy(name_share(pictures["photos"], imagenet_names) > 0)
         self.sentences = SentenceSource(data, work, context_length, SENTENCES, everything, seed)
 
     def draw_captions(self, rows: np.ndarray) -> Tensor:
@@ -84,8 +85,8 @@ class JointData:
         return torch.cat([needed, others]).unique()
 
 
-def soft_cross_entropy(model: CoCa, image: Tensor, text: Tensor, target: Tensor) -> Tensor:
-    logits = model.scale() * image.float() @ text.float().T
+def soft_cross_entropy(scale: Tensor | float, image: Tensor, text: Tensor, target: Tensor) -> Tensor:
+    logits = scale * image.float() @ text.float().T
     return -(target * logits.log_softmax(-1)).sum(1).mean()
 
 
@@ -118,7 +119,7 @@ def joint_losses(model: CoCa, data: JointData) -> dict[str, Tensor]:
         ("photo names", of_photos, photos.teacher[photo_rows], mentioned),
     ):
         target = soft_targets(teacher, marked, names, TEACHER_SHARE)
-        losses[key] = soft_cross_entropy(model, embedding, text, target)
+        losses[key] = soft_cross_entropy(model.scale(), embedding, text, target)
     return losses
 
 
@@ -164,7 +165,7 @@ def main() -> None:
     schedule = linear_schedule(optimizer, args.steps)
     start = time.time()
     for step in range(args.steps):
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             losses = joint_losses(model, data)
         optimizer.zero_grad()
         sum(WEIGHTS[key] * loss for key, loss in losses.items()).backward()

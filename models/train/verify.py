@@ -18,16 +18,21 @@ TOLERANCE = 1e-4
 PARTS = ("image_encoder", "text_encoder", "cross_kv", "caption_decoder")
 
 
+def unfused() -> onnxruntime.SessionOptions:
+    """int8 weights are multiplied as f32."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
+
+
 class Bundle:
     """The parts, run by ONNX Runtime; the decoder's cache is kept here."""
 
     def __init__(self, folder: Path) -> None:
         self.session = {}
-        options = onnxruntime.SessionOptions()  # unfused, so that int8 weights are multiplied as f32
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         for part in PARTS:
             onnx.checker.check_model(str(folder / f"{part}.onnx"), full_check=True)
-            self.session[part] = onnxruntime.InferenceSession(str(folder / f"{part}.onnx"), options)
+            self.session[part] = onnxruntime.InferenceSession(str(folder / f"{part}.onnx"), unfused())
 
     def run(self, part: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         session = self.session[part]
@@ -90,7 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--bundle", type=Path, required=True)
-    parser.add_argument("--checkpoint", default="trained.pt")
+    parser.add_argument("--checkpoint", default="embedded.pt")
     args = parser.parse_args()
     verify(Bundle(args.bundle), load_quantised(args.work / args.checkpoint)[0])
 
