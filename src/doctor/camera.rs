@@ -27,7 +27,7 @@ enum Kind {
 /// What a Raspberry Pi's camera module needs.
 const PI_PIPE: &str = "coca watch --source 'yuv420:640x480:cmd:rpicam-vid -t 0 --nopreview --codec yuv420 --width 640 --height 480 -o -'";
 /// What a Jetson's camera module needs. NVIDIA's source writes messages to standard output, so frames take another way.
-const JETSON_PIPE: &str = "coca watch --source \"yuv420:640x480:cmd:sh -c 'exec gst-launch-1.0 -q nvarguncamerasrc ! nvvidconv ! \
+const JETSON_PIPE: &str = "coca watch --source \"yuv420:640x480:cmd:sh -c 'exec gst-launch-1.0 -q nvarguscamerasrc ! nvvidconv ! \
                            video/x-raw,format=I420,width=640,height=480 ! fdsink fd=3 3>&1 1>&2'\"";
 
 pub(super) fn examine(board: &Board) -> Vec<Finding> {
