@@ -8,6 +8,7 @@
 
 use std::{
     collections::BTreeSet,
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     time::Duration,
@@ -41,7 +42,7 @@ use crate::{
     vision::{Colours, PixelFormat},
 };
 
-/// How long the driver may take for a frame.
+/// How long the driver may take for a frame, unless it is a slow camera.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// Buffers that the driver fills in turn.
 const BUFFERS: u32 = 4;
@@ -219,6 +220,8 @@ struct Camera {
     size: (u32, u32),
     stride: u32,
     interval: Duration,
+    /// How long the driver may take for a frame.
+    patience: Duration,
 }
 
 impl Camera {
@@ -254,18 +257,24 @@ impl Camera {
         });
         let mut stream = Stream::with_buffers(&node.device, Type::VideoCapture, BUFFERS)
             .map_err(Error::io(&path))?;
-        stream.set_timeout(PATIENCE.max(3 * interval));
+        let patience = PATIENCE.max(3 * interval);
+        stream.set_timeout(patience);
         let size = (accepted.width, accepted.height);
         log::info!("{path}: {} {}×{}", offer.format, size.0, size.1);
         let (stream, stride) = (Some(stream), accepted.stride);
-        Ok(Self { stream, path, format: offer.format, size, stride, interval })
+        Ok(Self { stream, path, format: offer.format, size, stride, interval, patience })
     }
 }
 
 impl FrameSource for Camera {
     fn read(&mut self, frame: &mut Frame) -> Result<Read, Error> {
         let Some(stream) = &mut self.stream else { return Ok(Read::End) };
-        let (buffer, meta) = stream.next().map_err(Error::io(&self.path))?;
+        let (buffer, meta) = stream.next().map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => {
+                Error::Stalled { source_name: self.path.clone(), waited: self.patience }
+            }
+            _ => Error::io(&self.path)(error),
+        })?;
         frame.stamp_aged(age(meta).unwrap_or_default());
         // A driver that does not say how many bytes it used has used them all.
         let used = match meta.bytesused as usize {
