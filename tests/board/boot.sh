@@ -17,8 +17,10 @@ cp "$cache/debian/bin/busybox" "$root/bin/"
 for name in sh mount insmod dmesg poweroff sleep cat cut grep head tail kill tr wc seq ls; do
     ln -s busybox "$root/bin/$name"
 done
-cp -L /lib/aarch64-linux-gnu/{libc.so.6,libm.so.6,libgcc_s.so.1} "$root/lib/"
 cp -L /lib/ld-linux-aarch64.so.1 "$root/lib/"
+readelf -d "$board_coca" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | while read -r library; do
+    [ -e "$root/lib/$library" ] || cp -L "/lib/aarch64-linux-gnu/$library" "$root/lib/"
+done
 cp "$board_coca" "$root/bin/coca"
 cp "$bed/guest/init.sh" "$root/init"
 chmod +x "$root/init"
@@ -43,5 +45,5 @@ sed -i "s|^$module.ko|& $options|" "$root/modules/list"
 rm -r "$root"
 timeout "$seconds" qemu-system-aarch64 -M virt -cpu "$cpu" -m "$megabytes" -smp 2 -nographic -no-reboot -net none \
     -kernel "$cache/debian/boot/vmlinuz-$kernel" -initrd "$work/initramfs" \
-    -append "console=ttyAMA0 quiet panic=-1" </dev/null | tr -d '\r' | tee "$work/console"
+    -append "console=ttyAMA0 quiet panic=-1" </dev/null | stdbuf -oL tr -d "\r" | tee "$work/console"
 grep -q '^BOARD STATUS 0$' "$work/console"

@@ -7,8 +7,8 @@ repository=$(cd "$bed/../.." && pwd)
 cache=${COCA_BOARD_CACHE:-$HOME/.cache/coca-board}
 target=aarch64-unknown-linux-gnu
 # What runs on the board, and the same program for this machine.
-board_coca=$cache/coca
-native_coca=${CARGO_TARGET_DIR:-$repository/target}/debug/coca
+board_coca=$cache/target/$target/release/coca
+native_coca=${NATIVE_COCA:-${CARGO_TARGET_DIR:-$repository/target}/debug/coca}
 photos=$repository/tests/photos
 
 die() {
@@ -21,7 +21,7 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# Has cargo build for the board with Debian's own compiler: its libraries for Arm serve no other.
+# Has cargo build the kernels for the board with Debian's own compiler: its libraries for Arm serve no other.
 cross_compile() {
     export RUSTC=/usr/bin/rustc CARGO_INCREMENTAL=0
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc

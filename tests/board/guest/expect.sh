@@ -1,15 +1,17 @@
 # What the tests on the board share; they source it.
 
 failed() {
-    echo "FAILED: $*"
-    for file in /tmp/*.err; do echo "-- $file"; tail -n 20 "$file"; done
+    {
+        echo "FAILED: $*"
+        for file in /tmp/*.err; do echo "-- $file"; tail -n 20 "$file"; done
+    } >/dev/console
     exit 1
 }
 
 # expect SECONDS FILE PATTERN: waits until a line of FILE matches, and shows it.
 expect() {
     seconds=$1
-    while ! grep -qE "$3" "$2"; do
+    while ! grep -qsE "$3" "$2"; do
         [ "$seconds" -gt 0 ] || failed "no \"$3\" in $2 within $1 s"
         seconds=$((seconds - 1))
         sleep 1

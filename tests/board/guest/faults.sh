@@ -5,8 +5,9 @@ out=/tmp/watch.out
 err=/tmp/watch.err
 
 start() {
+    : >$out
     coca watch --source $camera --size 320x180 --labels "cat,dog,test pattern" --caption-on never --format jsonl \
-        >$out 2>$err &
+        >>$out 2>>$err &
     coca=$!
     frames_come
 }
@@ -50,17 +51,17 @@ frames_come
 
 echo "== no frames for a while"
 set_control "Percentage of Dropped Buffers" 100
-expect 60 $err 'opening it again'
+expect 60 $err 'no frame for [0-9.]+ s; opening it again'
 set_control "Percentage of Dropped Buffers" 0
-recovers 'opening it again'
+recovers 'no frame for [0-9.]+ s; opening it again'
 
 echo "== a fatal error while streaming"
 set_control "Inject Fatal Streaming Error" 1
-recovers 'opening it again'
+recovers 'Input/output error.*opening it again'
 
 echo "== the cable is pulled and plugged in again"
 echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind
-expect 60 $err 'opening it again'
+expect 60 $err 'No such device.*opening it again'
 [ ! -e $camera ] || failed "$camera is still there"
 echo vivid.0 >/sys/bus/platform/drivers/vivid/bind
 recovers 'opening it again'

@@ -6,6 +6,7 @@ while read -r picture fourcc width height frame; do
     ./feed /dev/video0 "$fourcc" "$width" "$height" 5 "$frame" 2>/tmp/feed.err &
     feeder=$!
     sleep 1
+    rm -f /tmp/watch.out
     coca watch --source /dev/video0 --labels "$(cat labels)" --smoothing 0 --caption-on scene --format jsonl \
         >/tmp/watch.out 2>/tmp/watch.err &
     coca=$!
@@ -15,7 +16,7 @@ while read -r picture fourcc width height frame; do
     kill $coca
     ends 20 $coca || failed "coca ended with $?"
     kill $feeder
-    wait $feeder
+    wait $feeder 2>/dev/null
     grep 'frames labelled' /tmp/watch.err || failed "no summary"
     echo "PEAK $peak kB"
     [ "$peak" -lt "$(cat most-memory)" ] || failed "it took $peak kB at its peak"
