@@ -17,6 +17,7 @@ rm -rf "$output/manual" && mkdir "$output/manual"
 for program in coca coca-quantize; do
   $emulator "$output/$program" manual "$output/manual"
 done
+gzip -9n "$output/manual"/*.1
 
 if ! [ -x "$tools/bin/cargo-deb" ]; then
   cargo install --quiet --locked cargo-deb@3.8.0 --root "$tools"

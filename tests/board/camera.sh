@@ -10,9 +10,10 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-# YUYV has pairs of columns: an odd one is left out.
+# YUYV has pairs of columns: an odd one is left out. Both are pictures that the model is sure of: what it says of others turns
+# on the last bits of a pixel, and a camera's frames have others than a file.
 jpegtran -crop 450x300+0+0 -outfile cat.jpg "$photos/cat.jpg"
-cp "$photos"/{coffee,rocket}.jpg .
+cp "$photos/coffee.jpg" .
 for picture in *.jpg; do
     frame=${picture%.jpg}.yuyv
     size=$(djpeg -pnm "$picture" | python3 "$bed/yuyv.py" "$frame")
@@ -21,7 +22,7 @@ for picture in *.jpg; do
 done >pictures
 echo "$labels" >labels
 # kB that `coca watch` may take at its peak.
-echo 120000 >most-memory
+echo 100000 >most-memory
 
 "$native_coca" --quiet classify ./*.jpg --labels "$labels" --format jsonl >expected
 "$native_coca" --quiet caption ./*.jpg --format jsonl >>expected
