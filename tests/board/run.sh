@@ -2,9 +2,7 @@
 # The whole test bed, on a Debian 12 x86-64 machine without a board: the kernels, and the program that the package for
 # boards holds, on emulated Arm cores; and that program on an emulated board with a camera. Needs root or sudo where packages
 # are missing; keeps what it builds in ~/.cache/coca-board, or in $COCA_BOARD_CACHE.
-#   tests/board/run.sh          all of it
-#   tests/board/run.sh --ci     in 20 minutes on two cores: without the kernels' own tests, or, where nothing is cached yet,
-#                               nothing but them, because cross-building the program alone takes 25 processor-minutes
+#   tests/board/run.sh
 source "$(dirname "$0")/environment.sh"
 cd "$repository"
 
@@ -18,11 +16,7 @@ step() {
 }
 
 step 900 "$bed/setup.sh"
-if [ "${1:-}" = --ci ] && ! [ -e "$board_coca" ]; then
-    step 1200 "$bed/kernels.sh"
-    exit
-fi
-[ "${1:-}" = --ci ] || step 1800 "$bed/kernels.sh"
+step 1800 "$bed/kernels.sh"
 # With quantize, as README's tests build it: without, its dependencies would be compiled once more.
 [ -n "${NATIVE_COCA:-}" ] || step 3600 cargo build --workspace --locked --bin coca
 step 3600 "$bed/cross.sh"
