@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from quantise import Int8, quantise_module
 from tokenizer import END, PAD, START, load_tokenizer
 from trunk import IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD, EfficientNetLite0, load_pretrained
 
+CONCEPT_TOKENS = 7  # trained with 12; without the less certain ones more of what captions say is true
 TEMPLATE = "a photo of a {}."
 LICENCE = ("research and non-commercial use: trained on COCO and Flickr8k photos (Flickr licences, research use) "
            "and ImageNet pictures (research); trunk weights Apache-2.0")
@@ -35,7 +37,7 @@ class Pocket(nn.Module):
 
 def load_trained(checkpoint: Path) -> Pocket:
     saved = torch.load(checkpoint, weights_only=False)
-    model = Pocket(saved["config"])
+    model = Pocket(replace(saved["config"], concept_tokens=CONCEPT_TOKENS))
     model.trunk = load_pretrained()[0]
     model.coca.load_state_dict(saved["model"])
     return model.eval()
