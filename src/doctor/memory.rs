@@ -1,7 +1,10 @@
 //! Memory: what is there, what bounds it, and what the model needs.
 
 use super::{Board, Check, Finding, Make};
-use crate::{Bundle, bundle, engine::AvailableMemory};
+use crate::{
+    Bundle, bundle,
+    engine::{AvailableMemory, number_behind},
+};
 
 const MEGABYTE: u64 = 1_000_000;
 
@@ -100,14 +103,11 @@ struct Memory {
 impl Memory {
     fn of(board: &Board) -> Option<Self> {
         let text = board.read("proc/meminfo")?;
-        let entry = |key: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
-            Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
-        };
+        let bytes = |key| number_behind(&text, key).map(|kibibytes| kibibytes << 10);
         Some(Self {
-            total: entry("MemTotal")?,
-            free: entry("MemAvailable")?,
-            swap: entry("SwapTotal").unwrap_or(0),
+            total: bytes("MemTotal:")?,
+            free: bytes("MemAvailable:")?,
+            swap: bytes("SwapTotal:").unwrap_or(0),
             available: AvailableMemory::below(&board.root)?,
         })
     }

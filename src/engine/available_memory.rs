@@ -27,7 +27,7 @@ impl AvailableMemory {
     /// As the files below `root` tell.
     pub(crate) fn below(root: &Path) -> Option<Self> {
         let machine = fs::read_to_string(root.join("proc/meminfo")).ok()?;
-        let kibibytes = |key| field(&machine, key).map(|kibibytes| kibibytes << 10);
+        let kibibytes = |key| number_behind(&machine, key).map(|kibibytes| kibibytes << 10);
         let free = Self {
             bytes: kibibytes("MemAvailable:")?,
             swap: kibibytes("SwapFree:").unwrap_or_default(),
@@ -81,7 +81,8 @@ fn in_group(root: &Path, line: &str) -> Option<AvailableMemory> {
         let number = |file: &str| fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok();
         let (limit, used): (u64, u64) = (number(version.limit)?, number(version.used)?);
         let statistics = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
-        let files: u64 = version.files.iter().filter_map(|key| field(&statistics, key)).sum();
+        let files: u64 =
+            version.files.iter().filter_map(|key| number_behind(&statistics, key)).sum();
         Some(limit.saturating_sub(used.saturating_sub(files)))
     });
     // What a group may swap is bounded elsewhere: not counted on.
@@ -89,7 +90,7 @@ fn in_group(root: &Path, line: &str) -> Option<AvailableMemory> {
 }
 
 /// The number behind `key` at the start of a line.
-fn field(text: &str, key: &str) -> Option<u64> {
+pub(crate) fn number_behind(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find(|line| line.split_whitespace().next() == Some(key))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }

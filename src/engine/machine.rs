@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::Error;
+use super::{Error, number_behind};
 use crate::kernels::{Cpu, InstructionSet};
 
 /// The instruction set that all kernels run on: the fastest that the CPU has, or the one that the
@@ -41,9 +41,7 @@ pub fn cpu_features() -> Vec<&'static str> {
 #[must_use]
 pub fn resident_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(1024 * kilobytes)
+    number_behind(&status, "VmRSS:").map(|kibibytes| kibibytes << 10)
 }
 
 macro_rules! detected {

@@ -19,6 +19,7 @@ mod weights;
 
 pub use arithmetic::Arithmetic;
 pub use available_memory::AvailableMemory;
+pub(crate) use available_memory::number_behind;
 pub use error::Error;
 pub use graph::{Execution, Graph, Input};
 pub use machine::{cpu, cpu_features, resident_memory};

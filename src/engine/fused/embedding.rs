@@ -1,17 +1,17 @@
 //! Rows of a table that stays where its file is mapped.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{fmt, ops::Range};
 
 use half::f16;
 use tract_onnx::tract_hir::internal::*;
 
 use super::FusedOperator;
-use crate::engine::FileBytes;
+use crate::engine::weights::WeightFile;
 
 /// The bytes of a table `[entries, width]`.
 #[derive(Clone)]
 pub(in crate::engine) struct Table {
-    pub(in crate::engine) file: Arc<dyn FileBytes>,
+    pub(in crate::engine) file: WeightFile,
     pub(in crate::engine) bytes: Range<usize>,
     pub(in crate::engine) width: usize,
     pub(in crate::engine) numbers: Numbers,
