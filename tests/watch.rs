@@ -336,10 +336,13 @@ fn labels_are_edited_through_the_page_without_a_restart() {
     assert!(ask(&port, "POST /caption", "{}").contains(" 202 "));
     assert!(reports.any(|report| !report["caption"].is_null()));
     assert!(ask(&port, "GET /healthz", "").ends_with("ok\n"));
-    let metrics = ask(&port, "GET /metrics", "");
+    // The line above is printed before the page hears of the caption.
     for name in ["frames_labelled_total", "resident_memory_bytes", "captions_total"] {
-        let line = metrics.lines().find(|line| line.starts_with(&format!("coca_{name} ")));
-        assert!(line.is_some_and(|line| !line.ends_with(" 0")), "{name}: {metrics}");
+        wait_until(&format!("{name} above 0"), || {
+            let metrics = ask(&port, "GET /metrics", "");
+            let line = metrics.lines().find(|line| line.starts_with(&format!("coca_{name} ")));
+            line.is_some_and(|line| !line.ends_with(" 0"))
+        });
     }
     signal(&child, "TERM");
     assert!(child.wait().unwrap().success());
