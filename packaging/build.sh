@@ -6,6 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 architecture=${1:-$(dpkg --print-architecture)}
 source packaging/toolchain.sh
+# What keeps `coca` below 30 MB: the whole program optimised at once. It takes 4 GB of memory and minutes, so only packages do it.
+export CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1
 cargo-zigbuild zigbuild "${build[@]}" --bins
 
 newest=$(readelf -V "$output/coca" "$output/coca-quantize" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -1)

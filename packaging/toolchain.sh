@@ -13,8 +13,6 @@ case $architecture in
   *) echo "an architecture was expected, arm64 or amd64, found $architecture" >&2; exit 2 ;;
 esac
 output=$folder/$target/release
-# What keeps `coca` below 30 MB: the whole program optimised at once. It takes 4 GB of memory and minutes, so only packages do it.
-export CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1
 build=(--locked --release --features "camera,spi" --target "$target.2.31")
 
 packages=(libclang-dev python3-venv)

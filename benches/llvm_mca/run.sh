@@ -1,19 +1,18 @@
 #!/usr/bin/env bash
 # How near the inner loops come to the multiply-add limit of the cores they are for, as llvm-mca predicts it.
-# Run tests/board/kernels.sh first, which installs the compiler; needs Debian's llvm, better llvm-22.
+# Run tests/board/kernels.sh first, which installs the target's library; needs Debian's llvm, better llvm-22.
 #   benches/llvm_mca/run.sh [DIR]     DIR keeps the loops and llvm-mca's reports
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 kept=$(realpath -m "${1:-$(mktemp -d)}")
 mkdir -p "$kept"
 target=aarch64-unknown-linux-gnu
-export RUSTC=/usr/bin/rustc
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$HOME/.cache/coca-board/kernels}
 mca=$(compgen -c llvm-mca | sort -uV | tail -1)
 
 cd "$here/../../tests/board/kernels"
 emit=$kept/kernels.s
-/usr/bin/cargo rustc --quiet --locked --lib --release --target $target -- --emit asm="$emit"
+cargo rustc --quiet --locked --lib --release --target $target -- --emit asm="$emit"
 
 # One loop a kernel, known by how many of its instructions a pass has: rows × columns × inputs of the largest tile.
 inner_loop() {

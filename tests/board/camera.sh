@@ -26,11 +26,11 @@ echo 100000 >most-memory
 
 "$native_coca" --quiet classify ./*.jpg --labels "$labels" --format jsonl >expected
 "$native_coca" --quiet caption ./*.jpg --format jsonl >>expected
-for cpu in "$@"; do
-    printf '\n== %s\n' "$cpu"
-    "$bed/boot.sh" "$cpu" $megabytes 900 "v4l2loopback devices=1 video_nr=0 max_buffers=4" "$bed/guest/watch.sh" \
-        pictures labels most-memory ./*.jpg ./*.yuyv | tee found
-    python3 "$bed/agree.py" expected found --score 0.03
-    "$bed/boot.sh" "$cpu" $megabytes 900 "vivid n_devs=1 node_types=0x1 num_inputs=1 input_types=0" \
-        "$bed/guest/faults.sh"
-done
+
+watches_on() {
+    "$bed/boot.sh" "$1" $megabytes 900 "v4l2loopback devices=1 video_nr=0 max_buffers=4" "$bed/guest/watch.sh" \
+        pictures labels most-memory ./*.jpg ./*.yuyv | tee "$1.found"
+    python3 "$bed/agree.py" expected "$1.found" --score 0.03
+    "$bed/boot.sh" "$1" $megabytes 900 "vivid n_devs=1 node_types=0x1 num_inputs=1 input_types=0" "$bed/guest/faults.sh"
+}
+side_by_side watches_on "$@"

@@ -16,17 +16,36 @@ die() {
     exit 1
 }
 
+# What cross-builds for the board: sets what packaging/toolchain.sh sets. In the repository's folder.
+use_toolchain() {
+    export CARGO_TARGET_DIR=$cache/target TOOLS=$cache/tools architecture=arm64
+    source packaging/toolchain.sh
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+    # Without -L: where the cross compiler's C library meets Debian's arm64 one, programs hang that start a thread.
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=qemu-aarch64-static
+}
+
 # Runs a command as root.
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# Has cargo build the kernels for the board with Debian's own compiler: its libraries for Arm serve no other.
-cross_compile() {
-    export RUSTC=/usr/bin/rustc CARGO_INCREMENTAL=0
-    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-    # Without -L: where the cross compiler's C library meets Debian's arm64 one, programs hang that start a thread.
-    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=qemu-aarch64-static
-    export CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc AR_aarch64_unknown_linux_gnu=aarch64-linux-gnu-ar
-    export BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu=-I/usr/aarch64-linux-gnu/include
+# side_by_side FUNCTION CPU…: FUNCTION with each CPU, one on each processor of this machine at a time. Shows what each said once
+# it has ended; fails if one failed.
+side_by_side() {
+    local function=$1 said status=0 cpu
+    shift
+    said=$(mktemp -d)
+    for cpu in "$@"; do
+        while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n || true; done
+        ("$function" "$cpu"; touch "$said/$cpu.passed") >"$said/$cpu" 2>&1 &
+    done
+    wait
+    for cpu in "$@"; do
+        printf '\n== %s\n' "$cpu"
+        cat "$said/$cpu"
+        [ -e "$said/$cpu.passed" ] || { echo "FAILED on $cpu"; status=1; }
+    done
+    rm -r "$said"
+    return $status
 }

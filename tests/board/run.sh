@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole test bed, on a Debian 12 x86-64 machine without a board: the kernels, and the program that the package for
+# The whole test bed, on a Debian 12 x86-64 machine without a board: the library's tests and the program that the package for
 # boards holds, on emulated Arm cores; and that program on an emulated board with a camera. Needs root or sudo where packages
 # are missing; keeps what it builds in ~/.cache/coca-board, or in $COCA_BOARD_CACHE.
 #   tests/board/run.sh
@@ -16,7 +16,6 @@ step() {
 }
 
 step 900 "$bed/setup.sh"
-step 1800 "$bed/kernels.sh"
 # With quantize, as README's tests build it: without, its dependencies would be compiled once more.
 [ -n "${NATIVE_COCA:-}" ] || step 3600 cargo build --workspace --locked --bin coca
 step 3600 "$bed/cross.sh"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# What the test bed needs: Debian's packages, Debian's arm64 kernel, and a camera driver for it.
+# What the test bed needs: Debian's packages, Debian's arm64 kernel, a camera driver for it, and a cross compiler.
 # Debian 12 on x86-64; as root, or with sudo, where packages are missing.
 #   setup.sh [--packages]     --packages: nothing but the packages
 source "$(dirname "$0")/environment.sh"
 
 packages=(
-    rustc-web cargo-web libstd-rust-web-dev:arm64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross libc6:arm64
-    libclang-dev qemu-user-static qemu-system-arm linux-kbuild-6.1 make kmod cpio python3 libjpeg-turbo-progs
+    gcc-aarch64-linux-gnu libc6-dev-arm64-cross libc6:arm64 libclang-dev qemu-user-static qemu-system-arm
+    linux-kbuild-6.1 make kmod cpio python3 python3-venv libjpeg-turbo-progs
 )
 
 install_packages() {
@@ -51,7 +51,8 @@ build_camera() {
 install_packages
 [ "${1:-}" != --packages ] || exit 0
 (unpack_kernel)
+(cd "$repository"; use_toolchain)
 for program in feed control; do
     aarch64-linux-gnu-gcc -O2 -Wall -Wextra -Werror -static "$bed/guest/$program.c" -o "$cache/$program"
 done
-echo "kernel $(cat "$cache/kernel"), $(qemu-system-aarch64 --version | head -1), $(/usr/bin/rustc --version)"
+echo "kernel $(cat "$cache/kernel"), $(qemu-system-aarch64 --version | head -1)"
