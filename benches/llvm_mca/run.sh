@@ -32,7 +32,7 @@ limit() { # CORE FILE: of its multiply-adds alone, if nothing kept them waiting
     $mca -mtriple=$target -mcpu="$1" -mattr=+dotprod,+i8mm "$2" 2>/dev/null | awk '/^Block RThroughput/ { print $3; exit }'
 }
 
-echo "$($RUSTC --version), $($mca --version | grep -o 'LLVM version.*'), $(date -u +%F)"
+echo "$(rustc --version), $($mca --version | grep -o 'LLVM version.*'), $(date -u +%F)"
 printf '%-12s %-8s %13s %13s %6s\n' core loop 'limit, cycles' 'loop, cycles' share
 while read -r core loop multiply_add; do
     awk -v wanted="^($multiply_add)$" '$1 ~ wanted' "$kept/$loop.s" >"$kept/alone.s"
