@@ -43,7 +43,8 @@ inside dpkg -i /tmp/coca.deb
 [ -z "$(inside dpkg --audit)" ] || fail "dpkg --audit complains"
 du -k "$work/root/usr/bin"/coca*
 size=$(stat -c %s "$work/root/usr/bin/coca")
-[ "$size" -le 30000000 ] || fail "coca has $size bytes"
+# What a board has to spare for it; the kernels of x86-64 are larger, and so are its disks.
+[ "$architecture" != arm64 ] || [ "$size" -le 30000000 ] || fail "coca has $size bytes"
 
 echo "== use"
 inside coca --version
