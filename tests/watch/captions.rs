@@ -4,21 +4,12 @@ use std::io::{BufRead, BufReader};
 
 use serde_json::Value;
 
-use crate::{LABELS, PHOTOS, end, signal, start, start_pattern};
+use crate::{PHOTOS, command, command_for, end, signal, start, start_pattern};
 
 #[test]
 fn captions_come_beside_the_labels() {
     let photo = format!("{PHOTOS}/cat.jpg");
-    let mut child = start(&[
-        "--source",
-        &photo,
-        "--labels",
-        LABELS,
-        "--format",
-        "jsonl",
-        "--caption-on",
-        "scene",
-    ]);
+    let mut child = start(command_for(&photo, &["--caption-on", "scene"]));
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let report = lines
         .by_ref()
@@ -36,7 +27,8 @@ fn captions_come_beside_the_labels() {
 #[test]
 fn a_signal_asks_for_a_caption_of_a_scene_that_is_not_new() {
     let photo = format!("{PHOTOS}/cat.jpg");
-    let mut child = start(&["--source", &photo, "--format", "jsonl", "--caption-on", "request"]);
+    let asked = ["--source", &photo, "--format", "jsonl", "--caption-on", "request"];
+    let mut child = start(command(&asked));
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(!lines.next().unwrap().unwrap().contains("caption"));
     signal(&child, "USR1");

@@ -4,25 +4,13 @@ use std::fs::File;
 
 use serde_json::Value;
 
-use crate::{LABELS, PHOTOS, command, end, reports, start_pattern, stderr, watch};
+use crate::{LABELS, PHOTOS, command_for, end, reports, start_pattern, stderr, watch};
 
 #[test]
 fn a_folder_becomes_json_lines_with_the_right_labels() {
     let folder = format!("dir:{PHOTOS}?fps=5");
-    let output = watch(&[
-        "--source",
-        &folder,
-        "--labels",
-        LABELS,
-        "--format",
-        "jsonl",
-        "--frames",
-        "10",
-        "--smoothing",
-        "0",
-        "--caption-on",
-        "never",
-    ]);
+    let ten = ["--frames", "10", "--smoothing", "0", "--caption-on", "never"];
+    let output = command_for(&folder, &ten).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let reports = reports(&output);
     assert_eq!(reports.len(), 10);
@@ -88,24 +76,14 @@ fn a_label_runs_its_command() {
 
 #[test]
 fn the_rate_can_be_bounded() {
-    let output = watch(&[
-        "--source",
-        "test",
-        "--fps",
-        "60",
-        "--labels",
-        LABELS,
-        "--format",
-        "jsonl",
-        "--max-fps",
-        "4",
-        "--duration",
-        "2",
-        "--caption-on",
-        "never",
-        "--nice",
-        "5",
-    ]);
+    let bounded = [
+        ["--fps", "60"],
+        ["--max-fps", "4"],
+        ["--duration", "2"],
+        ["--caption-on", "never"],
+        ["--nice", "5"],
+    ];
+    let output = command_for("test", bounded.as_flattened()).output().unwrap();
     let count = reports(&output).len();
     assert!((1..=9).contains(&count), "{count}: {}", stderr(&output));
 }
@@ -113,16 +91,7 @@ fn the_rate_can_be_bounded() {
 #[test]
 fn a_pipe_that_ends_ends_the_watch() {
     let source = format!("cmd:cat {PHOTOS}/cat.jpg");
-    let output = watch(&[
-        "--source",
-        &source,
-        "--labels",
-        LABELS,
-        "--format",
-        "jsonl",
-        "--caption-on",
-        "never",
-    ]);
+    let output = command_for(&source, &["--caption-on", "never"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(reports(&output)[0]["labels"][0]["label"], "cat");
 }
@@ -134,19 +103,10 @@ fn raw_frames_may_come_from_standard_input() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cat.rgb");
     std::fs::write(&path, rgb.as_raw()).unwrap();
-    let output = command(&[
-        "--source",
-        "rgb:320x240:-",
-        "--labels",
-        LABELS,
-        "--format",
-        "jsonl",
-        "--caption-on",
-        "never",
-    ])
-    .stdin(File::open(path).unwrap())
-    .output()
-    .unwrap();
+    let output = command_for("rgb:320x240:-", &["--caption-on", "never"])
+        .stdin(File::open(path).unwrap())
+        .output()
+        .unwrap();
     assert_eq!(reports(&output)[0]["labels"][0]["label"], "cat", "{}", stderr(&output));
 }
 
@@ -157,11 +117,7 @@ fn without_labels_everyday_things_are_looked_for() {
     let output = watch(&arguments);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let everyday = include_str!("../../models/everyday.txt");
-    let reports: Vec<Value> = std::str::from_utf8(&output.stdout)
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let reports = reports(&output);
     for label in reports.iter().flat_map(|report| report["labels"].as_array().unwrap()) {
         let name = label["label"].as_str().unwrap();
         assert!(everyday.lines().any(|line| line == name), "{name}");

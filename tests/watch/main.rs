@@ -25,12 +25,18 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// A watch of `source` for the three labels that prints JSON.
+fn command_for(source: &str, arguments: &[&str]) -> Command {
+    let usual = ["--source", source, "--labels", LABELS, "--format", "jsonl"];
+    command(&[&usual, arguments].concat())
+}
+
 fn watch(arguments: &[&str]) -> Output {
     command(arguments).output().unwrap()
 }
 
-fn start(arguments: &[&str]) -> Child {
-    command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+fn start(mut command: Command) -> Child {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 fn signal(child: &Child, name: &str) {
@@ -47,10 +53,9 @@ fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
 }
 
-/// A watch of the moving pattern that labels alone and prints JSON.
+/// A running watch of the moving pattern, and what it reports.
 fn start_pattern(arguments: &[&str]) -> (Child, impl Iterator<Item = Value> + use<>) {
-    let usual = ["--source", "test", "--labels", LABELS, "--format", "jsonl"];
-    let mut child = start(&[&usual, arguments].concat());
+    let mut child = start(command_for("test", arguments));
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     (child, lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()))
 }

@@ -8,12 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{LABELS, command, end, signal, start, start_pattern, stderr, wait_until};
+use crate::{LABELS, command, command_for, end, signal, start, start_pattern, stderr, wait_until};
 
 #[test]
 fn signals_end_it_within_a_second_with_a_summary() {
     for name in ["TERM", "INT"] {
-        let mut child = start(&["--source", "test", "--labels", LABELS, "--format", "jsonl"]);
+        let mut child = start(command_for("test", &[]));
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         lines.next().unwrap().unwrap();
         let start = Instant::now();
@@ -29,20 +29,8 @@ fn signals_end_it_within_a_second_with_a_summary() {
 
 #[test]
 fn a_reader_that_goes_away_does_not_stop_the_labels() {
-    let mut child = start(&[
-        "--source",
-        "test",
-        "--fps",
-        "30",
-        "--labels",
-        LABELS,
-        "--format",
-        "jsonl",
-        "--frames",
-        "6",
-        "--caption-on",
-        "never",
-    ]);
+    let six = ["--fps", "30", "--frames", "6", "--caption-on", "never"];
+    let mut child = start(command_for("test", &six));
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
