@@ -20,9 +20,6 @@ die() {
 use_toolchain() {
     export CARGO_TARGET_DIR=$cache/target TOOLS=$cache/tools architecture=arm64
     source packaging/toolchain.sh
-    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-    # Without -L: where the cross compiler's C library meets Debian's arm64 one, programs hang that start a thread.
-    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=qemu-aarch64-static
 }
 
 # Runs a command as root.
