@@ -159,7 +159,7 @@ impl Lanes for Avx2 {
 impl Isa for Avx2 {
     type Lanes = Self;
     const PANEL: PanelShape = PanelShape { columns: 16, depth: 2, offset: 0 };
-    const INT8_ROWS: usize = 5;
+    const INT8_ROWS: usize = 6;
     const F32_ROWS: usize = 6;
 
     #[inline(always)]
@@ -174,7 +174,8 @@ impl Isa for Avx2 {
             2 => self.tile::<2>(rows, panel, sums),
             3 => self.tile::<3>(rows, panel, sums),
             4 => self.tile::<4>(rows, panel, sums),
-            _ => self.tile::<5>(rows, panel, sums),
+            5 => self.tile::<5>(rows, panel, sums),
+            _ => self.tile::<6>(rows, panel, sums),
         }
     }
 }
