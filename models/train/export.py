@@ -1,4 +1,4 @@
-"""Writes the bundle: int8 weights, four ONNX parts, tokenizer and coca.json."""
+"""Writes the bundle: weights, four ONNX parts, tokenizer and coca.json."""
 from __future__ import annotations
 
 import argparse
@@ -13,7 +13,7 @@ from torch import nn
 from generate import DecodingSettings, repeatable_tokens
 from model import CoCa, Config
 from parts import Parts
-from quantise import Int8, quantise_module
+from quantise import Stored, quantise_module, unrounded
 from tokenizer import END, PAD, START, load_tokenizer
 from trunk import IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD, EfficientNetLite0, load_pretrained
 
@@ -43,11 +43,17 @@ def load_trained(checkpoint: Path) -> Pocket:
     return model.eval()
 
 
-def load_quantised(checkpoint: Path) -> tuple[Pocket, dict[str, Int8]]:
+def load_quantised(checkpoint: Path) -> tuple[Pocket, dict[str, Stored]]:
     """The model with every weight rounded to what the bundle stores, and the stored weights."""
     model = load_trained(checkpoint)
     trunk = {f"trunk.{name}": weight for name, weight in quantise_module(model.trunk).items()}
     return model, quantise_module(model.coca) | trunk
+
+
+def load_unrounded(checkpoint: Path) -> tuple[Pocket, dict[str, Stored]]:
+    """The model as it was trained, and its weights, f32."""
+    model = load_trained(checkpoint)
+    return model, unrounded(model.coca) | {f"trunk.{name}": weight for name, weight in unrounded(model.trunk).items()}
 
 
 def file_entry(path: Path) -> dict:
@@ -55,10 +61,10 @@ def file_entry(path: Path) -> dict:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def description(config: Config, scale: float, settings: DecodingSettings, repeatable: list[int], folder: Path) -> dict:
+def description(config: Config, scale: float, settings: DecodingSettings, repeatable: list[int], folder: Path, precision: str) -> dict:
     """The content of coca.json; every other file must be in the folder already."""
     return {
-        "format": 1, "name": "pocket", "architecture": "coca", "precision": "int8",
+        "format": 1, "name": "pocket", "architecture": "coca", "precision": precision,
         "licence": LICENCE, "source": "models/train",
         "image": {"width": IMAGE_SIZE, "height": IMAGE_SIZE, "mean": IMAGE_MEAN, "std": IMAGE_STD,
                   "resize": "squash", "interpolation": "bicubic"},
@@ -83,8 +89,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the bundle's folder")
     parser.add_argument("--checkpoint", default="embedded.pt", help="a file of the work folder")
+    parser.add_argument("--f32", action="store_true", help="round nothing: what `coca-quantize int8` can be tried on")
     args = parser.parse_args()
-    model, stored = load_quantised(args.work / args.checkpoint)
+    model, stored = (load_unrounded if args.f32 else load_quantised)(args.work / args.checkpoint)
     tokenizer = load_tokenizer(args.work)
     args.out.mkdir(parents=True, exist_ok=True)
     parts = Parts(model.coca, model.trunk, stored)
@@ -94,7 +101,7 @@ def main() -> None:
         (args.out / weights.name).write_bytes(weights.content)
     tokenizer.save(str(args.out / "tokenizer.json"), pretty=False)
     entry = description(model.coca.config, model.coca.scale().item(), DecodingSettings(),
-                        repeatable_tokens(tokenizer), args.out)
+                        repeatable_tokens(tokenizer), args.out, "f32" if args.f32 else "int8")
     (args.out / "coca.json").write_text(json.dumps(entry, separators=(",", ":")) + "\n", encoding="utf-8")
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, "
           f"{sum(path.stat().st_size for path in args.out.iterdir()):,} bytes")

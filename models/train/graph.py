@@ -8,7 +8,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from quantise import Int8
+from quantise import Stored
 
 OPSET = 17
 ALIGNMENT = 64
@@ -75,8 +75,11 @@ class Graph:
     def ints(self, *values: int) -> str:
         return self.constant(np.array(values, np.int64), "ints_" + "_".join(map(str, values)).replace("-", "m"))
 
-    def int8(self, stored: Int8, name: str, file: str, axis: int) -> str:
-        """A weight that the graph dequantises, one scale for each entry of `axis`."""
+    def weight(self, stored: Stored, name: str, file: str, axis: int) -> str:
+        """A weight; int8 is dequantised by the graph, with one scale for each entry of `axis`."""
+        if stored.data.dtype == np.float32:
+            shape = [-1 if i == axis else 1 for i in range(stored.data.ndim)]
+            return self.constant(stored.data * stored.scale.reshape(shape), name, file)
         data = self.constant(stored.data, name, file)
         scale = self.constant(stored.scale, f"{name}.scale", file)
         result = f"{name}.f32"
@@ -90,9 +93,9 @@ class Graph:
         bias = self.constant(layer.bias, f"{name}.bias", file)
         return self.op("LayerNormalization", x, weight, bias, axis=-1, epsilon=layer.eps)
 
-    def linear(self, x: str, stored: Int8, bias: Tensor | None, name: str, file: str, factor: float = 1.0) -> str:
+    def linear(self, x: str, stored: Stored, bias: Tensor | None, name: str, file: str, factor: float = 1.0) -> str:
         """x @ W + b with W stored (in, out); `factor` scales the result at no cost."""
-        weight = self.int8(Int8(stored.data.T, stored.scale * np.float32(factor)), f"{name}.weight", file, axis=1)
+        weight = self.weight(Stored(stored.data.T, stored.scale * np.float32(factor)), f"{name}.weight", file, axis=1)
         y = self.op("MatMul", x, weight)
         return y if bias is None else self.op("Add", y, self.constant(bias * factor, f"{name}.bias", file))
 

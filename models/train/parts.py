@@ -6,7 +6,7 @@ import torch
 
 from graph import F32, I64, Graph, WeightFile
 from model import MASKED, Attention, CoCa, CrossBlock, SelfBlock
-from quantise import Int8
+from quantise import Stored
 from tokenizer import END
 from trunk import GRID_CELLS, GRID_WIDTH, IMAGE_SIZE, Conv, EfficientNetLite0
 
@@ -14,9 +14,9 @@ VISION, TEXT, DECODER = "vision.bin", "text.bin", "decoder.bin"
 
 
 class Parts:
-    """Builds the parts of one model; `stored` maps parameter names to their int8 weights."""
+    """Builds the parts of one model; `stored` maps parameter names to the weights to write."""
 
-    def __init__(self, model: CoCa, trunk: EfficientNetLite0, stored: dict[str, Int8]) -> None:
+    def __init__(self, model: CoCa, trunk: EfficientNetLite0, stored: dict[str, Stored]) -> None:
         self.model, self.trunk, self.stored, self.config = model, trunk, stored, model.config
         self.files = {name: WeightFile(name) for name in (VISION, TEXT, DECODER)}
         self.tokens = self.config.pooler_queries + self.config.concept_tokens
@@ -32,7 +32,7 @@ class Parts:
     def conv(self, g: Graph, x: str, layer: Conv, name: str, side: int) -> tuple[str, int]:
         stored = self.stored.get(f"{name}.weight")
         weight = (g.constant(layer.weight, f"{name}.weight", VISION) if stored is None
-                  else g.int8(stored, f"{name}.weight", VISION, axis=0))
+                  else g.weight(stored, f"{name}.weight", VISION, axis=0))
         bias = g.constant(layer.bias, f"{name}.bias", VISION)
         x = g.op("Conv", x, weight, bias, kernel_shape=[layer.kernel] * 2, strides=[layer.stride] * 2,
                  pads=list(layer.pads(side, side)), group=layer.groups)
@@ -85,8 +85,8 @@ class Parts:
 
     def embed_tokens(self, g: Graph) -> str:
         stored = self.stored["token_embedding.weight"]
-        scaled = Int8(stored.data, stored.scale * np.float32(self.config.width ** 0.5))
-        return g.op("Gather", g.int8(scaled, "token_embedding", TEXT, axis=0), "input_ids")
+        scaled = Stored(stored.data, stored.scale * np.float32(self.config.width ** 0.5))
+        return g.op("Gather", g.weight(scaled, "token_embedding", TEXT, axis=0), "input_ids")
 
     # Parts
 
@@ -144,7 +144,7 @@ class Parts:
     def concepts(self, g: Graph, probability: str) -> str:
         image = self.model.image
         score = g.op("TopK", probability, g.ints(self.config.concept_tokens), outputs=2, axis=-1, largest=1, sorted=1)
-        words = g.int8(self.stored["image.concept_words.weight"], "image.concept_words", VISION, axis=0)
+        words = g.weight(self.stored["image.concept_words.weight"], "image.concept_words", VISION, axis=0)
         words = g.op("Gather", words, score[:-1] + "1", axis=0)
         direction = g.constant(image.concept_score.weight[:, 0], "image.concept_score.weight", VISION)
         score = g.op("Mul", g.op("Unsqueeze", score, g.ints(2)), direction)

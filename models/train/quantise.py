@@ -13,31 +13,40 @@ from torch import Tensor, nn
 KEPT_F32 = re.compile(r"(position|queries|depthwise\.weight)$|^stem\.|^blocks\.[0-3]\.")
 
 
-class Int8(NamedTuple):
-    """values ≈ data * scale along the first axis."""
+class Stored(NamedTuple):
+    """values ≈ data * scale along the first axis; data is int8, or f32 where nothing was rounded."""
 
     data: np.ndarray
     scale: np.ndarray
 
 
-def quantise(weight: Tensor) -> Int8:
+def quantise(weight: Tensor) -> Stored:
     rows = weight.detach().float().flatten(1)
     scale = rows.abs().amax(1).clamp(min=1e-12) / 127
     data = (rows / scale[:, None]).round().clamp(-127, 127)
-    return Int8(data.reshape(weight.shape).to(torch.int8).numpy(), scale.numpy())
+    return Stored(data.reshape(weight.shape).to(torch.int8).numpy(), scale.numpy())
 
 
-def dequantise(stored: Int8) -> Tensor:
+def dequantise(stored: Stored) -> Tensor:
     shape = (-1,) + (1,) * (stored.data.ndim - 1)
     return torch.from_numpy(stored.data.astype(np.float32) * stored.scale.reshape(shape))
 
 
+def weight_matrices(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Every weight that a bundle stores as int8."""
+    return {name: p for name, p in module.named_parameters() if p.ndim >= 2 and not KEPT_F32.search(name)}
+
+
+def unrounded(module: nn.Module) -> dict[str, Stored]:
+    """The same weights as they are."""
+    return {name: Stored(p.detach().numpy(), np.ones(len(p), np.float32)) for name, p in weight_matrices(module).items()}
+
+
 @torch.no_grad()
-def quantise_module(module: nn.Module) -> dict[str, Int8]:
+def quantise_module(module: nn.Module) -> dict[str, Stored]:
     """Stores every weight matrix as int8 and puts the rounded values back into the module."""
     stored = {}
-    for name, parameter in module.named_parameters():
-        if parameter.ndim >= 2 and not KEPT_F32.search(name):
-            stored[name] = quantise(parameter)
-            parameter.copy_(dequantise(stored[name]))
+    for name, parameter in weight_matrices(module).items():
+        stored[name] = quantise(parameter)
+        parameter.copy_(dequantise(stored[name]))
     return stored
