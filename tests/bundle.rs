@@ -225,11 +225,11 @@ fn a_part_that_does_not_fit_into_memory_is_refused_before_its_weights_are_touche
 #[test]
 fn captions_are_refused_where_the_parts_fit_one_by_one_but_not_together() {
     let folder = copy();
-    let coca = with_memory(folder.path(), 8_000_000);
+    let coca = with_memory(folder.path(), 10_000_000);
     let missing = |result: Result<(), Error>| result.unwrap_err().to_string();
     assert!(missing(coca.encode_image(cat()).map(drop)).contains("vision.bin: missing"));
     let sentence = missing(coca.check_memory_for_captions());
-    assert!(sentence.contains("8 MB are free"), "{sentence}");
+    assert!(sentence.contains("10 MB are free"), "{sentence}");
     assert!(sentence.contains("--caption-on never"), "{sentence}");
 }
 

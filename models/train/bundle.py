@@ -55,7 +55,9 @@ def restore_queries(image: ImageHead, stored: Tensor, factor: float) -> None:
 def load_bundle(bundle: Path) -> CoCa:
     tensors = stored_tensors(bundle)
     entry = json.loads((bundle / "coca.json").read_text(encoding="utf-8"))
-    model = CoCa(Config(vocabulary=entry["text"]["vocab_size"], concepts=len(tensors["image.concept_words"])))
+    hidden = tensors["concept_head.expand.weight"].shape[1]
+    concepts = len(tensors["image.concept_words"])
+    model = CoCa(Config(vocabulary=entry["text"]["vocab_size"], concepts=concepts, concept_hidden=hidden))
     image, width = model.image, model.config.width
     attention_scale = (width // model.config.heads) ** -0.5
     for name, module in model.named_modules():
@@ -66,6 +68,10 @@ def load_bundle(bundle: Path) -> CoCa:
         elif isinstance(module, nn.LayerNorm):
             module.weight.copy_(tensors[f"{name}.weight"])
             module.bias.copy_(tensors[f"{name}.bias"])
+    for parameter in model.norm_final.parameters():
+        parameter.mul_(width ** 0.5)
+    for name, buffer in model.concept_head.named_buffers():
+        buffer.copy_(tensors[f"concept_head.{name}"])
     restore_queries(image, tensors["image.pooler.queries"], attention_scale)
     image.cell_position.copy_(tensors["image.cell_position"])
     image.concept_words.weight.copy_(tensors["image.concept_words"])

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from batches import encode, pad
 from data import Picture, load_pictures
 from export import load_trained
-from model import CoCa
+from model import CoCa, ConceptHead
 from names import TEMPLATES, name_probability, name_share, unique
 from pretrain import contrastive_loss, linear_schedule
 from rows import load_rows
@@ -48,10 +48,10 @@ class ImageRows:
     usable: Tensor
 
     @classmethod
-    def load(cls, work: Path, name: str, logits: Tensor, usable: list[int]) -> ImageRows:
-        rows = load_rows(work, name)
-        return cls(torch.from_numpy(rows["pooled"]), torch.from_numpy(rows["mean"]),
-                   logits.sigmoid().transpose(0, 1), torch.tensor(usable))
+    def load(cls, work: Path, name: str, head: ConceptHead, usable: list[int]) -> ImageRows:
+        rows = {kind: torch.from_numpy(values) for kind, values in load_rows(work, name).items()}
+        probability = head(torch.cat([rows["mean"], rows["middle"]], -1)).sigmoid()
+        return cls(rows["pooled"], rows["mean"], probability, torch.tensor(usable))
 
     def draw(self, model: CoCa, count: int, rng: np.random.Generator, chance: np.ndarray | None = None) -> tuple[Tensor, Tensor]:
         """(picture numbers, their embeddings), each of a view drawn for it, with dropout on what makes them."""
@@ -88,14 +88,15 @@ class EmbeddingData:
     @torch.no_grad()
     def __init__(self, data: Path, work: Path, model: CoCa, everything: bool) -> None:
         texts = TextRows(model, work)
-        logits, (_, classifier) = torch.load(work / "concepts.pt"), load_pretrained()
+        found, (_, classifier) = torch.load(work / "concepts.pt"), load_pretrained()
         splits = ("train", "choose") if everything else ("train",)
         pictures = {name: load_pictures(data, name) for name in ("photos", "caltech", "imagenet")}
         self.sets = {
-            name: ImageRows.load(work, name, logits[f"{name.removesuffix('s')}_logits"],
-                                 [i for i, p in enumerate(items) if p.split in splits])
+            name: ImageRows.load(work, name, model.concept_head, [i for i, p in enumerate(items) if p.split in splits])
             for name, items in pictures.items()
         }
+        # What the head says of photos that it was not trained on.
+        self.sets["photos"].probability = found["photo_logits"].sigmoid().transpose(0, 1)
         photos, imagenet = pictures["photos"], [p.label for p in pictures["imagenet"]]
         names, caltech = unique(imagenet), unique(sorted(p.label for p in pictures["caltech"]))
         self.names, self.caltech_names = texts.of_names(names), texts.of_names(caltech)
@@ -104,7 +105,7 @@ class EmbeddingData:
         self.captions = texts.of([c for p in photos for c in p.captions]).split([len(p.captions) for p in photos])
         classes = classifier(self.sets["photos"].mean[0]).softmax(-1)
         self.classifier = torch.zeros(len(photos), len(names)).index_add_(1, self.labels["imagenet"], classes)
-        self.named, self.chance = self.name_targets(photos, names, logits["concepts"])
+        self.named, self.chance = self.name_targets(photos, names, found["concepts"])
         texts, self.scale = model.embed_text(self.caltech_names[0]), model.scale().item()
         self.before = {name: (self.scale * self.sets[name].embed(model) @ texts.T).softmax(-1) for name in ("photos", "caltech")}
 
@@ -195,6 +196,7 @@ def main() -> None:
     parser.add_argument("--everything", action="store_true", help="train on the choosing split too")
     args = parser.parse_args()
     start = load_trained(args.work / args.start).coca
+    start.concept_head.load_state_dict(torch.load(args.work / "concepts.pt")["head"])
     data = EmbeddingData(args.data, args.work, start, args.everything)
     averaged = mean_of([start, *(fit(start, data, args.steps, seed) for seed in range(args.seeds))])
     torch.save({"config": start.config, "model": averaged.state_dict()}, args.work / args.out)

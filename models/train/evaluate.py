@@ -14,7 +14,7 @@ from torch import Tensor
 from batches import encode, pad
 from data import Picture, load_pictures
 from export import Pocket, load_quantised, load_trained
-from features import load_features, load_view
+from features import load_features, load_middle, load_view
 from generate import DecodingSettings, caption
 from names import DEFAULT_TEMPLATE, name_ids, name_share, unique
 from tokenizer import load_tokenizer
@@ -40,10 +40,12 @@ class Evaluation:
         for start in range(0, len(rows), BATCH):
             if self.from_pixels:
                 views = [load_view(self.data, p, "whole") for p in pictures[start:start + BATCH]]
-                grid = self.model.grid(torch.from_numpy(np.stack(views)).to(memory_format=torch.channels_last))
+                features = self.model.features(torch.from_numpy(np.stack(views)).to(memory_format=torch.channels_last))
             else:
-                grid = torch.from_numpy(load_features(self.work, name)[rows[start:start + BATCH]]).float()
-            parts.append(self.model.coca.encode_image(grid))
+                batch = rows[start:start + BATCH]
+                features = (torch.from_numpy(load_features(self.work, name)[batch]).float(),
+                            torch.from_numpy(load_middle(self.work, name)[batch]))
+            parts.append(self.model.coca.encode_image(*features))
         return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
 
     @torch.no_grad()

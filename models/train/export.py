@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from generate import DecodingSettings, repeatable_tokens
-from model import CoCa, Config
+from model import CoCa, Config, moments
 from parts import Parts
 from quantise import Stored, quantise_module, unrounded
 from tokenizer import END, PAD, START, load_tokenizer
@@ -31,8 +31,10 @@ class Pocket(nn.Module):
         self.trunk = EfficientNetLite0()
         self.coca = CoCa(config)
 
-    def grid(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.trunk(pixels).flatten(2).transpose(1, 2)
+    def features(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Grid features [N, 49, 1280] and middle moments [N, 384]."""
+        grid, middle = self.trunk(pixels)
+        return grid.flatten(2).transpose(1, 2), moments(middle)
 
 
 def load_trained(checkpoint: Path) -> Pocket:

@@ -1,4 +1,4 @@
-"""Runs the frozen trunk once over every picture and view, and keeps the grids on disk.
+"""Runs the frozen trunk once over every picture and view, and keeps the grids and the middle features' moments on disk.
 
 Views: `whole` (the picture squashed to 224x224, as the runtime does), `flip`, and random crops.
 """
@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 
 from data import Picture, load_pictures
+from model import moments
 from precision import autocast
-from trunk import GRID_CELLS, GRID_WIDTH, IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD, load_pretrained
+from trunk import GRID_CELLS, GRID_WIDTH, IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD, MIDDLE_WIDTH, load_pretrained
 
 # (set, view) in the order in which training first needs them.
 PLAN = (
@@ -53,27 +54,34 @@ def load_view(data: Path, picture: Picture, view: str) -> np.ndarray:
     return to_pixels(image)
 
 
-def feature_path(work: Path, name: str, view: str) -> Path:
-    return work / "features" / f"{name}-{view}.grid.npy"
+def feature_path(work: Path, name: str, view: str, kind: str) -> Path:
+    return work / "features" / f"{name}-{view}.{kind}.npy"
 
 
 def load_features(work: Path, name: str, view: str = "whole") -> np.ndarray:
     """f16 [pictures, 49, 1280], memory-mapped."""
-    return np.load(feature_path(work, name, view), mmap_mode="r")
+    return np.load(feature_path(work, name, view, "grid"), mmap_mode="r")
+
+
+def load_middle(work: Path, name: str, view: str = "whole") -> np.ndarray:
+    """f32 [pictures, 384]: what `moments` makes of the middle features."""
+    return np.load(feature_path(work, name, view, "middle"))
 
 
 @torch.no_grad()
-def extract(data: Path, name: str, view: str, trunk: torch.nn.Module, batch: int = 32) -> np.ndarray:
+def extract(data: Path, name: str, view: str, trunk: torch.nn.Module, batch: int = 32) -> tuple[np.ndarray, np.ndarray]:
     pictures = load_pictures(data, name)
     grid = np.zeros((len(pictures), GRID_CELLS, GRID_WIDTH), np.float16)
+    middle = np.zeros((len(pictures), 2 * MIDDLE_WIDTH), np.float32)
     for start in range(0, len(pictures), batch):
         chunk = pictures[start:start + batch]
         pixels = torch.from_numpy(np.stack([load_view(data, p, view) for p in chunk]))
         # Pictures that only measure get f32, as the runtime does.
         with autocast(enabled=name != "val"):
-            features = trunk(pixels.to(memory_format=torch.channels_last))
+            features, inner = trunk(pixels.to(memory_format=torch.channels_last))
         grid[start:start + len(chunk)] = features.float().flatten(2).transpose(1, 2).numpy()
-    return grid
+        middle[start:start + len(chunk)] = moments(inner.float()).numpy()
+    return grid, middle
 
 
 def main() -> None:
@@ -85,10 +93,12 @@ def main() -> None:
     trunk, _ = load_pretrained()
     trunk = trunk.to(memory_format=torch.channels_last)
     for name, view in PLAN:
-        if feature_path(args.work, name, view).exists():
+        paths = [feature_path(args.work, name, view, kind) for kind in ("grid", "middle")]
+        if all(path.exists() for path in paths):
             continue
         start = time.time()
-        np.save(feature_path(args.work, name, view), extract(args.data, name, view, trunk))
+        for path, values in zip(paths, extract(args.data, name, view, trunk)):
+            np.save(path, values)
         print(f"{name} {view}: {time.time() - start:.0f} s", flush=True)
 
 

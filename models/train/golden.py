@@ -36,7 +36,7 @@ def rounded(values: torch.Tensor) -> list[float]:
 def golden(model: Pocket, work: Path) -> dict:
     tokenizer, coca = load_tokenizer(work), model.coca
     length = coca.config.context_length
-    embedding, tokens = coca.encode_image(model.grid(synthetic_pixels()))
+    embedding, tokens = coca.encode_image(*model.features(synthetic_pixels()))
     texts = []
     for label in LABELS:
         text = DEFAULT_TEMPLATE.format(label)

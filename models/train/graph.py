@@ -88,9 +88,9 @@ class Graph:
             self.op("DequantizeLinear", data, scale, zero, name=result, axis=axis)
         return result
 
-    def norm(self, x: str, layer, name: str, file: str) -> str:
-        weight = self.constant(layer.weight, f"{name}.weight", file)
-        bias = self.constant(layer.bias, f"{name}.bias", file)
+    def norm(self, x: str, layer, name: str, file: str, factor: float = 1.0) -> str:
+        weight = self.constant(layer.weight * factor, f"{name}.weight", file)
+        bias = self.constant(layer.bias * factor, f"{name}.bias", file)
         return self.op("LayerNormalization", x, weight, bias, axis=-1, epsilon=layer.eps)
 
     def linear(self, x: str, stored: Stored, bias: Tensor | None, name: str, file: str, factor: float = 1.0) -> str:

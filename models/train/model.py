@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tokenizer import END
-from trunk import GRID_CELLS, GRID_WIDTH
+from trunk import GRID_CELLS, GRID_WIDTH, MIDDLE_WIDTH
 
 MASKED = -1e9
+VARIANCE_EPS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Config:
     feed_forward: int = 768
     pooler_queries: int = 16
     concept_tokens: int = 12
+    concept_hidden: int = 1024
     unimodal_layers: int = 2
     multimodal_layers: int = 2
     context_length: int = 32
@@ -99,16 +101,26 @@ class CrossBlock(SelfBlock):
         return x + self.dropout(self.feed_forward(self.norm_2(x)))
 
 
+def moments(middle: Tensor) -> Tensor:
+    """Mean and standard deviation of each channel over the cells: [N, C, H, W] → [N, 2 C]."""
+    cells = middle.flatten(2)
+    return torch.cat([cells.mean(2), (cells.var(2, unbiased=False) + VARIANCE_EPS).sqrt()], 1)
+
+
 class ConceptHead(nn.Module):
-    """Mean feature [N, 1280] → one logit for each concept word: does a caption mention it?"""
+    """Mean feature and middle moments side by side [N, 1280 + 384] → one logit for each concept word: does a caption mention it?"""
 
     def __init__(self, concepts: int, hidden: int = 512, dropout: float = 0.5) -> None:
         super().__init__()
-        self.expand, self.project = nn.Linear(GRID_WIDTH, hidden), nn.Linear(hidden, concepts)
+        self.register_buffer("middle_shift", torch.zeros(2 * MIDDLE_WIDTH))
+        self.register_buffer("middle_scale", torch.ones(2 * MIDDLE_WIDTH))
+        self.expand, self.project = nn.Linear(GRID_WIDTH + 2 * MIDDLE_WIDTH, hidden), nn.Linear(hidden, concepts)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, mean: Tensor) -> Tensor:
-        return self.project(self.dropout(F.gelu(self.expand(self.dropout(mean)))))
+    def forward(self, seen: Tensor) -> Tensor:
+        mean, middle = seen.split([GRID_WIDTH, 2 * MIDDLE_WIDTH], -1)
+        seen = torch.cat([mean, (middle - self.middle_shift) * self.middle_scale], -1)
+        return self.project(self.dropout(F.gelu(self.expand(self.dropout(seen)))))
 
 
 class ImageHead(nn.Module):
@@ -158,7 +170,7 @@ class CoCa(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        self.concept_head = ConceptHead(config.concepts)
+        self.concept_head = ConceptHead(config.concepts, config.concept_hidden)
         self.image = ImageHead(config)
         self.token_embedding = nn.Embedding(config.vocabulary, config.width)
         self.position = nn.Parameter(torch.randn(config.context_length, config.width) * 0.02)
@@ -174,9 +186,12 @@ class CoCa(nn.Module):
     def scale(self) -> Tensor:
         return self.logit_scale.exp().clamp(max=100.0)
 
-    def encode_image(self, grid: Tensor, concept_logits: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Normalised embedding [N, E] and caption tokens [N, T, D]."""
-        logits = self.concept_head(grid.mean(1)) if concept_logits is None else concept_logits
+    def encode_image(self, grid: Tensor, middle: Tensor) -> tuple[Tensor, Tensor]:
+        """Grid features and middle moments → normalised embedding [N, E] and caption tokens [N, T, D]."""
+        return self.encode_with_concepts(grid, self.concept_head(torch.cat([grid.mean(1), middle], 1)))
+
+    def encode_with_concepts(self, grid: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """The same with the concept head's logits given."""
         embedding, tokens = self.image(grid, logits.sigmoid())
         return F.normalize(embedding, dim=-1), tokens
 

@@ -5,10 +5,10 @@ import numpy as np
 import torch
 
 from graph import F32, I64, Graph, WeightFile
-from model import MASKED, Attention, CoCa, CrossBlock, SelfBlock
+from model import MASKED, VARIANCE_EPS, Attention, CoCa, CrossBlock, SelfBlock
 from quantise import Stored
 from tokenizer import END
-from trunk import GRID_CELLS, GRID_WIDTH, IMAGE_SIZE, Conv, EfficientNetLite0
+from trunk import GRID_CELLS, GRID_WIDTH, IMAGE_SIZE, MIDDLE_BLOCK, MIDDLE_WIDTH, Conv, EfficientNetLite0
 
 VISION, TEXT, DECODER = "vision.bin", "text.bin", "decoder.bin"
 
@@ -83,19 +83,22 @@ class Parts:
         query = self.query(g, h, block.cross, f"{name}.cross", DECODER)
         return g.op("Add", x, self.attend(g, query, key, value, None, block.cross, f"{name}.cross", DECODER))
 
-    def embed_tokens(self, g: Graph) -> str:
+    def token_embedding(self, g: Graph) -> str:
         stored = self.stored["token_embedding.weight"]
         scaled = Stored(stored.data, stored.scale * np.float32(self.config.width ** 0.5))
-        return g.op("Gather", g.weight(scaled, "token_embedding", TEXT, axis=0), "input_ids")
+        return g.weight(scaled, "token_embedding", TEXT, axis=0)
+
+    def embed_tokens(self, g: Graph) -> str:
+        return g.op("Gather", self.token_embedding(g), "input_ids")
 
     # Parts
 
     def image_encoder(self) -> Graph:
         g = Graph("image_encoder", [("pixel_values", F32, ["N", 3, IMAGE_SIZE, IMAGE_SIZE])], self.files)
-        grid = self.grid(g)
+        grid, middle = self.features(g)
         mean = g.op("ReduceMean", grid, axes=[1], keepdims=0)
         image, config = self.model.image, self.config
-        probability = self.concept_probability(g, mean)
+        probability = self.concept_probability(g, mean, middle)
         pooled = self.pool(g, grid)
         first = g.op("Gather", pooled, g.constant(np.int64(0), "index_0"), axis=1)
         embedding = self.linear(g, first, image.pooled_embedding, "image.pooled_embedding", VISION)
@@ -107,8 +110,8 @@ class Parts:
         g.output(tokens, "image_tokens", F32, ["N", self.tokens, config.width])
         return g
 
-    def grid(self, g: Graph) -> str:
-        """The trunk: pixels → [N, 49, 1280]."""
+    def features(self, g: Graph) -> tuple[str, str]:
+        """The trunk: pixels → [N, 49, 1280] and the middle features [N, 192, 7, 7]."""
         x, side = self.conv(g, "pixel_values", self.trunk.stem, "trunk.stem", IMAGE_SIZE)
         for index, block in enumerate(self.trunk.blocks):
             hidden, name = x, f"trunk.blocks.{index}"
@@ -117,8 +120,10 @@ class Parts:
             hidden, side = self.conv(g, hidden, block.depthwise, f"{name}.depthwise", side)
             hidden, side = self.conv(g, hidden, block.project, f"{name}.project", side)
             x = g.op("Add", x, hidden) if block.residual else hidden
+            if index == MIDDLE_BLOCK:
+                middle = x
         x, _ = self.conv(g, x, self.trunk.head, "trunk.head", side)
-        return g.op("Transpose", g.op("Reshape", x, g.ints(0, GRID_WIDTH, GRID_CELLS)), perm=[0, 2, 1])
+        return g.op("Transpose", g.op("Reshape", x, g.ints(0, GRID_WIDTH, GRID_CELLS)), perm=[0, 2, 1]), middle
 
     def pool(self, g: Graph, grid: str) -> str:
         image = self.model.image
@@ -136,9 +141,20 @@ class Parts:
         pooled = self.attend(g, query, key, value, None, image.pooler, "image.pooler", VISION)
         return g.norm(pooled, image.norm_post, "image.norm_post", VISION)
 
-    def concept_probability(self, g: Graph, mean: str) -> str:
+    def moments(self, g: Graph, middle: str) -> str:
+        """Mean and standard deviation of the middle features' channels: [N, 384]."""
+        cells = g.op("Reshape", middle, g.ints(0, MIDDLE_WIDTH, -1))
+        mean = g.op("ReduceMean", cells, axes=[2])
+        apart = g.op("Sub", cells, mean)
+        variance = g.op("ReduceMean", g.op("Mul", apart, apart), axes=[2])
+        deviation = g.op("Sqrt", g.op("Add", variance, g.constant(np.float32(VARIANCE_EPS), "variance_eps")))
+        return g.op("Reshape", g.op("Concat", mean, deviation, axis=1), g.ints(0, 2 * MIDDLE_WIDTH))
+
+    def concept_probability(self, g: Graph, mean: str, middle: str) -> str:
         head = self.model.concept_head
-        hidden = g.gelu(self.linear(g, mean, head.expand, "concept_head.expand", VISION))
+        middle = g.op("Sub", self.moments(g, middle), g.constant(head.middle_shift, "concept_head.middle_shift", VISION))
+        middle = g.op("Mul", middle, g.constant(head.middle_scale, "concept_head.middle_scale", VISION))
+        hidden = g.gelu(self.linear(g, g.op("Concat", mean, middle, axis=1), head.expand, "concept_head.expand", VISION))
         return g.op("Sigmoid", self.linear(g, hidden, head.project, "concept_head.project", VISION))
 
     def concepts(self, g: Graph, probability: str) -> str:
@@ -202,7 +218,9 @@ class Parts:
             x = self.cross_attention(g, x, block, name, f"cross_key.{i}", f"cross_value.{i}")
             x = self.feed_forward(g, x, block, name, DECODER)
         last = g.op("Slice", x, g.ints(-1), g.ints(np.iinfo(np.int64).max), g.ints(1))
-        last = g.norm(g.op("Reshape", last, g.ints(-1, config.width)), self.model.norm_final, "norm_final", DECODER)
-        logits = g.linear(last, self.stored["token_embedding.weight"], None, "head", DECODER)
+        last = g.op("Reshape", last, g.ints(-1, config.width))
+        # The head is the token embedding, which the graph holds multiplied by the root of its width.
+        last = g.norm(last, self.model.norm_final, "norm_final", DECODER, config.width ** -0.5)
+        logits = g.op("Gemm", last, self.token_embedding(g), transB=1)
         g.output(logits, "logits", F32, ["B", config.vocabulary])
         return g

@@ -1,6 +1,6 @@
-"""Runs a stored image encoder over every picture, and keeps what its embedding layers read.
+"""Runs the stored image encoder over every picture, and keeps what its embedding layers and its concept head read.
 
-The first row of the pooler and the mean feature: of the weights as they are stored, the rounded trunk included.
+The first row of the pooler, the mean feature and the middle moments: with the weights as they are stored, the trunk's too.
 """
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime
+import torch
 
-from data import load_pictures
+from data import Picture, load_pictures
+from export import Pocket, load_quantised
 from features import load_view
-from verify import unfused
 
 VIEWS = ("whole", "flip")
-SETS = ("photos", "caltech", "imagenet")
-ROWS = {"pooled": "image.pooled_embedding", "mean": "image.mean_embedding"}
+SETS = ("photos", "imagenet", "caltech")
+BATCH = 32
 
 
 def rows_path(work: Path, name: str, view: str) -> Path:
@@ -25,36 +24,38 @@ def rows_path(work: Path, name: str, view: str) -> Path:
 
 
 def load_rows(work: Path, name: str) -> dict[str, np.ndarray]:
-    """f32 [views, pictures, …] for each of ROWS."""
+    """f32 [views, pictures, …] for each of `pooled`, `mean` and `middle`."""
     views = [np.load(rows_path(work, name, view)) for view in VIEWS]
-    return {row: np.stack([view[row] for view in views]) for row in ROWS}
+    return {row: np.stack([view[row] for view in views]) for row in views[0].files}
 
 
-def with_rows_as_outputs(bundle: Path) -> onnxruntime.InferenceSession:
-    """The image encoder, whose outputs are the inputs of two embedding layers."""
-    model = onnx.load(str(bundle / "image_encoder.onnx"))
-    read = {node.input[1]: node.input[0] for node in model.graph.node if node.op_type == "MatMul"}
-    del model.graph.output[:]
-    for layer in ROWS.values():
-        model.graph.output.append(onnx.helper.make_tensor_value_info(read[f"{layer}.weight.f32"], onnx.TensorProto.FLOAT, None))
-    return onnxruntime.InferenceSession(model.SerializeToString(), unfused())
+@torch.no_grad()
+def extract(model: Pocket, data: Path, pictures: list[Picture], view: str) -> dict[str, np.ndarray]:
+    parts: dict[str, list[torch.Tensor]] = {"pooled": [], "mean": [], "middle": []}
+    for start in range(0, len(pictures), BATCH):
+        pixels = np.stack([load_view(data, picture, view) for picture in pictures[start:start + BATCH]])
+        grid, middle = model.features(torch.from_numpy(pixels).to(memory_format=torch.channels_last))
+        for kind, rows in (("pooled", model.coca.image.pool(grid)[:, 0]), ("mean", grid.mean(1)), ("middle", middle)):
+            parts[kind].append(rows)
+    return {kind: torch.cat(rows).numpy() for kind, rows in parts.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--checkpoint", default="trained.pt", help="a file of the work folder")
     args = parser.parse_args()
-    session = with_rows_as_outputs(args.bundle)
+    model = load_quantised(args.work / args.checkpoint)[0]
+    model.trunk = model.trunk.to(memory_format=torch.channels_last)
     (args.work / "rows").mkdir(parents=True, exist_ok=True)
     for name in SETS:
         for view in VIEWS:
-            rows = [session.run(None, {"pixel_values": load_view(args.data, picture, view)[None]})
-                    for picture in load_pictures(args.data, name)]
-            columns = (np.concatenate(column) for column in zip(*rows))
-            np.savez(rows_path(args.work, name, view), **dict(zip(ROWS, columns)))
-            print(f"{name} {view}: {len(rows)} pictures", flush=True)
+            if rows_path(args.work, name, view).exists():
+                continue
+            pictures = load_pictures(args.data, name)
+            np.savez(rows_path(args.work, name, view), **extract(model, args.data, pictures, view))
+            print(f"{name} {view}: {len(pictures)} pictures", flush=True)
 
 
 if __name__ == "__main__":

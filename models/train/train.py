@@ -93,7 +93,7 @@ def soft_cross_entropy(scale: Tensor | float, image: Tensor, text: Tensor, targe
 def joint_losses(model: CoCa, data: JointData) -> dict[str, Tensor]:
     photos, caltech, imagenet = (data.sets[name] for name in ("photos", "caltech", "imagenet"))
     drawn = [s.draw(n, data.rng) for s, n in ((photos, PAIRS), (caltech, CALTECH), (imagenet, IMAGENET))]
-    embeddings, tokens = model.encode_image(torch.cat([d[1] for d in drawn]), torch.cat([d[2] for d in drawn]))
+    embeddings, tokens = model.encode_with_concepts(torch.cat([d[1] for d in drawn]), torch.cat([d[2] for d in drawn]))
     of_photos, of_caltech, of_imagenet = embeddings.split([PAIRS, CALTECH, IMAGENET])
     photo_rows, caltech_rows, imagenet_rows = (torch.from_numpy(d[0]) for d in drawn)
 

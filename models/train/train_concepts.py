@@ -1,4 +1,4 @@
-"""Trains the concept head on mean features, and again out-of-fold for the training photos.
+"""Trains the concept head on mean features and middle moments, and again out-of-fold for the training photos.
 
 Out-of-fold logits are what the decoder later sees for a training photo: honest about what the
 head would say of a picture it has never met. Writes concepts.pt.
@@ -15,30 +15,53 @@ from torch.nn import functional as F
 
 from concepts import choose_concepts, mention_share
 from data import load_pictures
-from features import load_features
+from features import load_features, load_middle
 from model import ConceptHead
+from trunk import GRID_WIDTH
 
 FOLDS = 5
-STEPS = 600
+HEADS = 2  # trained apart, averaged as one of twice the width
+STEPS = 900
 BATCH = 256
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.3
 VIEWS = ("whole", "flip", "crop1")
+MIDDLE_SPREAD = 0.4  # about that of the mean features
 KEPT_VIEWS = 2  # the views whose logits later stages read
 
 
-def mean_features(work: Path, name: str) -> Tensor:
-    """[pictures, views, 1280]"""
+def seen_features(work: Path, name: str) -> Tensor:
+    """[pictures, views, 1280 + 384]"""
     views = {"photos": VIEWS, "val": VIEWS[:1]}.get(name, VIEWS[:KEPT_VIEWS])
-    return torch.stack([torch.from_numpy(load_features(work, name, v).mean(1, dtype=np.float32)) for v in views], 1)
+    seen = [np.concatenate([load_features(work, name, v).mean(1, dtype=np.float32), load_middle(work, name, v)], 1) for v in views]
+    return torch.from_numpy(np.stack(seen, 1))
 
 
 def fit(features: Tensor, share: Tensor, captions: Tensor, seed: int) -> ConceptHead:
     """A head whose sigmoid is the share of captions that mention each word."""
+    return averaged([fit_one(features, share, captions, HEADS * seed + i) for i in range(HEADS)])
+
+
+@torch.no_grad()
+def averaged(heads: list[ConceptHead]) -> ConceptHead:
+    """One head whose logits are the mean of theirs."""
+    first = heads[0]
+    wide = ConceptHead(first.project.out_features, sum(head.expand.out_features for head in heads))
+    wide.middle_shift, wide.middle_scale = first.middle_shift, first.middle_scale
+    wide.expand.weight.copy_(torch.cat([head.expand.weight for head in heads]))
+    wide.expand.bias.copy_(torch.cat([head.expand.bias for head in heads]))
+    wide.project.weight.copy_(torch.cat([head.project.weight for head in heads], 1) / len(heads))
+    wide.project.bias.copy_(torch.stack([head.project.bias for head in heads]).mean(0))
+    return wide.eval()
+
+
+def fit_one(features: Tensor, share: Tensor, captions: Tensor, seed: int) -> ConceptHead:
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     head = ConceptHead(share.shape[1])
     prior = (share * captions[:, None]).sum(0) / captions.sum()
+    middle = features[:, 0, GRID_WIDTH:]
+    head.middle_shift, head.middle_scale = middle.mean(0), MIDDLE_SPREAD / (middle.std(0) + 1e-6)
     with torch.no_grad():
         head.project.weight.mul_(0.3)
         head.project.bias.copy_(torch.logit(prior.clamp(1e-4, 0.999)))
@@ -87,7 +110,8 @@ def main() -> None:
     concepts = choose_concepts(photos)
     share = torch.from_numpy(mention_share(photos, concepts))
     captions = torch.tensor([float(len(p.captions)) for p in photos])
-    features = mean_features(args.work, "photos")
+    others = {name: seen_features(args.work, name) for name in ("val", "caltech", "imagenet")}
+    features = seen_features(args.work, "photos")
     train = torch.tensor([args.everything or p.split == "train" for p in photos])
     with torch.enable_grad():
         head = fit(features[train], share[train], captions[train], seed=FOLDS)
@@ -97,7 +121,7 @@ def main() -> None:
     print(f"{len(concepts)} concepts; average precision on the choosing split "
           f"{average_precision(logits[chosen, 0], share[chosen]):.4f}")
     torch.save({"concepts": concepts, "head": head.state_dict(), "photo_logits": logits,
-                **{f"{name}_logits": head(mean_features(args.work, name)) for name in ("val", "caltech", "imagenet")}},
+                **{f"{name}_logits": head(seen) for name, seen in others.items()}},
                args.work / "concepts.pt")
 
 

@@ -12,6 +12,8 @@ IMAGE_MEAN = (0.5, 0.5, 0.5)
 IMAGE_STD = (0.5, 0.5, 0.5)
 GRID_CELLS = 49
 GRID_WIDTH = 1280
+MIDDLE_BLOCK = 14  # the last one of 192 channels
+MIDDLE_WIDTH = 192
 BATCH_NORM_EPS = 1e-3
 
 
@@ -100,11 +102,14 @@ class EfficientNetLite0(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.head = Conv(channels, GRID_WIDTH, 1)
 
-    def forward(self, pixels: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """… and the middle features [N, 192, 7, 7], which the head's 1280 are made of."""
         x = self.stem(pixels)
-        for block in self.blocks:
+        for index, block in enumerate(self.blocks):
             x = block(x)
-        return self.head(x)
+            if index == MIDDLE_BLOCK:
+                middle = x
+        return self.head(x), middle
 
 
 def _fold(state: dict[str, Tensor], conv: str, norm: str) -> tuple[Tensor, Tensor]:

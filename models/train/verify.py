@@ -64,7 +64,7 @@ def check(name: str, got: np.ndarray, expected: torch.Tensor | np.ndarray) -> No
 def verify(bundle: Bundle, model: Pocket) -> None:
     rng, coca = np.random.default_rng(0), model.coca
     pixels = rng.uniform(-1, 1, (2, 3, IMAGE_SIZE, IMAGE_SIZE)).astype(np.float32)
-    embedding, tokens = coca.encode_image(model.grid(torch.from_numpy(pixels)))
+    embedding, tokens = coca.encode_image(*model.features(torch.from_numpy(pixels)))
     image = bundle.run("image_encoder", pixel_values=pixels)
     check("image_embedding", image["image_embedding"], embedding)
     check("image_tokens", image["image_tokens"], tokens)
