@@ -153,6 +153,11 @@ impl Linear<'_> {
             let ahead = &next[share(offset)..share(offset + count)];
             isa.int8_products(tile, panel, ahead, &mut sums);
             for (r, row) in tile.iter().enumerate() {
+                if row.zero_point != 0 {
+                    let sums = sums[r * I::PANEL.columns..].iter_mut().take(columns);
+                    let weights = &weights.column_sums()[first_column..];
+                    sums.zip(weights).for_each(|(sum, weights)| *sum -= row.zero_point * weights);
+                }
                 let scale = lanes.splat(row.scale);
                 for column in (0..columns).step_by(LANES) {
                     let sum = lanes.load_i32(&sums[r * I::PANEL.columns + column..]);

@@ -11,16 +11,20 @@ use super::{
 /// The largest magnitude of an int8 activation or weight: -128 is left out, so that signs are symmetric.
 pub(super) const LARGEST: f32 = 127.0;
 
-/// Rows of int8 numbers, each with the scale that turns them back.
+/// The zero point of a row without negative numbers: such a row uses all 255 steps.
+const LOWEST: i32 = -127;
+
+/// Rows of int8 numbers, each with the zero point and the scale that turn them back.
 #[derive(Debug)]
 pub struct QuantizedRows {
     values: Vec<i8>,
+    zero_points: Vec<i32>,
     scales: Vec<f32>,
     sums: Vec<i32>,
     stride: usize,
 }
 
-/// One row: `values × scale`.
+/// One row: `(values - zero_point) × scale`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct QuantizedRow<'a> {
     /// In -127..=127, padded with zeros to a multiple of [`INPUT_PADDING`].
@@ -28,6 +32,8 @@ pub(super) struct QuantizedRow<'a> {
     /// The sum of the values, for instruction sets that take unsigned weights.
     #[cfg_attr(target_arch = "aarch64", allow(dead_code))]
     pub(super) sum: i32,
+    /// 0, or -127 in a row without negative numbers.
+    pub(super) zero_point: i32,
     /// What one step is worth.
     pub(super) scale: f32,
 }
@@ -47,6 +53,7 @@ impl QuantizedRows {
         let count = rows.len() / width.max(1);
         let mut quantized = Self {
             values: vec![0; count * stride],
+            zero_points: vec![0; count],
             scales: vec![0.0; count],
             sums: vec![0; count],
             stride,
@@ -57,6 +64,7 @@ impl QuantizedRows {
             norm,
             stride,
             values: SharedOutput::new(&mut quantized.values),
+            zero_points: SharedOutput::new(&mut quantized.zero_points),
             scales: SharedOutput::new(&mut quantized.scales),
             sums: SharedOutput::new(&mut quantized.sums),
             shares: Shares::new(count, ROWS_AT_ONCE),
@@ -82,6 +90,7 @@ impl QuantizedRows {
         QuantizedRow {
             values: &self.values[index * self.stride..(index + 1) * self.stride],
             sum: self.sums[index],
+            zero_point: self.zero_points[index],
             scale: self.scales[index],
         }
     }
@@ -96,6 +105,7 @@ struct Quantize<'a> {
     norm: Option<&'a LayerNorm>,
     stride: usize,
     values: SharedOutput<'a, i8>,
+    zero_points: SharedOutput<'a, i32>,
     scales: SharedOutput<'a, f32>,
     sums: SharedOutput<'a, i32>,
     shares: Shares,
@@ -113,49 +123,72 @@ impl Operation for Work<'_, '_> {
         while let Some(rows) = job.shares.take() {
             for index in rows {
                 let row = &job.rows[index * job.width..(index + 1) * job.width];
-                let (row, largest) = match job.norm {
+                let (row, range) = match job.norm {
                     Some(norm) => {
                         let largest = norm.apply_to_row(lanes, row, &mut normalized);
-                        (&normalized[..], largest)
+                        (&normalized[..], Range { largest, zero_point: 0 })
                     }
-                    None => (row, largest_magnitude(lanes, row)),
+                    None => (row, Range::of(lanes, row)),
                 };
                 // SAFETY: a row is given out once, and what belongs to it is written only with it.
-                let (values, scale, sum) = unsafe {
+                let (values, zero_point, scale, sum) = unsafe {
                     let values = job.values.part(index * job.stride, job.stride);
-                    (values, job.scales.part(index, 1), job.sums.part(index, 1))
+                    let zero_point = job.zero_points.part(index, 1);
+                    (values, zero_point, job.scales.part(index, 1), job.sums.part(index, 1))
                 };
-                scale[0] = largest / LARGEST;
-                sum[0] = quantize_row(lanes, row, largest, values);
+                zero_point[0] = range.zero_point;
+                scale[0] = range.largest / range.steps();
+                sum[0] = quantize_row(lanes, row, range, values);
             }
         }
     }
 }
 
-#[inline(always)]
-fn largest_magnitude<L: Lanes>(lanes: L, row: &[f32]) -> f32 {
-    let mut largest = lanes.splat(0.0);
-    for part in row.chunks(LANES) {
-        largest = lanes.max(lanes.abs(lanes.load_part(part, 0.0)), largest);
-    }
-    lanes.largest(largest)
+/// The numbers that a row's steps have to reach.
+#[derive(Clone, Copy)]
+struct Range {
+    /// The largest magnitude.
+    largest: f32,
+    zero_point: i32,
 }
 
-/// Gives the sum of the quantised row. A row of zeros, or one with infinities in it, becomes zeros.
+impl Range {
+    #[inline(always)]
+    fn of<L: Lanes>(lanes: L, row: &[f32]) -> Self {
+        let zero = lanes.splat(0.0);
+        let (mut above, mut below) = (zero, zero);
+        for part in row.chunks(LANES) {
+            let part = lanes.load_part(part, 0.0);
+            above = lanes.max(part, above);
+            below = lanes.max(lanes.sub(zero, part), below);
+        }
+        let below = lanes.largest(below);
+        let largest = lanes.largest(above).max(below);
+        Self { largest, zero_point: if below > 0.0 { 0 } else { LOWEST } }
+    }
+
+    /// Steps between zero and the largest magnitude.
+    fn steps(self) -> f32 {
+        LARGEST - self.zero_point as f32
+    }
+}
+
+/// Gives the sum of the quantised row. A row of zeros, or one with infinities in it, becomes zeros: all of them its zero point.
 #[inline(always)]
-fn quantize_row<L: Lanes>(lanes: L, row: &[f32], largest: f32, values: &mut [i8]) -> i32 {
-    let inverse = LARGEST / largest;
+fn quantize_row<L: Lanes>(lanes: L, row: &[f32], range: Range, values: &mut [i8]) -> i32 {
+    let inverse = range.steps() / range.largest;
     if !(inverse.is_finite() && inverse > 0.0) {
-        values.fill(0);
-        return 0;
+        values.fill(range.zero_point as i8);
+        return range.zero_point * values.len() as i32;
     }
     let (inverse, bound) = (lanes.splat(inverse), lanes.splat(LARGEST));
+    let zero_point = lanes.splat(range.zero_point as f32);
     // Sums of small whole numbers are exact in f32.
     let mut total = lanes.splat(0.0);
     for (part, values) in row.chunks(LANES).zip(values.chunks_exact_mut(LANES)) {
         let scaled = lanes.mul(lanes.load_part(part, 0.0), inverse);
-        let bounded = lanes.max(lanes.min(scaled, bound), lanes.splat(-LARGEST));
-        let whole = lanes.round(bounded);
+        let whole = lanes.add(lanes.round(scaled), zero_point);
+        let whole = lanes.max(lanes.min(whole, bound), lanes.splat(-LARGEST));
         total = lanes.add(whole, total);
         lanes.store_i8(whole, values);
     }

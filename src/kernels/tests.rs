@@ -57,8 +57,9 @@ fn layer() -> impl Strategy<Value = Layer> {
         Just(Activation::QuickGelu),
         Just(Activation::Clamp { low: 0.0, high: 6.0 }),
     ];
-    (1_usize..32, 1_usize..80, 1_usize..80, activation, any::<bool>()).prop_flat_map(
-        |(rows, inputs, outputs, activation, with_norm)| {
+    let flags = (any::<bool>(), any::<bool>());
+    (1_usize..32, 1_usize..80, 1_usize..80, activation, flags).prop_flat_map(
+        |(rows, inputs, outputs, activation, (with_norm, without_negatives))| {
             let parts = (
                 vec(number(), rows * inputs + 1),
                 vec(weight(), inputs * outputs),
@@ -67,18 +68,23 @@ fn layer() -> impl Strategy<Value = Layer> {
                 vec(number(), outputs + 1),
                 vec(number(), rows * outputs + 1),
             );
-            parts.prop_map(move |(input, int8, f32, scales, bias, residual)| Layer {
-                rows,
-                inputs,
-                outputs,
-                input,
-                int8,
-                f32,
-                scales,
-                bias,
-                residual,
-                activation,
-                with_norm,
+            parts.prop_map(move |(mut input, int8, f32, scales, bias, residual)| {
+                if without_negatives {
+                    input.iter_mut().for_each(|number| *number = number.abs());
+                }
+                Layer {
+                    rows,
+                    inputs,
+                    outputs,
+                    input,
+                    int8,
+                    f32,
+                    scales,
+                    bias,
+                    residual,
+                    activation,
+                    with_norm,
+                }
             })
         },
     )
@@ -166,7 +172,8 @@ proptest! {
         for ((i, int8), exact) in layer.run_int8(scalar()).into_iter().enumerate().zip(exact) {
             let (row, column) = (i / layer.outputs, i % layer.outputs);
             let inputs = &layer.input()[row * layer.inputs..][..layer.inputs];
-            let step = inputs.iter().fold(0.0_f32, |a, b| a.max(b.abs())) / 127.0;
+            let steps = if inputs.iter().all(|&number| number >= 0.0) { 254.0 } else { 127.0 };
+            let step = inputs.iter().fold(0.0_f32, |a, b| a.max(b.abs())) / steps;
             let weights = dequantized.iter().skip(column).step_by(layer.outputs);
             let bound = weights.map(|w| w.abs() * step * 0.5).sum::<f32>() * 1.001 + exact.abs() * 1e-4 + 1e-3;
             prop_assert!((int8 - exact).abs() <= bound, "{int8} for {exact}, ±{bound}");

@@ -1,6 +1,6 @@
 //! A layer's weights in the order in which the product reads them: one linear stream.
 
-use std::ops::Range;
+use std::{ops::Range, sync::OnceLock};
 
 use super::{
     instruction_set::{Cpu, INPUT_PADDING, Isa, Operation, PanelShape},
@@ -77,6 +77,7 @@ pub struct Int8Weights {
     pub(super) panels: AlignedBytes,
     /// One an output, padded with zeros to whole panels.
     pub(super) scales: Vec<f32>,
+    column_sums: OnceLock<Vec<i32>>,
 }
 
 impl Int8Weights {
@@ -97,6 +98,23 @@ impl Int8Weights {
         let length = self.inputs.next_multiple_of(INPUT_PADDING) * self.shape.columns;
         &self.panels.as_i8()[index * length..(index + 1) * length]
     }
+
+    /// The sum of each output's weights: what one step of zero point adds to a product. Most layers never need them.
+    pub(super) fn column_sums(&self) -> &[i32] {
+        self.column_sums.get_or_init(|| {
+            let PanelShape { columns, depth, offset } = self.shape;
+            let mut sums = vec![0; self.count() * columns];
+            for (index, sums) in sums.chunks_exact_mut(columns).enumerate() {
+                for group in self.panel(index).chunks_exact(columns * depth) {
+                    for (sum, weights) in sums.iter_mut().zip(group.chunks_exact(depth)) {
+                        let weight = |&stored: &i8| i32::from(stored.wrapping_sub(offset as i8));
+                        *sum += weights.iter().map(weight).sum::<i32>();
+                    }
+                }
+            }
+            sums
+        })
+    }
 }
 
 struct PackInt8<'a> {
@@ -111,6 +129,7 @@ impl Operation for PackInt8<'_> {
     #[inline(always)]
     fn run<I: Isa>(self, _: I) -> Int8Weights {
         let PanelShape { columns, depth, offset } = I::PANEL;
+        const { assert!(matches!(I::PANEL.depth, 1 | 2 | 4 | 8 | 16)) };
         let (inputs, outputs) = (self.inputs, self.scales.len());
         let length = inputs.next_multiple_of(INPUT_PADDING) * columns;
         let count = outputs.div_ceil(columns);
@@ -131,21 +150,25 @@ impl Operation for PackInt8<'_> {
                 }
             }
             Matrix::OutputsFirst(values) => {
-                for (output, row) in values.chunks_exact(inputs.max(1)).enumerate() {
-                    let panel = &mut packed[output / columns * length..][..length];
-                    let cell = output % columns * depth;
-                    for (group, part) in
-                        panel.chunks_exact_mut(columns * depth).zip(row.chunks(depth))
-                    {
-                        group[cell..][..part.len()].copy_from_slice(part);
+                let rows = values.chunks((columns * inputs).max(1));
+                for (rows, panel) in rows.zip(packed.chunks_exact_mut(length.max(1))) {
+                    for (column, row) in rows.chunks_exact(inputs).enumerate() {
+                        match depth {
+                            1 => spread::<1>(panel, row, column, columns),
+                            2 => spread::<2>(panel, row, column, columns),
+                            4 => spread::<4>(panel, row, column, columns),
+                            8 => spread::<8>(panel, row, column, columns),
+                            _ => spread::<16>(panel, row, column, columns),
+                        }
                     }
+                    shift(panel, offset);
                 }
-                shift(packed, offset);
             }
         }
         let mut scales = self.scales.to_vec();
         scales.resize(count * columns, 0.0);
-        Int8Weights { shape: I::PANEL, inputs, outputs, panels, scales }
+        let column_sums = OnceLock::new();
+        Int8Weights { shape: I::PANEL, inputs, outputs, panels, scales, column_sums }
     }
 }
 
@@ -195,6 +218,16 @@ fn interleave(
             }
         }
     }
+}
+
+/// Writes a column of a panel, `DEPTH` inputs side by side.
+#[inline(always)]
+fn spread<const DEPTH: usize>(panel: &mut [i8], inputs: &[i8], column: usize, columns: usize) {
+    let cells = panel.as_chunks_mut::<DEPTH>().0.iter_mut().skip(column).step_by(columns);
+    let (whole, rest) = inputs.as_chunks::<DEPTH>();
+    let mut last = [0; DEPTH];
+    last[..rest.len()].copy_from_slice(rest);
+    cells.zip(whole.iter().chain([&last])).for_each(|(cell, part)| *cell = *part);
 }
 
 /// Panels of sixteen columns of f32 weights, `[input][column]` each.
