@@ -38,6 +38,13 @@ impl Part {
         }
     }
 
+    /// A part without nodes.
+    #[cfg(test)]
+    pub(super) fn empty(name: &str) -> Self {
+        let (graph, model) = (GraphProto::default(), ModelProto::default());
+        Self { name: name.to_owned(), graph, model }
+    }
+
     /// The file's bytes.
     pub(super) fn encode(mut self) -> Vec<u8> {
         self.model.graph = Some(self.graph);

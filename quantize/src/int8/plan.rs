@@ -103,9 +103,11 @@ impl Plan {
             f16: tensor.data_type == DataType::Float16 as i32,
         });
         weight.parts.insert(part.to_owned());
+        weight.form = weight.form.zip(known).and_then(|(a, b)| a.and(b));
         weight.treatment = match (&weight.treatment, treatment) {
-            (Treatment::Int8(a), Treatment::Int8(b)) if *a == b => Treatment::Int8(b),
-            (Treatment::Int8(_), Treatment::Int8(_)) => Treatment::Keep(Reason::SeveralForms),
+            (Treatment::Int8(a), Treatment::Int8(b)) => {
+                a.and(b).map_or(Treatment::Keep(Reason::SeveralForms), Treatment::Int8)
+            }
             (Treatment::Int8(_), kept) => kept,
             (kept, _) => kept.clone(),
         };

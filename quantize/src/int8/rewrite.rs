@@ -111,13 +111,17 @@ impl Edits {
         };
         let axis = match form {
             Form::Columns | Form::Transposed => 1,
-            Form::Rows | Form::Kernel | Form::Table => 0,
+            Form::Rows | Form::Kernel | Form::Table | Form::Tied => 0,
         };
         let node = node("DequantizeLinear", names, &value, vec![int("axis", axis)]);
         self.before.entry(first.reader.node).or_default().push(node);
         self.replace_between(part, uses, weight);
-        for Use { reader, .. } in &uses.nodes {
-            part.graph.node[reader.node].input[reader.input].clone_from(&value);
+        for Use { reader, widened_by, .. } in &uses.nodes {
+            let node = &mut part.graph.node[reader.node];
+            node.input[reader.input].clone_from(&value);
+            if widened_by.is_some() {
+                self.changed.extend(node.output.iter().cloned());
+            }
         }
     }
 

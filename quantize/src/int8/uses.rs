@@ -22,6 +22,21 @@ pub(super) enum Form {
     Kernel,
     /// Rows that a `Gather` looks up.
     Table,
+    /// Both of these: a token embedding that is the output head too.
+    Tied,
+}
+
+impl Form {
+    /// The form that serves two uses.
+    pub(super) fn and(self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (a, b) if a == b => Some(a),
+            (Self::Rows | Self::Table | Self::Tied, Self::Rows | Self::Table | Self::Tied) => {
+                Some(Self::Tied)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Why a weight keeps its numbers.
@@ -128,14 +143,13 @@ impl Uses {
     }
 }
 
-/// The form that all agree on, or the first reason against any.
+/// The form that serves all, or the first reason against any.
 fn common(forms: Vec<Result<Form, Reason>>) -> Result<Form, Reason> {
     let forms = forms.into_iter().collect::<Result<Vec<_>, _>>()?;
-    match forms.split_first() {
-        Some((first, rest)) if rest.iter().all(|form| form == first) => Ok(*first),
-        Some(_) => Err(Reason::SeveralForms),
-        None => Err(Reason::NotALayer("nothing".to_owned())),
-    }
+    let Some((&first, rest)) = forms.split_first() else {
+        return Err(Reason::NotALayer("nothing".to_owned()));
+    };
+    rest.iter().try_fold(first, |form, &next| form.and(next)).ok_or(Reason::SeveralForms)
 }
 
 /// What a node makes of a weight that it neither computes with nor rearranges beyond a transposition.
@@ -247,4 +261,52 @@ fn is_first(convolution: &NodeProto, wiring: &Wiring) -> bool {
         values.extend(node.input.iter().map(String::as_str));
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::int;
+
+    fn node(operator: &str, input: [&str; 2], transposes: i64) -> NodeProto {
+        NodeProto {
+            op_type: operator.to_owned(),
+            input: input.map(str::to_owned).to_vec(),
+            output: vec![format!("{operator} of {}", input[0])],
+            attribute: vec![int("transB", transposes)],
+            ..NodeProto::default()
+        }
+    }
+
+    /// What a graph of these nodes does with the weight `embedding` `[vocabulary, width]`.
+    fn form_of(nodes: Vec<NodeProto>) -> Result<Form, Reason> {
+        let weight = TensorProto {
+            name: "embedding".to_owned(),
+            dims: vec![100, 8],
+            data_type: DataType::Float as i32,
+            ..TensorProto::default()
+        };
+        let mut part = Part::empty("decoder.onnx");
+        part.graph.node = nodes;
+        part.graph.initializer.push(weight.clone());
+        Uses::of(&weight, &part, &Wiring::of(&part.graph)).form
+    }
+
+    #[test]
+    fn a_token_embedding_that_is_the_output_head_too_serves_both() {
+        let lookup = || node("Gather", ["embedding", "ids"], 0);
+        let head = |transposes| node("Gemm", ["last", "embedding"], transposes);
+        assert_eq!(form_of(vec![lookup()]), Ok(Form::Table));
+        assert_eq!(form_of(vec![head(1)]), Ok(Form::Rows));
+        assert_eq!(form_of(vec![lookup(), head(1)]), Ok(Form::Tied));
+        assert_eq!(form_of(vec![lookup(), head(0)]), Err(Reason::SeveralForms));
+    }
+
+    #[test]
+    fn what_one_part_looks_up_another_may_multiply_with() {
+        assert_eq!(Form::Table.and(Form::Rows), Some(Form::Tied));
+        assert_eq!(Form::Tied.and(Form::Table), Some(Form::Tied));
+        assert_eq!(Form::Kernel.and(Form::Kernel), Some(Form::Kernel));
+        assert_eq!(Form::Table.and(Form::Columns), None);
+    }
 }

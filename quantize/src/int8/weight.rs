@@ -91,7 +91,9 @@ fn int8(values: &[f32], dims: &[i64], form: Form, names: &[String; 3]) -> Vec<St
     let rounded = match form {
         Form::Columns => Int8::round(values, size(1), Channels::Last),
         Form::Transposed => Int8::round(values, size(0), Channels::First).transposed(size(1)),
-        Form::Rows | Form::Kernel | Form::Table => Int8::round(values, size(0), Channels::First),
+        Form::Rows | Form::Kernel | Form::Table | Form::Tied => {
+            Int8::round(values, size(0), Channels::First)
+        }
     };
     let dims = match form {
         Form::Transposed => &[dims[1], dims[0]],

@@ -81,11 +81,11 @@ pub(super) fn of_layers(
             let id = source::id(&part.name, tensor)?;
             let treatment = plan.weights.get(&id).map(|weight| &weight.treatment);
             let Some(Treatment::Int8(form)) = treatment else { continue };
-            if *form == Form::Table {
-                continue;
-            }
             for use_ in Uses::of(tensor, part, &wiring).nodes {
                 let node = &part.graph.node[use_.reader.node];
+                if node.op_type == "Gather" {
+                    continue;
+                }
                 let window = Window::of(node, tensor);
                 let seen = *form != Form::Kernel || window.is_some();
                 let transposed = attribute(node, "transA").is_some_and(|a| a.i != 0);

@@ -88,7 +88,7 @@ pub(super) fn matrix(values: Vec<f32>, dims: &[i64], form: Form) -> Array2<f32> 
     let stored = Array2::from_shape_vec((first, rest), values).unwrap_or_default();
     match form {
         Form::Columns | Form::Table => stored,
-        Form::Transposed | Form::Rows | Form::Kernel => stored.reversed_axes(),
+        Form::Transposed | Form::Rows | Form::Tied | Form::Kernel => stored.reversed_axes(),
     }
 }
 
