@@ -168,14 +168,20 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
-    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], _: &[i8], sums: &mut [i32]) {
+    fn int8_products(
+        self,
+        rows: &[QuantizedRow<'_>],
+        panel: &[i8],
+        ahead: &[i8],
+        sums: &mut [i32],
+    ) {
         match rows.len() {
-            1 => self.tile::<1>(rows, panel, sums),
-            2 => self.tile::<2>(rows, panel, sums),
-            3 => self.tile::<3>(rows, panel, sums),
-            4 => self.tile::<4>(rows, panel, sums),
-            5 => self.tile::<5>(rows, panel, sums),
-            _ => self.tile::<6>(rows, panel, sums),
+            1 => self.tile::<1>(rows, panel, ahead, sums),
+            2 => self.tile::<2>(rows, panel, ahead, sums),
+            3 => self.tile::<3>(rows, panel, ahead, sums),
+            4 => self.tile::<4>(rows, panel, ahead, sums),
+            5 => self.tile::<5>(rows, panel, ahead, sums),
+            _ => self.tile::<6>(rows, panel, ahead, sums),
         }
     }
 }
@@ -186,14 +192,23 @@ const CHUNK: usize = 256;
 impl Avx2 {
     /// `R` rows by 16 columns: `2 R` sums stay in registers, beside two of weights and one of activations.
     #[inline(always)]
-    fn tile<const R: usize>(self, rows: &[QuantizedRow<'_>], panel: &[i8], sums: &mut [i32]) {
+    fn tile<const R: usize>(
+        self,
+        rows: &[QuantizedRow<'_>],
+        panel: &[i8],
+        ahead: &[i8],
+        sums: &mut [i32],
+    ) {
         let columns = Self::PANEL.columns;
         let inputs = panel.len() / columns;
         assert!(rows.len() >= R && sums.len() >= R * columns && inputs.is_multiple_of(16));
         assert!(rows.iter().all(|row| row.values.len() >= inputs));
+        // Bytes of the next panel for every four inputs of this one.
+        let stride = ahead.len() / (inputs / 4).max(1);
         let mut wide = [[0_i16; CHUNK]; R];
         // SAFETY: proved. Pair p reads numbers 2p and 2p+1 of every row and bytes 32p..32p+32 of the panel,
         // and p < inputs / 2; a chunk widens sixteen numbers at a time, and inputs is a multiple of sixteen.
+        // A prefetch may name any address.
         unsafe {
             let mut left = [_mm256_setzero_si256(); R];
             let mut right = left;
@@ -207,6 +222,10 @@ impl Avx2 {
                     }
                 }
                 for i in (0..length).step_by(2) {
+                    if i % 4 == 0 {
+                        let later = ahead.as_ptr().wrapping_add((start + i) / 4 * stride);
+                        _mm_prefetch::<_MM_HINT_T1>(later);
+                    }
                     let at = panel.as_ptr().add((start + i) * columns);
                     let first = _mm256_cvtepi8_epi16(_mm_loadu_si128(at.cast()));
                     let second = _mm256_cvtepi8_epi16(_mm_loadu_si128(at.add(16).cast()));
