@@ -16,6 +16,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from model import CoCa, Config, ImageHead
+from quantise import Stored, dequantise
 
 PARTS = ("image_encoder", "text_encoder", "cross_kv", "caption_decoder")
 
@@ -30,8 +31,7 @@ def stored_tensors(bundle: Path) -> dict[str, Tensor]:
             if node.op_type == "DequantizeLinear":
                 data, scale = (stored[name] for name in node.input[:2])
                 axis = next(attribute.i for attribute in node.attribute if attribute.name == "axis")
-                shape = [-1 if i == axis else 1 for i in range(data.ndim)]
-                tensors[node.input[0]] = data.astype(np.float32) * scale.reshape(shape)
+                tensors[node.input[0]] = dequantise(Stored(data, scale), axis).numpy()
         tensors = stored | tensors
     return {name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}
 

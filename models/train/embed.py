@@ -48,10 +48,14 @@ class ImageRows:
     usable: Tensor
 
     @classmethod
-    def load(cls, work: Path, name: str, head: ConceptHead, usable: list[int]) -> ImageRows:
+    def load(cls, work: Path, name: str, head: ConceptHead, out_of_fold: Tensor | None, usable: list[int]) -> ImageRows:
+        """`out_of_fold`: logits [pictures, views, concepts] of pictures that `head` was trained on."""
         rows = {kind: torch.from_numpy(values) for kind, values in load_rows(work, name).items()}
-        probability = head(torch.cat([rows["mean"], rows["middle"]], -1)).sigmoid()
-        return cls(rows["pooled"], rows["mean"], probability, torch.tensor(usable))
+        if out_of_fold is None:
+            logits = head(torch.cat([rows["mean"], rows["middle"]], -1))
+        else:
+            logits = out_of_fold.transpose(0, 1)
+        return cls(rows["pooled"], rows["mean"], logits.sigmoid(), torch.tensor(usable))
 
     def draw(self, model: CoCa, count: int, rng: np.random.Generator, chance: np.ndarray | None = None) -> tuple[Tensor, Tensor]:
         """(picture numbers, their embeddings), each of a view drawn for it, with dropout on what makes them."""
@@ -92,11 +96,10 @@ class EmbeddingData:
         splits = ("train", "choose") if everything else ("train",)
         pictures = {name: load_pictures(data, name) for name in ("photos", "caltech", "imagenet")}
         self.sets = {
-            name: ImageRows.load(work, name, model.concept_head, [i for i, p in enumerate(items) if p.split in splits])
+            name: ImageRows.load(work, name, model.concept_head, found["photo_logits"] if name == "photos" else None,
+                                 [i for i, p in enumerate(items) if p.split in splits])
             for name, items in pictures.items()
         }
-        # What the head says of photos that it was not trained on.
-        self.sets["photos"].probability = found["photo_logits"].sigmoid().transpose(0, 1)
         photos, imagenet = pictures["photos"], [p.label for p in pictures["imagenet"]]
         names, caltech = unique(imagenet), unique(sorted(p.label for p in pictures["caltech"]))
         self.names, self.caltech_names = texts.of_names(names), texts.of_names(caltech)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,17 +46,15 @@ def load_trained(checkpoint: Path) -> Pocket:
     return model.eval()
 
 
+def load_stored(checkpoint: Path, store: Callable[[nn.Module], dict[str, Stored]]) -> tuple[Pocket, dict[str, Stored]]:
+    """The model and the weights that `store` gives of it."""
+    model = load_trained(checkpoint)
+    return model, store(model.coca) | {f"trunk.{name}": weight for name, weight in store(model.trunk).items()}
+
+
 def load_quantised(checkpoint: Path) -> tuple[Pocket, dict[str, Stored]]:
     """The model with every weight rounded to what the bundle stores, and the stored weights."""
-    model = load_trained(checkpoint)
-    trunk = {f"trunk.{name}": weight for name, weight in quantise_module(model.trunk).items()}
-    return model, quantise_module(model.coca) | trunk
-
-
-def load_unrounded(checkpoint: Path) -> tuple[Pocket, dict[str, Stored]]:
-    """The model as it was trained, and its weights, f32."""
-    model = load_trained(checkpoint)
-    return model, unrounded(model.coca) | {f"trunk.{name}": weight for name, weight in unrounded(model.trunk).items()}
+    return load_stored(checkpoint, quantise_module)
 
 
 def file_entry(path: Path) -> dict:
@@ -63,7 +62,8 @@ def file_entry(path: Path) -> dict:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def description(config: Config, scale: float, settings: DecodingSettings, repeatable: list[int], folder: Path, precision: str) -> dict:
+def description(config: Config, scale: float, settings: DecodingSettings, repeatable: list[int], folder: Path,
+                precision: str) -> dict:
     """The content of coca.json; every other file must be in the folder already."""
     return {
         "format": 1, "name": "pocket", "architecture": "coca", "precision": precision,
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="embedded.pt", help="a file of the work folder")
     parser.add_argument("--f32", action="store_true", help="round nothing: what `coca-quantize int8` can be tried on")
     args = parser.parse_args()
-    model, stored = (load_unrounded if args.f32 else load_quantised)(args.work / args.checkpoint)
+    model, stored = load_stored(args.work / args.checkpoint, unrounded if args.f32 else quantise_module)
     tokenizer = load_tokenizer(args.work)
     args.out.mkdir(parents=True, exist_ok=True)
     parts = Parts(model.coca, model.trunk, stored)

@@ -8,7 +8,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from quantise import Stored
+from quantise import Stored, dequantise
 
 OPSET = 17
 ALIGNMENT = 64
@@ -78,8 +78,7 @@ class Graph:
     def weight(self, stored: Stored, name: str, file: str, axis: int) -> str:
         """A weight; int8 is dequantised by the graph, with one scale for each entry of `axis`."""
         if stored.data.dtype == np.float32:
-            shape = [-1 if i == axis else 1 for i in range(stored.data.ndim)]
-            return self.constant(stored.data * stored.scale.reshape(shape), name, file)
+            return self.constant(dequantise(stored, axis), name, file)
         data = self.constant(stored.data, name, file)
         scale = self.constant(stored.scale, f"{name}.scale", file)
         result = f"{name}.f32"

@@ -27,8 +27,9 @@ def quantise(weight: Tensor) -> Stored:
     return Stored(data.reshape(weight.shape).to(torch.int8).numpy(), scale.numpy())
 
 
-def dequantise(stored: Stored) -> Tensor:
-    shape = (-1,) + (1,) * (stored.data.ndim - 1)
+def dequantise(stored: Stored, axis: int = 0) -> Tensor:
+    """The values; `axis` is the one that the scales belong to."""
+    shape = [-1 if i == axis else 1 for i in range(stored.data.ndim)]
     return torch.from_numpy(stored.data.astype(np.float32) * stored.scale.reshape(shape))
 
 

@@ -15,7 +15,7 @@ from export import Pocket, load_quantised
 from features import load_view
 
 VIEWS = ("whole", "flip")
-SETS = ("photos", "imagenet", "caltech")
+SETS = ("photos", "caltech", "imagenet")
 BATCH = 32
 
 
@@ -51,8 +51,6 @@ def main() -> None:
     (args.work / "rows").mkdir(parents=True, exist_ok=True)
     for name in SETS:
         for view in VIEWS:
-            if rows_path(args.work, name, view).exists():
-                continue
             pictures = load_pictures(args.data, name)
             np.savez(rows_path(args.work, name, view), **extract(model, args.data, pictures, view))
             print(f"{name} {view}: {len(pictures)} pictures", flush=True)

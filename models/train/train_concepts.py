@@ -32,7 +32,7 @@ KEPT_VIEWS = 2  # the views whose logits later stages read
 
 def seen_features(work: Path, name: str) -> Tensor:
     """[pictures, views, 1280 + 384]"""
-    views = {"photos": VIEWS, "val": VIEWS[:1]}.get(name, VIEWS[:KEPT_VIEWS])
+    views = VIEWS if name == "photos" else VIEWS[:KEPT_VIEWS]
     seen = [np.concatenate([load_features(work, name, v).mean(1, dtype=np.float32), load_middle(work, name, v)], 1) for v in views]
     return torch.from_numpy(np.stack(seen, 1))
 
@@ -110,7 +110,7 @@ def main() -> None:
     concepts = choose_concepts(photos)
     share = torch.from_numpy(mention_share(photos, concepts))
     captions = torch.tensor([float(len(p.captions)) for p in photos])
-    others = {name: seen_features(args.work, name) for name in ("val", "caltech", "imagenet")}
+    others = {name: seen_features(args.work, name) for name in ("caltech", "imagenet")}
     features = seen_features(args.work, "photos")
     train = torch.tensor([args.everything or p.split == "train" for p in photos])
     with torch.enable_grad():

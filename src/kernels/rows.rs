@@ -27,7 +27,7 @@ pub struct QuantizedRows {
 /// One row: `(values - zero_point) × scale`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct QuantizedRow<'a> {
-    /// In -127..=127, padded with zeros to a multiple of [`INPUT_PADDING`].
+    /// In -127..=127, padded with the zero point to a multiple of [`INPUT_PADDING`].
     pub(super) values: &'a [i8],
     /// The sum of the values, for instruction sets that take unsigned weights.
     #[cfg_attr(target_arch = "aarch64", allow(dead_code))]

@@ -60,31 +60,27 @@ fn layer() -> impl Strategy<Value = Layer> {
     let flags = (any::<bool>(), any::<bool>());
     (1_usize..32, 1_usize..80, 1_usize..80, activation, flags).prop_flat_map(
         |(rows, inputs, outputs, activation, (with_norm, without_negatives))| {
+            let sign = move |number: f32| if without_negatives { number.abs() } else { number };
             let parts = (
-                vec(number(), rows * inputs + 1),
+                vec(number().prop_map(sign), rows * inputs + 1),
                 vec(weight(), inputs * outputs),
                 vec(number(), inputs * outputs),
                 vec(0.001_f32..0.1, outputs),
                 vec(number(), outputs + 1),
                 vec(number(), rows * outputs + 1),
             );
-            parts.prop_map(move |(mut input, int8, f32, scales, bias, residual)| {
-                if without_negatives {
-                    input.iter_mut().for_each(|number| *number = number.abs());
-                }
-                Layer {
-                    rows,
-                    inputs,
-                    outputs,
-                    input,
-                    int8,
-                    f32,
-                    scales,
-                    bias,
-                    residual,
-                    activation,
-                    with_norm,
-                }
+            parts.prop_map(move |(input, int8, f32, scales, bias, residual)| Layer {
+                rows,
+                inputs,
+                outputs,
+                input,
+                int8,
+                f32,
+                scales,
+                bias,
+                residual,
+                activation,
+                with_norm,
             })
         },
     )
