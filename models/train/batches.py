@@ -13,9 +13,10 @@ from concepts import stems
 from tokenizer import END, PAD, START
 
 POOL_BATCHES = 50
-BOOSTED_SHARE = 0.5
+KEPT_SHARE = 0.9
+TRUE, WRONG, UNSEEN = (0.25, 0.95), (0.03, 0.5), 1e-4  # probabilities
+WRONG_WORDS = (2, 6)
 NO_CONCEPTS_SHARE = 0.05
-LOOK_ALIKE_CANDIDATES = 48
 
 
 def encode(tokenizer: Tokenizer, texts: list[str], context_length: int) -> list[list[int]]:
@@ -41,17 +42,16 @@ def similar_length_batches(lengths: list[int], size: int, seed: int) -> Iterator
 
 
 class ConceptNoise:
-    """Draws concept probabilities for a sentence as the concept head would give for its picture.
+    """Draws concept probabilities for a sentence, as a picture of it might have: its words clear, a few wrong ones beside them.
 
-    Half of the sentences borrow the out-of-fold scores and confusions of a look-alike photo; in the
-    others the true words are clearer than the head makes them, so that the decoder learns rare words.
+    Clearer than the concept head makes them: a decoder that is told the head's own doubts learns to say what is
+    frequent instead of what it reads.
     """
 
-    def __init__(self, concepts: list[str], probability: np.ndarray, share: np.ndarray, seed: int) -> None:
+    def __init__(self, concepts: list[str], frequency: np.ndarray, seed: int) -> None:
+        """`frequency` [concepts]: the share of pictures that each word is seen in; wrong words are drawn by it."""
         self.index = {word: i for i, word in enumerate(concepts)}
-        self.probability = probability
-        self.mentioned = [set(np.flatnonzero(row)) for row in share]
-        self.photos_with = [np.flatnonzero(column) for column in share.T]
+        self.log_frequency = np.log(frequency + 1e-4)
         self.rng = np.random.default_rng(seed)
 
     def words_of(self, text: str) -> list[int]:
@@ -59,22 +59,15 @@ class ConceptNoise:
 
     def draw(self, words: list[int]) -> np.ndarray:
         """f32 [concepts]"""
-        kind = self.rng.random()
-        if kind < NO_CONCEPTS_SHARE:
-            return self.probability[self.rng.integers(len(self.probability))] * 0.0
-        photo = self._look_alike(words)
-        probability = self.probability[photo].copy()
-        probability[[w for w in self.mentioned[photo] if w not in words]] *= 0.2
+        rng = self.rng
+        probability = rng.uniform(0.0, UNSEEN, len(self.log_frequency)).astype(np.float32)
+        if rng.random() < NO_CONCEPTS_SHARE:
+            return probability * 0.0
+        wrong = rng.gumbel(size=len(probability)) + self.log_frequency
+        wrong[words] = -np.inf
+        count = rng.integers(WRONG_WORDS[0], WRONG_WORDS[1] + 1)
+        probability[np.argpartition(-wrong, count)[:count]] = WRONG[0] + (WRONG[1] - WRONG[0]) * rng.random(count) ** 1.5
         for word in words:
-            if kind < NO_CONCEPTS_SHARE + BOOSTED_SHARE:
-                if self.rng.random() < 0.75:
-                    probability[word] = self.rng.uniform(0.15, 0.95)
-            else:
-                donors = self.photos_with[word]
-                donor = self.probability[donors[self.rng.integers(len(donors))], word] if len(donors) else 0.0
-                probability[word] = max(probability[word], donor)
+            if rng.random() < KEPT_SHARE:
+                probability[word] = rng.uniform(*TRUE)
         return probability
-
-    def _look_alike(self, words: list[int]) -> int:
-        candidates = self.rng.integers(len(self.probability), size=LOOK_ALIKE_CANDIDATES)
-        return max(candidates, key=lambda photo: len(self.mentioned[photo].intersection(words)))

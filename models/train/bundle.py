@@ -43,12 +43,10 @@ def restore_linear(layer: nn.Linear, tensors: dict[str, Tensor], name: str, fact
         layer.bias.copy_(tensors[f"{name}.bias"] / factor)
 
 
-def restore_queries(image: ImageHead, stored: Tensor, factor: float) -> None:
-    """The graph holds projected queries [1, heads, Q, D / heads]: finds a projection that makes them."""
-    wanted = stored[0].transpose(0, 1).flatten(1) / factor
-    mean = wanted.mean(0)
-    image.pooler.query.bias.copy_(mean)
-    image.pooler.query.weight.copy_(torch.linalg.lstsq(image.norm_query(image.queries), wanted - mean).solution.T)
+def restore_query(image: ImageHead, stored: Tensor, factor: float) -> None:
+    """The graph holds projected queries [1, heads, Q, D / heads]: the projection's bias becomes the first, alone."""
+    image.pooler.query.bias.copy_(stored[0, :, 0].flatten() / factor)
+    image.pooler.query.weight.zero_()
 
 
 @torch.no_grad()
@@ -72,7 +70,7 @@ def load_bundle(bundle: Path) -> CoCa:
         parameter.mul_(width ** 0.5)
     for name, buffer in model.concept_head.named_buffers():
         buffer.copy_(tensors[f"concept_head.{name}"])
-    restore_queries(image, tensors["image.pooler.queries"], attention_scale)
+    restore_query(image, tensors["image.pooler.queries"], attention_scale)
     image.cell_position.copy_(tensors["image.cell_position"])
     image.concept_words.weight.copy_(tensors["image.concept_words"])
     image.concept_score.weight[:, 0] = tensors["image.concept_score.weight"]

@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--split", choices=("val", "choose"), default="val")
-    parser.add_argument("--checkpoint", default="embedded.pt")
+    parser.add_argument("--checkpoint", default="captions.pt")
     parser.add_argument("--int8", action="store_true", help="the stored weights, and pixels through the rounded trunk")
     parser.add_argument("--beams", type=int, default=DecodingSettings.beams)
     parser.add_argument("--length-penalty", type=float, default=DecodingSettings.length_penalty)

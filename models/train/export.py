@@ -18,7 +18,7 @@ from quantise import Stored, quantise_module, unrounded
 from tokenizer import END, PAD, START, load_tokenizer
 from trunk import IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD, EfficientNetLite0, load_pretrained
 
-CONCEPT_TOKENS = 7  # trained with 12; without the less certain ones more of what captions say is true
+CONCEPT_TOKENS = 8  # trained with 12; without the less certain ones more of what captions say is true
 TEMPLATE = "a photo of a {}."
 LICENCE = ("research and non-commercial use: trained on COCO and Flickr8k photos (Flickr licences, research use) "
            "and ImageNet pictures (research); trunk weights Apache-2.0")
@@ -72,7 +72,7 @@ def description(config: Config, scale: float, settings: DecodingSettings, repeat
                   "resize": "squash", "interpolation": "bicubic"},
         "text": {"context_length": config.context_length, "vocab_size": config.vocabulary,
                  "start_id": START, "end_id": END, "pad_id": PAD, "cleaning": "none", "truncate_to_end": True},
-        "dimensions": {"embedding": config.embedding, "image_tokens": config.pooler_queries + config.concept_tokens,
+        "dimensions": {"embedding": config.embedding, "image_tokens": config.concept_tokens,
                        "image_width": config.width, "decoder_width": config.width,
                        "unimodal_layers": config.unimodal_layers, "multimodal_layers": config.multimodal_layers},
         "logit_scale": round(scale, 4),
@@ -90,7 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the bundle's folder")
-    parser.add_argument("--checkpoint", default="embedded.pt", help="a file of the work folder")
+    parser.add_argument("--checkpoint", default="captions.pt", help="a file of the work folder")
     parser.add_argument("--f32", action="store_true", help="round nothing: what `coca-quantize int8` can be tried on")
     args = parser.parse_args()
     model, stored = load_stored(args.work / args.checkpoint, unrounded if args.f32 else quantise_module)

@@ -18,7 +18,7 @@ FORMULA = ("pixel(x, y, c) = (x*7 + y*13 + c*101 + (x*y) % 29) % 256 at 224x224;
            "channel c normalised as (pixel / 255 - 0.5) / 0.5; layout [c, y, x]")
 LABELS = ["dog", "golden retriever", "Grand Piano", "jack-o'-lantern", "stop sign", "water lilly", "naïve café 7", "umbrella"]
 CAPTION = "a black dog runs on the"
-TOKEN_ROWS = (0, 7, 15, 16, 22)
+TOKEN_ROWS = (0, 3, 7)
 
 
 def synthetic_pixels() -> torch.Tensor:
@@ -60,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
-    parser.add_argument("--checkpoint", default="embedded.pt")
+    parser.add_argument("--checkpoint", default="captions.pt")
     args = parser.parse_args()
     model, _ = load_quantised(args.work / args.checkpoint)
     args.out.write_text(json.dumps(golden(model, args.work), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

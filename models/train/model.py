@@ -1,7 +1,7 @@
 """A small CoCa over the grid features of a convolutional trunk.
 
-image: grid [N, 49, 1280] → one contrastive embedding [N, E] and caption tokens [N, T, D]; the caption
-tokens are attentional-pooler outputs followed by the embedded concept words of the concept head.
+image: grid [N, 49, 1280] → one contrastive embedding [N, E], by an attentional pooler of one query, and caption
+tokens [N, T, D], which are the embedded concept words of the concept head.
 text: causal unimodal layers; the row of the end mark gives the text embedding.
 caption: multimodal layers that cross-attend to the caption tokens and predict the next token.
 """
@@ -28,7 +28,6 @@ class Config:
     width: int = 256
     heads: int = 4
     feed_forward: int = 768
-    pooler_queries: int = 16
     concept_tokens: int = 12
     concept_hidden: int = 1024
     unimodal_layers: int = 2
@@ -134,7 +133,7 @@ class ImageHead(nn.Module):
         self.cell_position = nn.Parameter(torch.randn(GRID_CELLS, width) * 0.02)
         self.block = SelfBlock(config)
         self.norm_grid, self.norm_query, self.norm_post = (nn.LayerNorm(width) for _ in range(3))
-        self.queries = nn.Parameter(torch.randn(1 + config.pooler_queries, width) * 0.5)
+        self.queries = nn.Parameter(torch.randn(1, width) * 0.5)
         self.pooler = Attention(config)
         self.pooled_embedding = nn.Linear(width, config.embedding, bias=False)
         self.mean_embedding = nn.Linear(GRID_WIDTH, config.embedding, bias=False)
@@ -145,11 +144,11 @@ class ImageHead(nn.Module):
         nn.init.normal_(self.concept_embedding.weight, std=0.1)
 
     def pool(self, grid: Tensor) -> Tensor:
-        """[N, 1 + pooler queries, D]: the first row is for the embedding."""
+        """What the embedding is made of: [N, D]."""
         x = self.block(self.project(grid) + self.cell_position)
         h = self.norm_grid(x)
         queries = self.norm_query(self.queries).expand(len(grid), -1, -1)
-        return self.norm_post(self.pooler(queries, self.pooler.key(h), self.pooler.value(h)))
+        return self.norm_post(self.pooler(queries, self.pooler.key(h), self.pooler.value(h)))[:, 0]
 
     def embed_concepts(self, probability: Tensor) -> Tensor:
         """The picture's most probable concept words as tokens [N, concept_tokens, D]."""
@@ -157,12 +156,10 @@ class ImageHead(nn.Module):
         return self.concept_words(index) + self.concept_score(score[..., None])
 
     def forward(self, grid: Tensor, probability: Tensor) -> tuple[Tensor, Tensor]:
-        pooled = self.pool(grid)
-        embedding = self.embed(pooled[:, 0], grid.mean(1), probability)
-        return embedding, torch.cat([pooled[:, 1:], self.embed_concepts(probability)], 1)
+        return self.embed(self.pool(grid), grid.mean(1), probability), self.embed_concepts(probability)
 
     def embed(self, pooled: Tensor, mean: Tensor, probability: Tensor) -> Tensor:
-        """First pooled row, mean feature and concept probabilities → image embedding (not normalised)."""
+        """Pooled query, mean feature and concept probabilities → image embedding (not normalised)."""
         return self.pooled_embedding(pooled) + self.mean_embedding(mean) + self.concept_embedding(probability)
 
 

@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--checkpoint", default="embedded.pt", help="a file of the work folder")
+    parser.add_argument("--checkpoint", default="captions.pt", help="a file of the work folder")
     args = parser.parse_args()
     torch.manual_seed(0)
     model = load_trained(args.work / args.checkpoint)

@@ -19,7 +19,6 @@ class Parts:
     def __init__(self, model: CoCa, trunk: EfficientNetLite0, stored: dict[str, Stored]) -> None:
         self.model, self.trunk, self.stored, self.config = model, trunk, stored, model.config
         self.files = {name: WeightFile(name) for name in (VISION, TEXT, DECODER)}
-        self.tokens = self.config.pooler_queries + self.config.concept_tokens
 
     def all(self) -> list[Graph]:
         return [self.image_encoder(), self.text_encoder(), self.cross_kv(), self.caption_decoder()]
@@ -104,10 +103,8 @@ class Parts:
         embedding = self.linear(g, first, image.pooled_embedding, "image.pooled_embedding", VISION)
         for source, name in ((mean, "mean_embedding"), (probability, "concept_embedding")):
             embedding = g.op("Add", embedding, self.linear(g, source, getattr(image, name), f"image.{name}", VISION))
-        caption = g.op("Slice", pooled, g.ints(1), g.ints(1 + config.pooler_queries), g.ints(1))
-        tokens = g.op("Concat", caption, self.concepts(g, probability), axis=1)
         g.output(g.unit_length(embedding), "image_embedding", F32, ["N", config.embedding])
-        g.output(tokens, "image_tokens", F32, ["N", self.tokens, config.width])
+        g.output(self.concepts(g, probability), "image_tokens", F32, ["N", config.concept_tokens, config.width])
         return g
 
     def features(self, g: Graph) -> tuple[str, str]:
@@ -188,7 +185,7 @@ class Parts:
         return g
 
     def cross_kv(self) -> Graph:
-        shape = ["N", self.tokens, self.config.width]
+        shape = ["N", self.config.concept_tokens, self.config.width]
         g = Graph("cross_kv", [("image_tokens", F32, shape)], self.files)
         for i, block in enumerate(self.model.multimodal):
             h = g.norm("image_tokens", block.norm_image, f"multimodal.{i}.norm_image", DECODER)
@@ -204,7 +201,7 @@ class Parts:
         inputs = [("input_ids", I64, ["B", "S"]), ("position", I64, ["S"]),
                   ("text_mask", F32, ["B", "S", "P + S"]), ("causal_mask", F32, ["S", "P + S"])]
         inputs += [(f"past_{k}.{i}", F32, ["B", "P", config.width]) for i in range(unimodal + multimodal) for k in kinds]
-        inputs += [(f"cross_{k}.{i}", F32, [1, self.tokens, config.width]) for i in range(multimodal) for k in kinds]
+        inputs += [(f"cross_{k}.{i}", F32, [1, config.concept_tokens, config.width]) for i in range(multimodal) for k in kinds]
         g = Graph("caption_decoder", inputs, self.files)
         position = g.op("Gather", g.constant(self.model.position, "position_table", TEXT), "position")
         text_mask = g.op("Unsqueeze", "text_mask", g.ints(1))

@@ -62,10 +62,9 @@ class SentenceSource:
     def __init__(self, data: Path, work: Path, context_length: int, batch: int, everything: bool, seed: int) -> None:
         photos = load_pictures(data, "photos")
         rows = [i for i, p in enumerate(photos) if everything or p.split == "train"]
-        found = torch.load(work / "concepts.pt")
+        concepts = torch.load(work / "concepts.pt")["concepts"]
         train = [photos[i] for i in rows]
-        self.noise = ConceptNoise(found["concepts"], found["photo_logits"][rows, 0].sigmoid().numpy(),
-                                  mention_share(train, found["concepts"]), seed)
+        self.noise = ConceptNoise(concepts, (mention_share(train, concepts) > 0).mean(0), seed)
         texts = load_sentences(data) + [c for p in train for c in p.captions]
         self.ids = encode(load_tokenizer(work), texts, context_length)
         self.words = [self.noise.words_of(text) for text in texts]

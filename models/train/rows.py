@@ -35,7 +35,7 @@ def extract(model: Pocket, data: Path, pictures: list[Picture], view: str) -> di
     for start in range(0, len(pictures), BATCH):
         pixels = np.stack([load_view(data, picture, view) for picture in pictures[start:start + BATCH]])
         grid, middle = model.features(torch.from_numpy(pixels).to(memory_format=torch.channels_last))
-        for kind, rows in (("pooled", model.coca.image.pool(grid)[:, 0]), ("mean", grid.mean(1)), ("middle", middle)):
+        for kind, rows in (("pooled", model.coca.image.pool(grid)), ("mean", grid.mean(1)), ("middle", middle)):
             parts[kind].append(rows)
     return {kind: torch.cat(rows).numpy() for kind, rows in parts.items()}
 

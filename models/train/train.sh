@@ -1,5 +1,5 @@
 #!/bin/sh
-# train.sh DATA WORK: the four training steps in order.
+# train.sh DATA WORK: the five training steps in order.
 set -eu
 cd "$(dirname "$0")"
 python train_concepts.py --data "$1" --work "$2"
@@ -7,3 +7,4 @@ python pretrain.py --data "$1" --work "$2"
 python train.py --data "$1" --work "$2"
 python rows.py --data "$1" --work "$2"
 python embed.py --data "$1" --work "$2"
+python train_decoder.py --data "$1" --work "$2"

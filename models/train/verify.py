@@ -95,7 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--bundle", type=Path, required=True)
-    parser.add_argument("--checkpoint", default="embedded.pt")
+    parser.add_argument("--checkpoint", default="captions.pt")
     args = parser.parse_args()
     verify(Bundle(args.bundle), load_quantised(args.work / args.checkpoint)[0])
 
