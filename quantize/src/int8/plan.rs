@@ -63,6 +63,8 @@ pub(super) enum Smoothing {
 pub(super) struct Plan {
     pub(super) weights: BTreeMap<TensorId, Planned>,
     pub(super) smoothing: BTreeMap<TensorId, Smoothing>,
+    /// What biases lose.
+    pub(super) shifts: BTreeMap<TensorId, Vec<f32>>,
     /// Weights that are int8 already.
     pub(super) int8_before: usize,
 }

@@ -117,7 +117,11 @@ const SHOWN: usize = 5;
 impl fmt::Display for Calibrated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [smoothed, norms] = self.smoothed;
-        writeln!(f, "{} pictures: {smoothed} of {norms} norms smoothed", self.pictures)?;
+        let Self { pictures, biases, .. } = self;
+        writeln!(
+            f,
+            "{pictures} pictures: {smoothed} of {norms} norms smoothed, {biases} biases corrected"
+        )?;
         for (name, decibels) in self.layers.iter().take(SHOWN) {
             writeln!(f, "{decibels:5.1} dB above the noise of rounding: {name}")?;
         }

@@ -1,4 +1,4 @@
-//! One weight: read, smoothed, rounded and stored.
+//! One weight: read, smoothed, shifted, rounded and stored.
 
 use std::borrow::Cow;
 
@@ -23,7 +23,7 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// The numbers, smoothed if `plan` says so.
+    /// The numbers, smoothed and shifted if `plan` says so.
     pub(super) fn values(&self, plan: &Plan, id: &TensorId) -> Result<Vec<f32>, Error> {
         let mut values = self.files.values(self.part, self.tensor)?;
         match plan.smoothing.get(id) {
@@ -34,6 +34,9 @@ impl Source<'_> {
                 multiply_inputs(&mut values, self.tensor, plan, id, factors);
             }
             None => (),
+        }
+        if let Some(shift) = plan.shifts.get(id) {
+            values.iter_mut().zip(shift).for_each(|(value, shift)| *value -= shift);
         }
         Ok(values)
     }
@@ -66,11 +69,11 @@ pub(super) fn store(
     store: &mut Store,
 ) -> Result<Vec<TensorProto>, Error> {
     let tensor = source.tensor;
-    let smoothed = plan.smoothing.contains_key(&id);
+    let changed = plan.smoothing.contains_key(&id) || plan.shifts.contains_key(&id);
     let stored = match plan.weights.get(&id).map(|planned| &planned.treatment) {
         Some(Treatment::Int8(form)) => int8(&source.values(plan, &id)?, &tensor.dims, *form, names),
         Some(Treatment::F16(_)) => vec![f16(&source.values(plan, &id)?, tensor)],
-        _ if smoothed => {
+        _ if changed => {
             let values = source.values(plan, &id)?;
             vec![Stored::f32(tensor.name.clone(), &tensor.dims, &values)]
         }

@@ -3,7 +3,9 @@
 //! 1. [`runs`]: the model captions some pictures and reads labels; [`samples`] keeps rows of every layer's input.
 //! 2. [`smoothing`]: outlier channels move from a norm's output into the weights of the layers that read it.
 //! 3. [`noise`]: each layer's 8-bit product is compared with the exact one; too noisy a layer keeps its weight.
+//! 4. [`bias`]: what rounding adds to a layer's output on average is taken off its bias.
 
+mod bias;
 mod groups;
 mod inputs;
 mod noise;
@@ -14,7 +16,7 @@ mod smoothing;
 
 use std::{collections::BTreeMap, path::Path};
 
-use ndarray::Array2;
+use ndarray::{Array1, Array2, Axis};
 use tract_onnx::pb::TensorProto;
 
 pub(super) use self::runs::Model;
@@ -42,6 +44,8 @@ pub struct Calibrated {
     pub pictures: usize,
     /// Norms whose outliers were moved into the layers behind them, of all where that is possible.
     pub smoothed: [usize; 2],
+    /// Biases that take off what rounding adds on average.
+    pub biases: usize,
     /// Each int8 layer's signal above the noise of rounding, in decibels, the worst first. Layers that no picture and
     /// no text ever ran are missing.
     pub layers: Vec<(String, f64)>,
@@ -68,7 +72,8 @@ pub(super) fn calibrate(
         }
     }
     let measured = measure(&layers, plan, progress)?;
-    Ok(Calibrated { pictures, smoothed: [smoothed, groups.len()], layers: measured })
+    let biases = bias::correct(&layers, plan)?;
+    Ok(Calibrated { pictures, smoothed: [smoothed, groups.len()], biases, layers: measured })
 }
 
 /// Keeps the layers whose noise is too near their signal; gives the others'.
@@ -127,18 +132,35 @@ impl Layers<'_> {
     /// How a layer's 8-bit product differs from the exact one, over everything it read.
     fn noise(&self, id: &TensorId, plan: &Plan) -> Result<Noise, Error> {
         let weight = self.matrix(id, plan)?;
-        let factors = match plan.smoothing.get(id) {
-            Some(Smoothing::Layer(factors)) => Some(factors),
-            _ => None,
-        };
         let mut noise = Noise::default();
-        for samples in self.inputs[id].iter().filter_map(|input| self.samples.get(input)) {
-            let mut rows = samples.rows().to_owned();
-            if let Some(factors) = factors {
-                smoothing::divide(&mut rows, factors);
-            }
+        for rows in self.rows(id, plan) {
             noise += noise::of_product(rows.view(), weight.view());
         }
         Ok(noise)
+    }
+
+    /// The mean of all rows that a layer read, smoothed as `plan` says; nothing if it read none.
+    fn mean(&self, id: &TensorId, plan: &Plan) -> Option<Array1<f32>> {
+        let read = || self.inputs.get(id).into_iter().flatten().filter_map(|i| self.samples.get(i));
+        let count: usize = read().map(|samples| samples.count).sum();
+        let sum = read().map(|samples| samples.sum().to_owned()).reduce(|a, b| a + b)?;
+        let mut mean = (sum / count.max(1) as f64).mapv(|v| v as f32).insert_axis(Axis(0));
+        if let Some(Smoothing::Layer(factors)) = plan.smoothing.get(id) {
+            smoothing::divide(&mut mean, factors);
+        }
+        Some(mean.remove_axis(Axis(0)))
+    }
+
+    /// Rows of what a layer read, smoothed as `plan` says.
+    fn rows(&self, id: &TensorId, plan: &Plan) -> Vec<Array2<f32>> {
+        let read = self.inputs.get(id).into_iter().flatten();
+        let mut rows: Vec<Array2<f32>> = read
+            .filter_map(|input| self.samples.get(input))
+            .map(|samples| samples.rows().to_owned())
+            .collect();
+        if let Some(Smoothing::Layer(factors)) = plan.smoothing.get(id) {
+            rows.iter_mut().for_each(|rows| smoothing::divide(rows, factors));
+        }
+        rows
     }
 }

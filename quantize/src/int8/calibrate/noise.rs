@@ -38,13 +38,18 @@ pub(super) fn of_product(rows: ArrayView2<f32>, weight: ArrayView2<f32>) -> Nois
     let mut noise = Noise::default();
     for block in weight.axis_chunks_iter(Axis(1), BLOCK) {
         let exact = rows.dot(&block);
-        let found = rounded_rows.dot(&rounded(block, block.ncols(), Channels::Last));
+        let found = rounded_rows.dot(&rounded_weight(block));
         for (exact, found) in exact.iter().zip(&found) {
             noise.signal += f64::from(*exact).powi(2);
             noise.noise += f64::from(exact - found).powi(2);
         }
     }
     noise
+}
+
+/// A weight `[in, out]` as it is stored.
+pub(super) fn rounded_weight(weight: ArrayView2<f32>) -> Array2<f32> {
+    rounded(weight, weight.ncols(), Channels::Last)
 }
 
 fn rounded(values: ArrayView2<f32>, channels: usize, along: Channels) -> Array2<f32> {

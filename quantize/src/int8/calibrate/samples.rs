@@ -1,37 +1,56 @@
 //! Rows of what a layer reads, and its weight as a matrix.
 
-use ndarray::{Array2, ArrayD, ArrayView2, ArrayView4, Axis, Ix4, s};
+use ndarray::{Array1, Array2, ArrayD, ArrayView1, ArrayView2, ArrayView4, Axis, Ix4, s};
 
 use super::{super::uses::Form, inputs::Window};
 
 /// The most rows that are kept for a layer.
 pub(super) const MOST_ROWS: usize = 256;
 
-/// Some of the rows `[rows, in]` that a layer read.
+/// What a layer read: some of the rows `[rows, in]`, and the sum of all.
 #[derive(Debug, Clone)]
-pub(super) struct Samples(Array2<f32>);
+pub(super) struct Samples {
+    rows: Array2<f32>,
+    sum: Array1<f64>,
+    /// Rows that went into the sum.
+    pub(super) count: usize,
+}
 
 impl Samples {
     pub(super) fn new() -> Self {
-        Self(Array2::zeros((0, 0)))
+        Self { rows: Array2::zeros((0, 0)), sum: Array1::zeros(0), count: 0 }
     }
 
     pub(super) fn rows(&self) -> ArrayView2<'_, f32> {
-        self.0.view()
+        self.rows.view()
+    }
+
+    /// `[in]`, of every row that the layer read.
+    pub(super) fn sum(&self) -> ArrayView1<'_, f64> {
+        self.sum.view()
     }
 
     /// Keeps at most `most` rows of `value`, evenly spread.
     pub(super) fn add(&mut self, value: &ArrayD<f32>, window: Option<&Window>, most: usize) {
-        let rows = match window {
-            Some(window) => windows(value, window, most),
-            None => spread(matrix_rows(value), most),
+        let all = match window {
+            Some(window) => windows(value, window),
+            None => matrix_rows(value),
         };
-        if self.0.is_empty() {
-            self.0 = Array2::zeros((0, rows.ncols()));
+        if self.count == 0 {
+            self.rows = Array2::zeros((0, all.ncols()));
+            self.sum = Array1::zeros(all.ncols());
         }
-        let room = MOST_ROWS.saturating_sub(self.0.nrows()).min(rows.nrows());
         // Rows of one layer are always equally long.
-        let _: Result<(), _> = self.0.append(Axis(0), rows.slice(s![..room, ..]));
+        if all.ncols() != self.sum.len() {
+            return;
+        }
+        all.rows()
+            .into_iter()
+            .for_each(|row| self.sum.zip_mut_with(&row, |sum, &v| *sum += f64::from(v)));
+        self.count += all.nrows();
+        let rows = spread(&all, most);
+        let room = MOST_ROWS.saturating_sub(self.rows.nrows()).min(rows.nrows());
+        let _: Result<(), _> = self.rows.append(Axis(0), rows.slice(s![..room, ..]));
     }
 }
 
@@ -43,21 +62,19 @@ fn matrix_rows(value: &ArrayD<f32>) -> Array2<f32> {
     Array2::from_shape_vec((rows, columns), numbers).unwrap_or_default()
 }
 
-fn spread(rows: Array2<f32>, most: usize) -> Array2<f32> {
+fn spread(rows: &Array2<f32>, most: usize) -> ArrayView2<'_, f32> {
     let step = rows.nrows().div_ceil(most.max(1)).max(1);
-    rows.slice(s![..;step, ..]).to_owned()
+    rows.slice(s![..;step, ..])
 }
 
-/// What a convolution sees at some places of a picture `[1, channels, height, width]`: a row for each place.
-fn windows(value: &ArrayD<f32>, window: &Window, most: usize) -> Array2<f32> {
+/// What a convolution sees of a picture `[1, channels, height, width]`: a row for each place.
+fn windows(value: &ArrayD<f32>, window: &Window) -> Array2<f32> {
     let Ok(value) = value.view().into_dimensionality::<Ix4>() else {
         return Array2::zeros((0, 0));
     };
     let places = window.places([value.dim().2, value.dim().3]);
-    let step = (places[0] * places[1]).div_ceil(most.max(1)).max(1);
-    let chosen = (0..places[0] * places[1]).step_by(step);
     let width = value.dim().1 * window.kernel.iter().product::<usize>();
-    let rows: Vec<f32> = chosen
+    let rows: Vec<f32> = (0..places[0] * places[1])
         .flat_map(|place| seen(value, window, [place / places[1], place % places[1]]))
         .collect();
     Array2::from_shape_vec((rows.len() / width.max(1), width), rows).unwrap_or_default()
@@ -104,6 +121,7 @@ mod tests {
         let mut samples = Samples::new();
         samples.add(&value.unwrap().into_dyn(), None, 5);
         assert_eq!(samples.rows().column(0).to_vec(), [0.0, 8.0, 16.0, 24.0, 32.0]);
+        assert_eq!((samples.sum().to_vec(), samples.count), (vec![380.0, 400.0], 20));
     }
 
     #[test]
@@ -117,7 +135,7 @@ mod tests {
             places_pads: [2, 2],
             dilations: [1, 1],
         };
-        let rows = windows(&picture.clone().into_dyn(), &window, 1000);
+        let rows = windows(&picture.clone().into_dyn(), &window);
         assert_eq!(rows.dim(), (3 * 4, 2 * 9));
         // The middle of a window is the pixel at its place; the corners lie in the padding.
         assert_eq!(rows[[0, 4]], picture[[0, 0, 0, 0]]);

@@ -1,0 +1,153 @@
+//! What rounding a weight adds to its layer's output on average is taken off the layer's bias.
+//!
+//! Behind a ReLU no input is negative, so the errors of a row of weights don't cancel: they move each output by a share of
+//! the inputs' mean, and with it all that follows (Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization
+//! and Bias Correction", section 4.2).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ndarray::{Array1, ArrayView2};
+use tract_onnx::pb::{NodeProto, TensorProto, tensor_proto::DataType};
+
+use super::{
+    super::{
+        Error,
+        part::{Part, Wiring, attribute},
+        plan::{Plan, Treatment},
+        source::{self, TensorId},
+        uses::{Form, Uses},
+    },
+    Layers, noise,
+};
+
+/// Writes into `plan` what every bias of an int8 layer loses; gives the number of biases.
+pub(super) fn correct(layers: &Layers, plan: &mut Plan) -> Result<usize, Error> {
+    for (bias, weight) in biases(layers.model.parts, plan)? {
+        if let Some(mean) = layers.mean(&weight, plan) {
+            let shift = mean_error(&mean, layers.matrix(&weight, plan)?.view());
+            plan.shifts.insert(bias, shift.to_vec());
+        }
+    }
+    Ok(plan.shifts.len())
+}
+
+/// What rounding `weight` `[in, out]` adds to the product with rows of this mean `[in]`, on average.
+fn mean_error(mean: &Array1<f32>, weight: ArrayView2<f32>) -> Array1<f32> {
+    mean.dot(&(noise::rounded_weight(weight) - weight))
+}
+
+/// The biases of the layers that become int8, each with the layer's weight. One that several layers share is left out.
+fn biases(parts: &[Part], plan: &Plan) -> Result<BTreeMap<TensorId, TensorId>, Error> {
+    let mut owners: BTreeMap<TensorId, BTreeSet<TensorId>> = BTreeMap::new();
+    for part in parts {
+        let wiring = Wiring::of(&part.graph);
+        for tensor in part.graph.initializer.iter().filter(|tensor| tensor.dims.len() >= 2) {
+            let id = source::id(&part.name, tensor)?;
+            let treatment = plan.weights.get(&id).map(|weight| &weight.treatment);
+            if !matches!(treatment, Some(Treatment::Int8(form)) if *form != Form::Table) {
+                continue;
+            }
+            for use_ in Uses::of(tensor, part, &wiring).nodes {
+                let node = &part.graph.node[use_.reader.node];
+                if let Some(bias) = bias(node, part, &wiring) {
+                    owners.entry(source::id(&part.name, bias)?).or_default().insert(id.clone());
+                }
+            }
+        }
+    }
+    let alone = owners.into_iter().filter(|(_, weights)| weights.len() == 1);
+    Ok(alone.filter_map(|(bias, weights)| Some((bias, weights.into_iter().next()?))).collect())
+}
+
+/// What a layer's node, or the addition behind it, adds to every row.
+fn bias<'a>(node: &'a NodeProto, part: &'a Part, wiring: &Wiring<'a>) -> Option<&'a TensorProto> {
+    let name = match node.op_type.as_str() {
+        "Conv" => node.input.get(2)?,
+        "Gemm" if ["alpha", "beta"].iter().all(|name| is_one(node, name)) => node.input.get(2)?,
+        "MatMul" => {
+            let product = node.output.first()?;
+            let mut readers = wiring.readers(product);
+            let (reader, add) = readers.next().filter(|(_, next)| next.op_type == "Add")?;
+            let alone = readers.next().is_none() && !wiring.is_read_outside(product);
+            add.input.get(1 - reader.input).filter(|_| alone)?
+        }
+        _ => return None,
+    };
+    let tensor = part.graph.initializer.iter().find(|tensor| tensor.name == *name)?;
+    let plain = tensor.dims.len() == 1
+        && tensor.data_type == DataType::Float as i32
+        && source::is_float(tensor);
+    let alone = wiring.readers(name).count() == 1 && !wiring.is_read_outside(name);
+    Some(tensor).filter(|_| plain && alone)
+}
+
+fn is_one(node: &NodeProto, name: &str) -> bool {
+    attribute(node, name).is_none_or(|factor| factor.f == 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, Axis};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn without_the_shift_the_rounded_layers_mean_is_the_exact_ones(
+            (rows, inputs, outputs) in (1_usize..9, 1_usize..20, 1_usize..9),
+            numbers in prop::collection::vec(-2.0_f32..2.0, 400),
+        ) {
+            let mut numbers = numbers.into_iter();
+            let rows = Array2::from_shape_simple_fn((rows, inputs), || numbers.next().unwrap().max(0.0));
+            let weight = Array2::from_shape_simple_fn((inputs, outputs), || numbers.next().unwrap());
+            let shift = mean_error(&rows.mean_axis(Axis(0)).unwrap(), weight.view());
+            let exact = rows.dot(&weight).mean_axis(Axis(0)).unwrap();
+            let found = rows.dot(&noise::rounded_weight(weight.view())).mean_axis(Axis(0)).unwrap();
+            for ((exact, found), shift) in exact.iter().zip(&found).zip(&shift) {
+                prop_assert!((found - shift - exact).abs() < 1e-4);
+            }
+        }
+    }
+
+    fn node(operator: &str, input: &[&str], output: &str) -> NodeProto {
+        NodeProto {
+            op_type: operator.to_owned(),
+            input: input.iter().map(|&name| name.to_owned()).collect(),
+            output: vec![output.to_owned()],
+            ..NodeProto::default()
+        }
+    }
+
+    fn tensor(name: &str, dims: &[i64]) -> TensorProto {
+        TensorProto {
+            name: name.to_owned(),
+            dims: dims.to_vec(),
+            data_type: DataType::Float as i32,
+            float_data: vec![0.5; dims.iter().product::<i64>() as usize],
+            ..TensorProto::default()
+        }
+    }
+
+    #[test]
+    fn a_bias_is_found_behind_each_kind_of_layer_and_not_if_layers_share_it() {
+        let mut part = Part::empty("part.onnx");
+        let names = ["matmul", "gemm", "one", "other"];
+        part.graph.initializer.extend(names.map(|name| tensor(name, &[3, 3])));
+        let names = ["behind_matmul", "of_gemm", "shared"];
+        part.graph.initializer.extend(names.map(|name| tensor(name, &[3])));
+        part.graph.node = vec![
+            node("MatMul", &["x", "matmul"], "product"),
+            node("Add", &["behind_matmul", "product"], "a"),
+            node("Gemm", &["a", "gemm", "of_gemm"], "b"),
+            node("Gemm", &["b", "one", "shared"], "c"),
+            node("Gemm", &["c", "other", "shared"], "d"),
+        ];
+        let keep = super::super::super::keep::Keep::parse(&[]).unwrap();
+        let plan = Plan::of(std::slice::from_ref(&part), &keep).unwrap();
+        let id = |name: &str| source::id("part.onnx", &tensor(name, &[])).unwrap();
+        let found = biases(&[part], &plan).unwrap();
+        let expected = [("behind_matmul", "matmul"), ("of_gemm", "gemm")];
+        assert_eq!(found, expected.map(|(bias, weight)| (id(bias), id(weight))).into());
+    }
+}
