@@ -8,8 +8,8 @@ use tract_onnx::prelude::{
 };
 
 use super::{
-    Arithmetic, Error, Onnx, SharedTensor, Weights, error::chain, fused::Fused, layout::Layout,
-    machine, threads,
+    Arithmetic, Error, Onnx, SharedTensor, Weights, error::chain, freed_memory, fused::Fused,
+    layout::Layout, machine, threads,
 };
 
 /// A tensor given to a graph.
@@ -84,6 +84,7 @@ impl Graph {
             .and_then(|model| model.into_optimized())
             .and_then(|model| model.into_runnable())
             .map_err(unsupported)?;
+        freed_memory::keep();
         Ok(Self { part, outputs: outputs.to_vec(), layouts: fused.layouts, plan })
     }
 

@@ -7,6 +7,7 @@
 mod arithmetic;
 mod available_memory;
 mod error;
+mod freed_memory;
 mod fused;
 mod graph;
 mod layout;
