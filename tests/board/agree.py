@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""agree.py EXPECTED FOUND --score S [--cosine C] [--words W]: whether two runs of `coca` gave the same answers.
+"""agree.py EXPECTED FOUND --score S [--cosine C] [--words W | --no-captions]: whether two runs of `coca` gave the same answers.
 
 Reads JSON lines of `coca classify`, `caption` and `embed`, and of the tests on the board, whose answers are the lines of
 `coca watch`. Every picture of EXPECTED must be in FOUND: the best label the same, every score within S, captions the same
-word for word or, with --words, at least this share of their words (0: captions are not looked at), embeddings with a cosine of
-at least C.
+word for word or, with --words, in at least this share of their words (not looked at with --no-captions), embeddings with a
+cosine of at least C.
 """
 
 import argparse
@@ -35,23 +35,22 @@ def cosine(a, b):
 
 
 def shared(a, b):
-    """Twice the words in both, of all words; 1 for the same words in the same order alone."""
-    if a == b:
-        return 1.0
-    both = (collections.Counter(a) & collections.Counter(b)).total()
-    return min(2 * both / max(len(a) + len(b), 1), 0.999)
+    """Twice the words in both, of all words."""
+    a, b = a.split(), b.split()
+    return 2 * (collections.Counter(a) & collections.Counter(b)).total() / max(len(a) + len(b), 1)
 
 
 class Comparison:
-    def __init__(self, least_cosine, most_difference, least_words):
-        self.least_cosine, self.most_difference, self.least_words = least_cosine, most_difference, least_words
+    def __init__(self, least_cosine, most_difference, least_words, skipped):
+        self.least_cosine, self.most_difference = least_cosine, most_difference
+        self.least_words, self.skipped = least_words, skipped
         self.worst_cosine, self.worst_difference = 1.0, 0.0
         self.compared, self.failures = 0, []
 
     def compare(self, picture, expected, found):
         if "error" in found:
             self.failures.append(f"{picture}: {found['error']}")
-        for what in {"labels", "caption", "tokens", "embedding"} & expected.keys() & found.keys():
+        for what in ({"labels", "caption", "tokens", "embedding"} - self.skipped) & expected.keys() & found.keys():
             self.compared += 1
             getattr(self, what)(picture, expected[what], found[what])
 
@@ -66,12 +65,14 @@ class Comparison:
             self.failures.append(f"{picture}: scores {difference:.4f} apart: expected {expected}, found {found}")
 
     def caption(self, picture, expected, found):
-        if shared(expected.split(), found.split()) < self.least_words:
+        if self.least_words is None:
+            self.tokens(picture, expected, found)
+        elif shared(expected, found) < self.least_words:
             self.failures.append(f"{picture}: expected {expected!r}, found {found!r}")
 
     def tokens(self, picture, expected, found):
-        if self.least_words == 1 and expected != found:
-            self.failures.append(f"{picture}: expected {expected}, found {found}")
+        if expected != found:
+            self.failures.append(f"{picture}: expected {expected!r}, found {found!r}")
 
     def embedding(self, picture, expected, found):
         similarity = cosine(expected, found)
@@ -86,9 +87,12 @@ def main():
     parser.add_argument("found")
     parser.add_argument("--score", type=float, required=True)
     parser.add_argument("--cosine", type=float, default=1.0)
-    parser.add_argument("--words", type=float, default=1.0)
+    captions = parser.add_mutually_exclusive_group()
+    captions.add_argument("--words", type=float)
+    captions.add_argument("--no-captions", action="store_true")
     arguments = parser.parse_args()
-    comparison = Comparison(arguments.cosine, arguments.score, arguments.words)
+    skipped = {"caption", "tokens"} if arguments.no_captions else set()
+    comparison = Comparison(arguments.cosine, arguments.score, arguments.words, skipped)
     expected, found = answers(arguments.expected), answers(arguments.found)
     for picture, sides in expected.items():
         if picture not in found:

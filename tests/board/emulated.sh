@@ -8,7 +8,7 @@ source "$(dirname "$0")/environment.sh"
 # the score of a doubtful label by one or two hundredths (measured on these photos: 0.0143, cosine 0.99967) and can turn the
 # caption of a picture that the model does not know.
 same=(--score 0.00001 --cosine 0.999999)
-near=(--score 0.03 --cosine 0.999 --words 0)
+near=(--score 0.03 --cosine 0.999 --no-captions)
 labels="cat,dog,cup of coffee,rocket,bicycle"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
