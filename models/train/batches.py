@@ -62,7 +62,7 @@ class ConceptNoise:
         rng = self.rng
         probability = rng.uniform(0.0, UNSEEN, len(self.log_frequency)).astype(np.float32)
         if rng.random() < NO_CONCEPTS_SHARE:
-            return probability * 0.0
+            return np.zeros_like(probability)
         wrong = rng.gumbel(size=len(probability)) + self.log_frequency
         wrong[words] = -np.inf
         count = rng.integers(WRONG_WORDS[0], WRONG_WORDS[1] + 1)

@@ -60,10 +60,8 @@ class SentenceSource:
     """Sentences with their tokens and concept words; `next()` draws a batch."""
 
     def __init__(self, data: Path, work: Path, context_length: int, batch: int, everything: bool, seed: int) -> None:
-        photos = load_pictures(data, "photos")
-        rows = [i for i, p in enumerate(photos) if everything or p.split == "train"]
+        train = [p for p in load_pictures(data, "photos") if everything or p.split == "train"]
         concepts = torch.load(work / "concepts.pt")["concepts"]
-        train = [photos[i] for i in rows]
         self.noise = ConceptNoise(concepts, (mention_share(train, concepts) > 0).mean(0), seed)
         texts = load_sentences(data) + [c for p in train for c in p.captions]
         self.ids = encode(load_tokenizer(work), texts, context_length)

@@ -20,7 +20,8 @@ from train import average_into
 
 SEED = 0
 BATCH = 128
-LEARNING_RATE, WEIGHT_DECAY, DROPOUT = 1.2e-3, 0.05, 0.15
+LEARNING_RATE, WEIGHT_DECAY = 1.2e-3, 0.05
+TEXT_DROPOUT = 0.15  # of the frozen text layers; the decoder has the model's own
 CONCEPT_TOKENS = Config.concept_tokens
 
 
@@ -45,12 +46,11 @@ def main() -> None:
     torch.manual_seed(SEED)
     model = load_trained(args.work / args.start).coca
     model.image.concept_tokens = CONCEPT_TOKENS
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = DROPOUT
+    for module in (model.dropout, *(block.dropout for block in model.unimodal)):
+        module.p = TEXT_DROPOUT
     parameters = renew_decoder(model)
-    averaged, source = copy.deepcopy(model).eval(), SentenceSource(args.data, args.work, model.config.context_length, BATCH,
-                                                                   args.everything, SEED)
+    averaged = copy.deepcopy(model).eval()
+    source = SentenceSource(args.data, args.work, model.config.context_length, BATCH, args.everything, SEED)
     optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY, fused=True)
     schedule, start = linear_schedule(optimizer, args.steps), time.time()
     model.train()
