@@ -13,11 +13,12 @@ use super::{
     super::{
         Error,
         part::{Part, Wiring, attribute},
-        plan::{Plan, Treatment},
+        plan::Plan,
         source::{self, TensorId},
-        uses::{Form, Uses},
     },
-    Layers, noise,
+    Layers,
+    inputs::int8_layers,
+    noise,
 };
 
 /// Writes into `plan` what every bias of an int8 layer loses; gives the number of biases.
@@ -41,17 +42,9 @@ fn biases(parts: &[Part], plan: &Plan) -> Result<BTreeMap<TensorId, TensorId>, E
     let mut owners: BTreeMap<TensorId, BTreeSet<TensorId>> = BTreeMap::new();
     for part in parts {
         let wiring = Wiring::of(&part.graph);
-        for tensor in part.graph.initializer.iter().filter(|tensor| tensor.dims.len() >= 2) {
-            let id = source::id(&part.name, tensor)?;
-            let treatment = plan.weights.get(&id).map(|weight| &weight.treatment);
-            if !matches!(treatment, Some(Treatment::Int8(form)) if *form != Form::Table) {
-                continue;
-            }
-            for use_ in Uses::of(tensor, part, &wiring).nodes {
-                let node = &part.graph.node[use_.reader.node];
-                if let Some(bias) = bias(node, part, &wiring) {
-                    owners.entry(source::id(&part.name, bias)?).or_default().insert(id.clone());
-                }
+        for layer in int8_layers(part, &wiring, plan)? {
+            if let Some(bias) = bias(layer.node, part, &wiring) {
+                owners.entry(source::id(&part.name, bias)?).or_default().insert(layer.id);
             }
         }
     }

@@ -69,34 +69,55 @@ fn pairs<const N: usize>(attribute: Option<&AttributeProto>, default: usize) -> 
     numbers.try_into().ok()
 }
 
-/// The tensors that every layer to become int8 reads; tables read ids and are not among them.
+/// The tensors that every layer to become int8 reads.
 pub(super) fn of_layers(
     parts: &[Part],
     plan: &Plan,
 ) -> Result<BTreeMap<TensorId, Vec<LayerInput>>, Error> {
     let mut inputs: BTreeMap<TensorId, Vec<LayerInput>> = BTreeMap::new();
     for part in parts {
-        let wiring = Wiring::of(&part.graph);
-        for tensor in part.graph.initializer.iter().filter(|tensor| tensor.dims.len() >= 2) {
-            let id = source::id(&part.name, tensor)?;
-            let treatment = plan.weights.get(&id).map(|weight| &weight.treatment);
-            let Some(Treatment::Int8(form)) = treatment else { continue };
-            for use_ in Uses::of(tensor, part, &wiring).nodes {
-                let node = &part.graph.node[use_.reader.node];
-                if node.op_type == "Gather" {
-                    continue;
-                }
-                let window = Window::of(node, tensor);
-                let seen = *form != Form::Kernel || window.is_some();
-                let transposed = attribute(node, "transA").is_some_and(|a| a.i != 0);
-                if let Some(value) = node.input.first().filter(|_| seen && !transposed) {
-                    let window = window.filter(|_| *form == Form::Kernel);
-                    let input =
-                        LayerInput { part: part.name.clone(), value: value.clone(), window };
-                    inputs.entry(id.clone()).or_default().push(input);
-                }
+        for Layer { id, weight, form, node } in int8_layers(part, &Wiring::of(&part.graph), plan)? {
+            let window = Window::of(node, weight);
+            let seen = form != Form::Kernel || window.is_some();
+            let transposed = attribute(node, "transA").is_some_and(|a| a.i != 0);
+            if let Some(value) = node.input.first().filter(|_| seen && !transposed) {
+                let window = window.filter(|_| form == Form::Kernel);
+                let input = LayerInput { part: part.name.clone(), value: value.clone(), window };
+                inputs.entry(id).or_default().push(input);
             }
         }
     }
     Ok(inputs)
+}
+
+/// A node that computes with a weight to become int8.
+pub(super) struct Layer<'a> {
+    /// The weight's.
+    pub(super) id: TensorId,
+    pub(super) weight: &'a TensorProto,
+    pub(super) form: Form,
+    pub(super) node: &'a NodeProto,
+}
+
+/// The layers of a part that become int8. Lookups, which read ids, are not among them.
+pub(super) fn int8_layers<'a>(
+    part: &'a Part,
+    wiring: &Wiring,
+    plan: &Plan,
+) -> Result<Vec<Layer<'a>>, Error> {
+    let mut layers = Vec::new();
+    for weight in part.graph.initializer.iter().filter(|tensor| tensor.dims.len() >= 2) {
+        let id = source::id(&part.name, weight)?;
+        let treatment = plan.weights.get(&id).map(|planned| &planned.treatment);
+        let Some(&Treatment::Int8(form)) = treatment else { continue };
+        let uses = Uses::of(weight, part, wiring).nodes;
+        let nodes = uses.iter().map(|use_| &part.graph.node[use_.reader.node]);
+        layers.extend(nodes.filter(|node| node.op_type != "Gather").map(|node| Layer {
+            id: id.clone(),
+            weight,
+            form,
+            node,
+        }));
+    }
+    Ok(layers)
 }

@@ -20,7 +20,7 @@ use ndarray::{Array1, Array2, Axis};
 use tract_onnx::pb::TensorProto;
 
 pub(super) use self::runs::Model;
-use self::{inputs::LayerInput, noise::Noise, runner::Collected};
+use self::{inputs::LayerInput, noise::Noise, runner::Collected, samples::Samples};
 use super::{
     Error, Progress, Reason,
     part::Part,
@@ -133,7 +133,8 @@ impl Layers<'_> {
     fn noise(&self, id: &TensorId, plan: &Plan) -> Result<Noise, Error> {
         let weight = self.matrix(id, plan)?;
         let mut noise = Noise::default();
-        for rows in self.rows(id, plan) {
+        for samples in self.read(id) {
+            let rows = smoothed(samples.rows().to_owned(), id, plan);
             noise += noise::of_product(rows.view(), weight.view());
         }
         Ok(noise)
@@ -141,26 +142,23 @@ impl Layers<'_> {
 
     /// The mean of all rows that a layer read, smoothed as `plan` says; nothing if it read none.
     fn mean(&self, id: &TensorId, plan: &Plan) -> Option<Array1<f32>> {
-        let read = || self.inputs.get(id).into_iter().flatten().filter_map(|i| self.samples.get(i));
-        let count: usize = read().map(|samples| samples.count).sum();
-        let sum = read().map(|samples| samples.sum().to_owned()).reduce(|a, b| a + b)?;
-        let mut mean = (sum / count.max(1) as f64).mapv(|v| v as f32).insert_axis(Axis(0));
-        if let Some(Smoothing::Layer(factors)) = plan.smoothing.get(id) {
-            smoothing::divide(&mut mean, factors);
-        }
-        Some(mean.remove_axis(Axis(0)))
+        let count: usize = self.read(id).map(|samples| samples.count).sum();
+        let sum = self.read(id).map(|samples| samples.sum().to_owned()).reduce(|a, b| a + b)?;
+        let mean = (sum / count.max(1) as f64).mapv(|v| v as f32).insert_axis(Axis(0));
+        Some(smoothed(mean, id, plan).remove_axis(Axis(0)))
     }
 
-    /// Rows of what a layer read, smoothed as `plan` says.
-    fn rows(&self, id: &TensorId, plan: &Plan) -> Vec<Array2<f32>> {
-        let read = self.inputs.get(id).into_iter().flatten();
-        let mut rows: Vec<Array2<f32>> = read
-            .filter_map(|input| self.samples.get(input))
-            .map(|samples| samples.rows().to_owned())
-            .collect();
-        if let Some(Smoothing::Layer(factors)) = plan.smoothing.get(id) {
-            rows.iter_mut().for_each(|rows| smoothing::divide(rows, factors));
-        }
-        rows
+    /// What was kept of all that a layer read.
+    fn read(&self, id: &TensorId) -> impl Iterator<Item = &Samples> {
+        let inputs = self.inputs.get(id).into_iter().flatten();
+        inputs.filter_map(|input| self.samples.get(input))
     }
+}
+
+/// Rows of a layer's input, divided as `plan` says.
+fn smoothed(mut rows: Array2<f32>, id: &TensorId, plan: &Plan) -> Array2<f32> {
+    if let Some(Smoothing::Layer(factors)) = plan.smoothing.get(id) {
+        smoothing::divide(&mut rows, factors);
+    }
+    rows
 }
