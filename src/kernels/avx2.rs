@@ -1,6 +1,6 @@
-//! AVX2 with FMA: `vpmaddwd` multiplies pairs of 16-bit numbers exactly.
+//! AVX2 with FMA: `vpmaddubsw` multiplies magnitudes of weights by activations that carry both signs.
 //!
-//! `vpmaddubsw`, which takes bytes as they are, saturates; widened numbers cannot.
+//! Two such products fit the 16 bits that it adds them in, 2 × 128 × 127 < 2^15: what it gives is exact.
 
 use std::arch::x86_64::*;
 
@@ -158,8 +158,8 @@ impl Lanes for Avx2 {
 
 impl Isa for Avx2 {
     type Lanes = Self;
-    const PANEL: PanelShape = PanelShape { columns: 16, depth: 2, offset: 0 };
-    const INT8_ROWS: usize = 6;
+    const PANEL: PanelShape = PanelShape { columns: 16, depth: 4, offset: 0 };
+    const INT8_ROWS: usize = 10;
     const F32_ROWS: usize = 6;
 
     #[inline(always)]
@@ -176,23 +176,25 @@ impl Isa for Avx2 {
         sums: &mut [i32],
     ) {
         match rows.len() {
-            1 => self.tile::<1>(rows, panel, ahead, sums),
-            2 => self.tile::<2>(rows, panel, ahead, sums),
-            3 => self.tile::<3>(rows, panel, ahead, sums),
-            4 => self.tile::<4>(rows, panel, ahead, sums),
-            5 => self.tile::<5>(rows, panel, ahead, sums),
-            _ => self.tile::<6>(rows, panel, ahead, sums),
+            1 => self.tile::<1, 2>(rows, panel, ahead, sums),
+            2 => self.tile::<2, 2>(rows, panel, ahead, sums),
+            3 => self.tile::<3, 2>(rows, panel, ahead, sums),
+            4 => self.tile::<4, 2>(rows, panel, ahead, sums),
+            5 => self.tile::<5, 2>(rows, panel, ahead, sums),
+            6 => self.tile::<6, 2>(rows, panel, ahead, sums),
+            7 => self.tile::<7, 1>(rows, panel, ahead, sums),
+            8 => self.tile::<8, 1>(rows, panel, ahead, sums),
+            9 => self.tile::<9, 1>(rows, panel, ahead, sums),
+            _ => self.tile::<10, 1>(rows, panel, ahead, sums),
         }
     }
 }
 
-/// Inputs that are widened to 16 bits before they meet the weights.
-const CHUNK: usize = 256;
-
 impl Avx2 {
-    /// `R` rows by 16 columns: `2 R` sums stay in registers, beside two of weights and one of activations.
+    /// `R` rows by 16 columns, `8 C` columns at a time: `R C` registers of sums, beside weights, their magnitudes, ones,
+    /// and one of activations.
     #[inline(always)]
-    fn tile<const R: usize>(
+    fn tile<const R: usize, const C: usize>(
         self,
         rows: &[QuantizedRow<'_>],
         panel: &[i8],
@@ -201,45 +203,41 @@ impl Avx2 {
     ) {
         let columns = Self::PANEL.columns;
         let inputs = panel.len() / columns;
-        assert!(rows.len() >= R && sums.len() >= R * columns && inputs.is_multiple_of(16));
+        assert!(rows.len() >= R && sums.len() >= R * columns);
         assert!(rows.iter().all(|row| row.values.len() >= inputs));
-        // Bytes of the next panel for every four inputs of this one.
-        let stride = ahead.len() / (inputs / 4).max(1);
-        let mut wide = [[0_i16; CHUNK]; R];
-        // SAFETY: proved. Pair p reads numbers 2p and 2p+1 of every row and bytes 32p..32p+32 of the panel,
-        // and p < inputs / 2; a chunk widens sixteen numbers at a time, and inputs is a multiple of sixteen.
-        // A prefetch may name any address.
-        unsafe {
-            let mut left = [_mm256_setzero_si256(); R];
-            let mut right = left;
-            for start in (0..inputs).step_by(CHUNK) {
-                let length = CHUNK.min(inputs - start);
-                for (wide, row) in wide.iter_mut().zip(rows) {
-                    for i in (0..length).step_by(16) {
-                        let bytes = _mm_loadu_si128(row.values.as_ptr().add(start + i).cast());
-                        let words = _mm256_cvtepi8_epi16(bytes);
-                        _mm256_storeu_si256(wide.as_mut_ptr().add(i).cast(), words);
-                    }
-                }
-                for i in (0..length).step_by(2) {
-                    if i % 4 == 0 {
-                        let later = ahead.as_ptr().wrapping_add((start + i) / 4 * stride);
+        let groups = inputs / 4;
+        let stride = ahead.len() / groups.max(1);
+        let activations: [*const i8; R] = std::array::from_fn(|r| rows[r].values.as_ptr());
+        for first in (0..columns).step_by(8 * C) {
+            let weights = panel[4 * first..].as_ptr();
+            // SAFETY: proved. Group g of four inputs reads bytes 4g..4g+4 of every row and, of the panel, four for
+            // each of the 8 C columns from `first` on, in 64g..64g+64; g < inputs / 4. A prefetch may name any address.
+            unsafe {
+                let ones = _mm256_set1_epi16(1);
+                let mut totals = [[_mm256_setzero_si256(); C]; R];
+                for group in 0..groups {
+                    if first == 0 {
+                        let later = ahead.as_ptr().wrapping_add(group * stride);
                         _mm_prefetch::<_MM_HINT_T1>(later);
                     }
-                    let at = panel.as_ptr().add((start + i) * columns);
-                    let first = _mm256_cvtepi8_epi16(_mm_loadu_si128(at.cast()));
-                    let second = _mm256_cvtepi8_epi16(_mm_loadu_si128(at.add(16).cast()));
-                    for r in 0..R {
-                        let pair = wide[r].as_ptr().add(i).cast::<i32>().read_unaligned();
-                        let pair = _mm256_set1_epi32(pair);
-                        left[r] = _mm256_add_epi32(left[r], _mm256_madd_epi16(first, pair));
-                        right[r] = _mm256_add_epi32(right[r], _mm256_madd_epi16(second, pair));
+                    for c in 0..C {
+                        let at = weights.add(group * 4 * columns + 32 * c);
+                        let signs = _mm256_loadu_si256(at.cast());
+                        let magnitudes = _mm256_abs_epi8(signs);
+                        for r in 0..R {
+                            let four = activations[r].add(group * 4).cast::<i32>().read_unaligned();
+                            let four = _mm256_sign_epi8(_mm256_set1_epi32(four), signs);
+                            let pairs = _mm256_maddubs_epi16(magnitudes, four);
+                            let fours = _mm256_madd_epi16(pairs, ones);
+                            totals[r][c] = _mm256_add_epi32(totals[r][c], fours);
+                        }
                     }
                 }
-            }
-            for (r, sums) in sums.chunks_exact_mut(columns).take(R).enumerate() {
-                _mm256_storeu_si256(sums.as_mut_ptr().cast(), left[r]);
-                _mm256_storeu_si256(sums.as_mut_ptr().add(8).cast(), right[r]);
+                for (totals, sums) in totals.iter().zip(sums.chunks_exact_mut(columns)) {
+                    for (eight, sums) in totals.iter().zip(sums[first..].chunks_exact_mut(8)) {
+                        _mm256_storeu_si256(sums.as_mut_ptr().cast(), *eight);
+                    }
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ use super::{lanes::Lanes, rows::QuantizedRow, scalar::Scalar};
 pub enum InstructionSet {
     /// Plain Rust: the reference, and what every other CPU runs.
     Scalar,
-    /// x86-64 with AVX2 and FMA: `vpmaddwd`.
+    /// x86-64 with AVX2 and FMA: `vpmaddubsw`, `vpmaddwd`.
     Avx2,
     /// x86-64 with AVX-512 VNNI: `vpdpbusd`.
     Avx512Vnni,
