@@ -15,19 +15,16 @@ pub(in crate::engine) struct PatchEmbedding {
 
 impl PatchEmbedding {
     /// One row a patch, in the order of a convolution's weights: channel, line, column.
-    fn rows(&self, pixels: &[f32], height: usize, width: usize) -> Vec<f32> {
+    fn rows(&self, picture: &[f32], height: usize, width: usize, rows: &mut Vec<f32>) {
         let (lines, columns) = (height / self.height, width / self.width);
-        let mut rows =
-            Vec::with_capacity(lines * columns * self.channels * self.height * self.width);
         for (line, column) in (0..lines).flat_map(|l| (0..columns).map(move |c| (l, c))) {
             for channel in 0..self.channels {
                 for y in line * self.height..(line + 1) * self.height {
                     let start = (channel * height + y) * width + column * self.width;
-                    rows.extend_from_slice(&pixels[start..start + self.width]);
+                    rows.extend_from_slice(&picture[start..start + self.width]);
                 }
             }
         }
-        rows
     }
 }
 
@@ -47,9 +44,11 @@ impl FusedOperator for PatchEmbedding {
             bail!("a picture has four axes")
         };
         ensure!(channels == self.channels, "{channels} channels for {}", self.channels);
-        let pictures = numbers(&inputs[0])?.chunks_exact((channels * height * width).max(1));
-        let rows: Vec<f32> = pictures.flat_map(|p| self.rows(p, height, width)).collect();
         let patches = height / self.height * (width / self.width);
+        let mut rows = Vec::with_capacity(batch * patches * self.linear.weights.inputs());
+        for picture in numbers(&inputs[0])?.chunks_exact((channels * height * width).max(1)) {
+            self.rows(picture, height, width, &mut rows);
+        }
         let shape = [batch, patches, self.linear.weights.outputs()];
         filled(&shape, |output| self.linear.apply(&rows, None, output))
     }
