@@ -102,13 +102,15 @@ impl Operation for Work<'_, '_> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         let layer = self.0;
+        // Cleared once, not for every panel: a step of one row has thousands of them.
+        let mut sums = [0; MOST_SUMS];
         while let Some(pieces) = layer.shares.take() {
             for piece in pieces {
                 let (block, panel) = (piece / layer.panels, piece % layer.panels);
                 let block = block * BLOCK..((block + 1) * BLOCK).min(layer.rows);
                 match (layer.input, layer.weights) {
                     (LinearInput::Int8(rows), Weights::Int8(weights)) => {
-                        layer.int8_panel(isa, rows, weights, panel, block);
+                        layer.int8_panel(isa, rows, weights, panel, block, &mut sums);
                     }
                     (LinearInput::F32(rows), Weights::F32(weights)) => {
                         layer.f32_panel(isa, rows, weights, panel, block);
@@ -135,13 +137,13 @@ impl Linear<'_> {
         weights: &Int8Weights,
         index: usize,
         block: Range<usize>,
+        sums: &mut [i32; MOST_SUMS],
     ) {
         const { assert!(I::INT8_ROWS <= MOST_ROWS && I::INT8_ROWS * I::PANEL.columns <= MOST_SUMS) };
         let lanes = isa.lanes();
         let panel = weights.panel(index);
         let first_column = index * I::PANEL.columns;
         let columns = I::PANEL.columns.min(weights.outputs - first_column);
-        let mut sums = [0_i32; MOST_SUMS];
         let mut tile = [QuantizedRow::default(); MOST_ROWS];
         let next = weights.panel((index + 1).min(weights.count() - 1));
         for (offset, count) in even_tiles(block.len(), I::INT8_ROWS) {
@@ -151,7 +153,7 @@ impl Linear<'_> {
             // Each tile asks for its share of the next panel.
             let share = |rows: usize| next.len() * rows / block.len();
             let ahead = &next[share(offset)..share(offset + count)];
-            isa.int8_products(tile, panel, ahead, &mut sums);
+            isa.int8_products(tile, panel, ahead, sums);
             for (r, row) in tile.iter().enumerate() {
                 if row.zero_point != 0 {
                     let sums = &mut sums[r * I::PANEL.columns..][..columns];
