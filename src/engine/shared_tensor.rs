@@ -24,11 +24,18 @@ impl SharedTensor {
 /// Rows of one width, `[capacity, width]`, which only ever grow in number.
 ///
 /// A graph reads it where it stands; rows can be added while no graph does.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct RowStore {
     tensor: Arc<Tensor>,
     rows: usize,
     width: usize,
+}
+
+impl Clone for RowStore {
+    /// Copies the rows at once, so that the first [`RowStore::push`] does not have to.
+    fn clone(&self) -> Self {
+        Self { tensor: Arc::new(Tensor::clone(&self.tensor)), ..*self }
+    }
 }
 
 impl RowStore {
