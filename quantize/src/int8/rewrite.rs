@@ -44,8 +44,15 @@ pub(super) fn rewrite(
         };
         match plan.weights.get(&id).map(|planned| &planned.treatment) {
             Some(Treatment::Int8(Form::Table)) => edits.lookups(part, uses, &names),
+            Some(Treatment::Int8(Form::Tied)) => {
+                let rows = |value: &str| dequantized(&names, value, 0);
+                edits.widen(part, uses, &names[0], rows);
+            }
             Some(Treatment::Int8(form)) => edits.dequantize(part, uses, *form, &names),
-            Some(Treatment::F16(_)) => edits.widen(part, uses, &names[0]),
+            Some(Treatment::F16(_)) => edits.widen(part, uses, &names[0], |value| {
+                let to = vec![int("to", DataType::Float as i64)];
+                node("Cast", &names[..1], value, to)
+            }),
             Some(Treatment::Keep(_)) | None => (),
         }
         part.graph.initializer.extend(stored);
@@ -109,11 +116,8 @@ impl Edits {
             true => self.free(weight, "f32"),
             false => first.value.clone(),
         };
-        let axis = match form {
-            Form::Columns | Form::Transposed => 1,
-            Form::Rows | Form::Kernel | Form::Table | Form::Tied => 0,
-        };
-        let node = node("DequantizeLinear", names, &value, vec![int("axis", axis)]);
+        let outputs_last = matches!(form, Form::Columns | Form::Transposed);
+        let node = dequantized(names, &value, i64::from(outputs_last));
         self.before.entry(first.reader.node).or_default().push(node);
         self.replace_between(part, uses, weight);
         for Use { reader, widened_by, .. } in &uses.nodes {
@@ -158,16 +162,23 @@ impl Edits {
         self.replace_between(part, uses, weight);
     }
 
-    /// Whoever read a weight reads its numbers widened to 32 bits.
-    fn widen(&mut self, part: &mut Part, uses: &Uses, weight: &str) {
+    /// Whoever read a weight reads what `widened` makes of it: its numbers in 32 bits.
+    fn widen(
+        &mut self,
+        part: &mut Part,
+        uses: &Uses,
+        weight: &str,
+        widened: impl FnOnce(&str) -> NodeProto,
+    ) {
         let value = self.free(weight, "f32");
         let nodes = uses.nodes.iter().map(|use_| use_.reader.node).chain(uses.between.clone());
         if let Some(first) = nodes.min() {
-            let names = [weight.to_owned()];
-            let cast = node("Cast", &names, &value, vec![int("to", DataType::Float as i64)]);
-            self.before.entry(first).or_default().push(cast);
+            self.before.entry(first).or_default().push(widened(&value));
         }
         self.changed.insert(weight.to_owned());
+        for lookup in uses.nodes.iter().filter(|use_| use_.widened_by.is_some()) {
+            self.changed.extend(part.graph.node[lookup.reader.node].output.iter().cloned());
+        }
         let inputs = part.graph.node.iter_mut().flat_map(|node| &mut node.input);
         inputs.filter(|name| *name == weight).for_each(|name| value.clone_into(name));
     }
@@ -194,6 +205,11 @@ impl Edits {
         // Older graphs list their weights among the inputs, with their types.
         graph.input.retain(|input| !self.changed.contains(&input.name));
     }
+}
+
+/// The node that makes numbers of integers with a scale for each entry of `axis`.
+fn dequantized(names: &[String; 3], value: &str, axis: i64) -> NodeProto {
+    node("DequantizeLinear", names, value, vec![int("axis", axis)])
 }
 
 /// Gives a node another output, and the same name.

@@ -22,18 +22,18 @@ pub(super) enum Form {
     Kernel,
     /// Rows that a `Gather` looks up.
     Table,
-    /// Both of these: a token embedding that is the output head too.
+    /// Rows that several nodes need, each in its way: a token embedding that is the output head too.
     Tied,
 }
 
 impl Form {
     /// The form that serves two uses.
     pub(super) fn and(self, other: Self) -> Option<Self> {
+        let outputs_first =
+            |form| matches!(form, Self::Transposed | Self::Rows | Self::Table | Self::Tied);
         match (self, other) {
             (a, b) if a == b => Some(a),
-            (Self::Rows | Self::Table | Self::Tied, Self::Rows | Self::Table | Self::Tied) => {
-                Some(Self::Tied)
-            }
+            (a, b) if outputs_first(a) && outputs_first(b) => Some(Self::Tied),
             _ => None,
         }
     }
@@ -300,6 +300,10 @@ mod tests {
         assert_eq!(form_of(vec![head(1)]), Ok(Form::Rows));
         assert_eq!(form_of(vec![lookup(), head(1)]), Ok(Form::Tied));
         assert_eq!(form_of(vec![lookup(), head(0)]), Err(Reason::SeveralForms));
+        let turned = || node("Transpose", ["embedding", ""], 0);
+        let product = || node("MatMul", ["last", "Transpose of embedding"], 0);
+        assert_eq!(form_of(vec![turned(), product()]), Ok(Form::Transposed));
+        assert_eq!(form_of(vec![lookup(), turned(), product()]), Ok(Form::Tied));
     }
 
     #[test]
