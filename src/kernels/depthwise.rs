@@ -2,6 +2,8 @@
 //!
 //! Channels stand side by side, so that sixteen go through the same places of their filters at once.
 
+use std::ops::Range;
+
 use super::{
     activation::Activation,
     instruction_set::{Cpu, Isa, Operation},
@@ -63,10 +65,14 @@ impl DepthwiseFilters {
         self.window
     }
 
-    /// The filters of sixteen channels, `[place][channel]`.
-    fn group(&self, index: usize) -> &[f32] {
-        let length = self.window.size[0] * self.window.size[1] * LANES;
-        &self.groups.as_f32()[index * length..(index + 1) * length]
+    /// Numbers of a group's filters.
+    fn group_length(&self) -> usize {
+        self.window.size[0] * self.window.size[1] * LANES
+    }
+
+    /// The filters from a channel on, which is the first of a group: `[group][place][channel]`.
+    fn from(&self, channel: usize) -> &[f32] {
+        &self.groups.as_f32()[channel / LANES * self.group_length()..]
     }
 }
 
@@ -86,6 +92,8 @@ pub struct Depthwise<'a> {
     activation: Activation,
     output: SharedOutput<'a, f32>,
     outputs: [usize; 2],
+    /// Columns of the output whose filters lie on the picture with all their columns, cut to whole tiles.
+    inside: Range<usize>,
     lines: Shares,
 }
 
@@ -106,6 +114,12 @@ impl<'a> Depthwise<'a> {
         let batch = input.len().checked_div(numbers(inputs))?;
         let fits =
             input.len() == batch * numbers(inputs) && output.len() == batch * numbers(outputs);
+        let whole = |&column: &usize| {
+            let places = filters.window.places(1, column, inputs[1]).0;
+            places.len() == filters.window.size[1]
+        };
+        let first = (0..outputs[1]).find(whole).unwrap_or(outputs[1]);
+        let count = (first..outputs[1]).take_while(whole).count();
         fits.then(|| Self {
             cpu,
             input,
@@ -114,6 +128,7 @@ impl<'a> Depthwise<'a> {
             activation,
             output: SharedOutput::new(output),
             outputs,
+            inside: first..first + count / AT_ONCE * AT_ONCE,
             lines: Shares::new(batch * outputs[0], 1),
         })
     }
@@ -139,7 +154,7 @@ impl Operation for Work<'_, '_> {
     }
 }
 
-/// Outputs of a line that are computed side by side, so that each weight is loaded once for all.
+/// Sums that grow side by side, so that none waits for itself.
 const AT_ONCE: usize = 4;
 
 impl Depthwise<'_> {
@@ -151,42 +166,45 @@ impl Depthwise<'_> {
         let (picture, line) = (index / self.outputs[0], index % self.outputs[0]);
         let (lines, first_line) = window.places(0, line, self.inputs[0]);
         let row = self.inputs[1] * channels;
-        let start = picture * self.inputs[0] * row;
+        let input = &self.input[picture * self.inputs[0] * row + first_line * row..];
+        let skipped = lines.start * window.size[1] * LANES;
         // SAFETY: a line is given out once, and its places of the output are written only with it.
         let output = unsafe { self.output.part(index * columns * channels, columns * channels) };
-        for (group, first) in (0..channels).step_by(LANES).enumerate() {
-            let width = LANES.min(channels - first);
-            let filter = &self.filters.group(group)[lines.start * window.size[1] * LANES..];
+        let full = channels / LANES * LANES;
+        for first in (0..full).step_by(LANES) {
+            let filter = &self.filters.from(first)[skipped..];
             let bias = lanes.load(&self.filters.bias[first..]);
-            let mut column = 0;
-            while column < columns {
-                let (places, first_column) = window.places(1, column, self.inputs[1]);
-                let last = window.places(1, column + AT_ONCE - 1, self.inputs[1]).0;
-                let inside = [&places, &last].iter().all(|p| p.len() == window.size[1]);
-                let at = start + first_line * row + first_column * channels + first;
-                let sources = (lines.len(), &self.input[at..]);
-                if inside && column + AT_ONCE <= columns && width == LANES {
-                    let sums = self.four(lanes, sources, filter, bias);
-                    for (i, sum) in sums.into_iter().enumerate() {
-                        let to = &mut output[(column + i) * channels + first..];
-                        lanes.store(self.activation.apply(lanes, sum), to);
-                    }
-                    column += AT_ONCE;
-                } else {
-                    let filter = &filter[places.start * LANES..];
-                    let sum = self.one(lanes, sources, (places.len(), width), filter, bias);
-                    let to = &mut output[column * channels + first..][..width];
-                    lanes.store_part(self.activation.apply(lanes, sum), to);
-                    column += 1;
+            for column in self.inside.clone().step_by(AT_ONCE) {
+                let (_, first_column) = window.places(1, column, self.inputs[1]);
+                let sources = (lines.len(), &input[first_column * channels + first..]);
+                let sums = self.neighbours(lanes, sources, filter, bias);
+                for (i, sum) in sums.into_iter().enumerate() {
+                    let to = &mut output[(column + i) * channels + first..];
+                    lanes.store(self.activation.apply(lanes, sum), to);
                 }
+            }
+        }
+        for column in 0..columns {
+            let (places, first_column) = window.places(1, column, self.inputs[1]);
+            let done = if self.inside.contains(&column) { full } else { 0 };
+            let mut first = done;
+            while first < channels {
+                let filter = &self.filters.from(first)[skipped + places.start * LANES..];
+                let size = [lines.len(), places.len()];
+                let input = &input[first_column * channels + first..];
+                let output = &mut output[column * channels + first..(column + 1) * channels];
+                first += match output.len() >= AT_ONCE * LANES {
+                    true => self.groups::<L, AT_ONCE>(lanes, size, input, filter, first, output),
+                    false => self.groups::<L, 1>(lanes, size, input, filter, first, output),
+                };
             }
         }
     }
 
-    /// Four outputs side by side, whose filters lie on the picture with all their columns. `sources` holds
-    /// so many lines, from the first number under the first filter on.
+    /// Outputs side by side, whose filters lie on the picture with all their columns: each weight is loaded once for all.
+    /// `sources` holds so many lines, from the first number under the first filter on.
     #[inline(always)]
-    fn four<L: Lanes>(
+    fn neighbours<L: Lanes>(
         &self,
         lanes: L,
         (lines, input): (usize, &[f32]),
@@ -210,26 +228,37 @@ impl Depthwise<'_> {
         sums
     }
 
-    /// One output, whose filter may lie over the edge, of at most sixteen channels.
+    /// One output, whose filter may lie over the edge, of so many groups of channels from `first` on; a single one may be
+    /// a part of a group. Gives the number of channels that are done.
     #[inline(always)]
-    fn one<L: Lanes>(
+    fn groups<L: Lanes, const GROUPS: usize>(
         &self,
         lanes: L,
-        (lines, input): (usize, &[f32]),
-        (columns, width): (usize, usize),
+        [lines, columns]: [usize; 2],
+        input: &[f32],
         filter: &[f32],
-        bias: L::F32,
-    ) -> L::F32 {
+        first: usize,
+        output: &mut [f32],
+    ) -> usize {
         let (window, channels) = (self.filters.window, self.filters.channels);
-        let mut sum = bias;
+        let width = if GROUPS == 1 { output.len().min(LANES) } else { GROUPS * LANES };
+        let parts = |g: usize| g * LANES..width.min((g + 1) * LANES);
+        let bias = |g: usize| lanes.load(&self.filters.bias[first + g * LANES..]);
+        let mut sums: [L::F32; GROUPS] = std::array::from_fn(bias);
         for line in 0..lines {
             for column in 0..columns {
-                let from = (line * self.inputs[1] + column) * channels;
-                let numbers = lanes.load_part(&input[from..from + width], 0.0);
-                let weights = lanes.load(&filter[(line * window.size[1] + column) * LANES..]);
-                sum = lanes.mul_add(numbers, weights, sum);
+                let numbers = &input[(line * self.inputs[1] + column) * channels..][..width];
+                let filter = &filter[(line * window.size[1] + column) * LANES..];
+                for (g, sum) in sums.iter_mut().enumerate() {
+                    let numbers = lanes.load_part(&numbers[parts(g)], 0.0);
+                    let weights = lanes.load(&filter[g * self.filters.group_length()..]);
+                    *sum = lanes.mul_add(numbers, weights, *sum);
+                }
             }
         }
-        sum
+        for (g, sum) in sums.into_iter().enumerate() {
+            lanes.store_part(self.activation.apply(lanes, sum), &mut output[parts(g)]);
+        }
+        width
     }
 }

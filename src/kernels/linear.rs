@@ -146,13 +146,13 @@ impl Linear<'_> {
         let columns = I::PANEL.columns.min(weights.outputs - first_column);
         let mut tile = [QuantizedRow::default(); MOST_ROWS];
         let next = weights.panel((index + 1).min(weights.count() - 1));
+        // Each row of this panel asks for its share of the next.
+        let share = next.len() / block.len().max(1);
         for (offset, count) in even_tiles(block.len(), I::INT8_ROWS) {
             let start = block.start + offset;
             let tile = &mut tile[..count];
             tile.iter_mut().zip(start..).for_each(|(row, index)| *row = rows.row(index));
-            // Each tile asks for its share of the next panel.
-            let share = |rows: usize| next.len() * rows / block.len();
-            let ahead = &next[share(offset)..share(offset + count)];
+            let ahead = &next[share * offset..share * (offset + count)];
             isa.int8_products(tile, panel, ahead, sums);
             for (r, row) in tile.iter().enumerate() {
                 if row.zero_point != 0 {
@@ -225,11 +225,14 @@ fn take_off_zero_point(sums: &mut [i32], zero_point: i32, column_sums: &[i32]) {
     sums.iter_mut().zip(column_sums).for_each(|(sum, weights)| *sum -= zero_point * weights);
 }
 
-/// Cuts `rows` into as few tiles of at most `most` as can be, all about as large.
+/// Cuts `rows` into as few tiles of at most `most` as can be, all about as large: their starts and lengths.
+#[inline(always)]
 pub(super) fn even_tiles(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let tiles = rows.div_ceil(most);
-    (0..tiles).map(move |i| {
-        let (start, end) = (i * rows / tiles, (i + 1) * rows / tiles);
-        (start, end - start)
+    let (length, longer) = (rows / tiles.max(1), rows % tiles.max(1));
+    let lengths = (0..tiles).map(move |i| length + usize::from(i < longer));
+    lengths.scan(0, |start, length| {
+        *start += length;
+        Some((*start - length, length))
     })
 }

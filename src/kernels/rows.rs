@@ -86,6 +86,7 @@ impl QuantizedRows {
         self.scales.is_empty()
     }
 
+    #[inline(always)]
     pub(super) fn row(&self, index: usize) -> QuantizedRow<'_> {
         QuantizedRow {
             values: &self.values[index * self.stride..(index + 1) * self.stride],
