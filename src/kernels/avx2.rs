@@ -214,28 +214,28 @@ impl Avx2 {
             // each of the 8 C columns from `first` on, in 64g..64g+64; g < inputs / 4. A prefetch may name any address.
             unsafe {
                 let ones = _mm256_set1_epi16(1);
-                let mut totals = [[_mm256_setzero_si256(); C]; R];
+                let mut totals = [[_mm256_setzero_si256(); R]; C];
                 for group in 0..groups {
                     if first == 0 {
                         let later = ahead.as_ptr().wrapping_add(group * stride);
                         _mm_prefetch::<_MM_HINT_T1>(later);
                     }
-                    for c in 0..C {
+                    for (c, totals) in totals.iter_mut().enumerate() {
                         let at = weights.add(group * 4 * columns + 32 * c);
                         let signs = _mm256_loadu_si256(at.cast());
                         let magnitudes = _mm256_abs_epi8(signs);
-                        for r in 0..R {
-                            let four = activations[r].add(group * 4).cast::<i32>().read_unaligned();
+                        for (total, row) in totals.iter_mut().zip(activations) {
+                            let four = row.add(group * 4).cast::<i32>().read_unaligned();
                             let four = _mm256_sign_epi8(_mm256_set1_epi32(four), signs);
                             let pairs = _mm256_maddubs_epi16(magnitudes, four);
-                            let fours = _mm256_madd_epi16(pairs, ones);
-                            totals[r][c] = _mm256_add_epi32(totals[r][c], fours);
+                            *total = _mm256_add_epi32(*total, _mm256_madd_epi16(pairs, ones));
                         }
                     }
                 }
-                for (totals, sums) in totals.iter().zip(sums.chunks_exact_mut(columns)) {
-                    for (eight, sums) in totals.iter().zip(sums[first..].chunks_exact_mut(8)) {
-                        _mm256_storeu_si256(sums.as_mut_ptr().cast(), *eight);
+                for (c, totals) in totals.iter().enumerate() {
+                    for (eight, sums) in totals.iter().zip(sums.chunks_exact_mut(columns)) {
+                        let to = &mut sums[first + 8 * c..][..8];
+                        _mm256_storeu_si256(to.as_mut_ptr().cast(), *eight);
                     }
                 }
             }
