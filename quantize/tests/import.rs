@@ -181,6 +181,17 @@ fn label_scores_are_those_of_open_clips_zero_shot_evaluation() {
 }
 
 #[test]
+fn a_model_of_short_texts_writes_captions_without_being_told_how_long() {
+    for model in models() {
+        let caption = model.coca.bundle().config().caption.clone().unwrap();
+        assert_eq!(caption.max_tokens, model.coca.bundle().config().text.context_length + 1);
+        let picture = model.coca.encode_image(model.picture(0)).unwrap();
+        let found = model.coca.caption(&picture, &CaptionOptions::default()).unwrap();
+        assert!(found.tokens.len() <= caption.max_tokens);
+    }
+}
+
+#[test]
 fn captions_are_open_clips_token_for_token() {
     for (model, name) in models().iter().zip(MODELS) {
         for caption in &model.answers.captions {

@@ -125,6 +125,15 @@ caption_options! {
 }
 
 impl CaptionSettings {
+    /// The defaults, with captions no longer than a model of this context length can write.
+    #[must_use]
+    pub fn for_context(context_length: usize) -> Self {
+        let defaults = Self::default();
+        let max_tokens = defaults.max_tokens.min(context_length + 1);
+        let min_tokens = defaults.min_tokens.min(max_tokens.saturating_sub(1));
+        Self { max_tokens, min_tokens, ..defaults }
+    }
+
     /// Checks every setting against its range and the model's vocabulary.
     ///
     /// # Errors
@@ -268,6 +277,17 @@ mod tests {
         assert_eq!(settings.validate(&VOCABULARY), Ok(()));
         assert_eq!((settings.beams, settings.beam_groups), (6, 3));
         assert_eq!((settings.min_tokens, settings.max_tokens), (5, 30));
+    }
+
+    #[test]
+    fn a_short_context_asks_for_short_captions() {
+        for context_length in [1, 3, 14, 76] {
+            let vocabulary = Vocabulary { context_length, ..VOCABULARY };
+            let settings = CaptionSettings::for_context(context_length);
+            assert_eq!(settings.validate(&vocabulary), Ok(()));
+        }
+        assert_eq!(CaptionSettings::for_context(14).max_tokens, 15);
+        assert_eq!(CaptionSettings::for_context(76), CaptionSettings::default());
     }
 
     #[test]

@@ -186,8 +186,7 @@ impl Depthwise<'_> {
         }
         for column in 0..columns {
             let (places, first_column) = window.places(1, column, self.inputs[1]);
-            let done = if self.inside.contains(&column) { full } else { 0 };
-            let mut first = done;
+            let mut first = if self.inside.contains(&column) { full } else { 0 };
             while first < channels {
                 let filter = &self.filters.from(first)[skipped + places.start * LANES..];
                 let size = [lines.len(), places.len()];

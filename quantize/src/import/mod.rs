@@ -132,7 +132,7 @@ fn describe(source: &Source, storage: Storage) -> Config {
         },
         logit_scale: ZERO_SHOT_SCALE,
         template: "a photo of a {}.".to_owned(),
-        caption: Some(CaptionSettings::default()),
+        caption: Some(CaptionSettings::for_context(architecture.text.context_length)),
         files: Default::default(),
     }
 }
