@@ -91,9 +91,7 @@ impl Rewriter<'_> {
         let inner = || self.stored(node.input.first()?);
         match node.op_type.as_str() {
             "Identity" => inner(),
-            "Cast" if integer(node, "to", 0) == DataType::Float as i64 => {
-                inner().filter(|stored| matches!(stored.kind, Kind::F16 | Kind::F32))
-            }
+            "Cast" if integer(node, "to", 0) == DataType::Float as i64 => inner(),
             "Transpose" if integers(node, "perm").is_none_or(|perm| perm == [1, 0]) => {
                 let mut stored = inner().filter(|stored| stored.dims.len() == 2)?;
                 stored.turned = !stored.turned;
