@@ -2,6 +2,8 @@
 #![cfg(feature = "pocket")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod replaced_file;
+
 use std::path::{Path, PathBuf};
 
 use coca_edge::{
@@ -10,7 +12,7 @@ use coca_edge::{
     vision::{self, Detail, Limits},
 };
 use proptest::prelude::*;
-use sha2::{Digest, Sha256};
+use replaced_file::replace;
 
 const FILES: [&str; 9] = [
     "coca.json",
@@ -54,17 +56,6 @@ fn failure(folder: &Path) -> String {
     let sentence = use_all(folder).unwrap_err().to_string();
     assert!(!sentence.contains('\n'), "{sentence}");
     sentence
-}
-
-/// Puts `bytes` in the place of a part and makes coca.json agree.
-fn replace(folder: &Path, file: &str, bytes: &[u8]) {
-    std::fs::write(folder.join(file), bytes).unwrap();
-    let path = folder.join("coca.json");
-    let mut config: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    let sha256: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
-    config["files"][file] = serde_json::json!({ "bytes": bytes.len(), "sha256": sha256 });
-    std::fs::write(&path, config.to_string()).unwrap();
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! `coca-quantize compare` on the small model: against itself, against a damaged copy, and what it refuses.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "../../tests/replaced_file/mod.rs"]
+mod replaced_file;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -10,8 +13,8 @@ use std::{
 };
 
 use prost::Message;
+use replaced_file::replace;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tract_onnx::pb::ModelProto;
 
@@ -49,10 +52,8 @@ impl Copy {
 
     /// Overwrites a file; its entry in coca.json is right again.
     fn file(self, name: &str, bytes: &[u8]) -> Self {
-        fs::write(self.path().join(name), bytes).unwrap();
-        let sha256: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
-        let entry = json!({"bytes": bytes.len(), "sha256": sha256});
-        self.config(|config| config["files"][name] = entry)
+        replace(self.path(), name, bytes);
+        self
     }
 
     /// Adds noise to the stored integers of one weight of the image encoder.

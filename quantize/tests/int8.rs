@@ -1,6 +1,8 @@
 //! `coca-quantize int8` on the small checkpoints of `tests/golden/open_clip`: structure, sizes, answers, refusals.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod small_model;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -9,14 +11,12 @@ use std::{
 
 use coca_edge::{Bundle, Coca, bundle::Precision};
 use coca_quantize::{
-    import::{self, import},
-    int8::{Error, FLOOR, Options, Reason, Report, int8},
+    int8::{Error, FLOOR, Options, Reason, int8},
     onnx::Storage,
 };
-use prost::Message;
-use tempfile::TempDir;
+use small_model::{Model, find, maker};
 use tract_onnx::pb::{
-    GraphProto, ModelProto, NodeProto, TensorProto,
+    NodeProto, TensorProto,
     tensor_proto::{DataLocation, DataType},
 };
 
@@ -24,40 +24,13 @@ const MODELS: [&str; 2] = ["pooler", "plain"];
 const PARTS: [&str; 4] =
     ["caption_decoder.onnx", "cross_kv.onnx", "image_encoder.onnx", "text_encoder.onnx"];
 
-/// A small model in 32 or 16 bits, in the folder `in`.
-struct Model {
-    folder: TempDir,
-}
-
 impl Model {
-    fn imported(name: &str, storage: Storage) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let golden =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/open_clip").join(name);
-        let options = import::Options { storage, config: None, progress: false };
-        import(golden.to_str().unwrap(), &folder.path().join("in"), &options, &|_| ()).unwrap();
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn int8(&self, options: &Options) -> Result<Report, Error> {
-        int8(&self.path("in"), &self.path("out"), options, &|_| ())
-    }
-
     /// The message of a failure that leaves nothing behind.
     fn refusal(&self, options: &Options) -> String {
         let before = entries(self.folder.path());
         let error = self.int8(options).unwrap_err().to_string();
         assert_eq!(entries(self.folder.path()), before, "something was left behind");
         error.replace(&format!("{}/", self.folder.path().display()), "")
-    }
-
-    fn graph(&self, bundle: &str, part: &str) -> GraphProto {
-        let bytes = fs::read(self.path(bundle).join(part)).unwrap();
-        ModelProto::decode(&*bytes).unwrap().graph.unwrap()
     }
 
     fn bytes(&self, bundle: &str, tensor: &TensorProto) -> Vec<u8> {
@@ -84,14 +57,6 @@ fn entries(folder: &Path) -> BTreeSet<PathBuf> {
 
 fn entry<'a>(tensor: &'a TensorProto, key: &str) -> &'a str {
     &tensor.external_data.iter().find(|entry| entry.key == key).unwrap().value
-}
-
-fn find<'a>(graph: &'a GraphProto, tensor: &str) -> Option<&'a TensorProto> {
-    graph.initializer.iter().find(|t| t.name == tensor)
-}
-
-fn maker<'a>(graph: &'a GraphProto, tensor: &str) -> Option<&'a NodeProto> {
-    graph.node.iter().find(|node| node.output.contains(&tensor.to_owned()))
 }
 
 #[test]
