@@ -120,12 +120,8 @@ impl Edits {
         let node = dequantized(names, &value, i64::from(outputs_last));
         self.before.entry(first.reader.node).or_default().push(node);
         self.replace_between(part, uses, weight);
-        for Use { reader, widened_by, .. } in &uses.nodes {
-            let node = &mut part.graph.node[reader.node];
-            node.input[reader.input].clone_from(&value);
-            if widened_by.is_some() {
-                self.changed.extend(node.output.iter().cloned());
-            }
+        for Use { reader, .. } in &uses.nodes {
+            part.graph.node[reader.node].input[reader.input].clone_from(&value);
         }
     }
 
