@@ -129,7 +129,7 @@ impl CaptionSettings {
     #[must_use]
     pub fn for_context(context_length: usize) -> Self {
         let defaults = Self::default();
-        let max_tokens = defaults.max_tokens.min(context_length + 1);
+        let max_tokens = defaults.max_tokens.min(most_tokens(context_length));
         let min_tokens = defaults.min_tokens.min(max_tokens.saturating_sub(1));
         Self { max_tokens, min_tokens, ..defaults }
     }
@@ -140,7 +140,7 @@ impl CaptionSettings {
     ///
     /// Names the first setting that is out of its range, and the range.
     pub fn validate(&self, vocabulary: &Vocabulary) -> Result<(), CaptionOptionsError> {
-        let most_tokens = vocabulary.context_length + 1;
+        let most_tokens = most_tokens(vocabulary.context_length);
         check("beams", self.beams, (1..=256).contains(&self.beams), "1 to 256")?;
         if self.search == Search::OpenClip {
             self.check_beam_groups()?;
@@ -195,6 +195,11 @@ impl CaptionSettings {
             &format!("a divisor of beams, which is {}", self.beams),
         )
     }
+}
+
+/// A caption's tokens at most: the decoder reads all but the last.
+fn most_tokens(context_length: usize) -> usize {
+    context_length + 1
 }
 
 fn check(
