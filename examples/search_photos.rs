@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use coca_edge::{
     Coca,
-    tasks::{PictureReader, sources},
+    vision::{PictureReader, sources},
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

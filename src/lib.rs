@@ -15,36 +15,31 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Rooms
-//! Each leans only on those above it.
+//! # Crates
+//! This crate re-exports what others of the project hold; each leans only on those above it.
 //!
-//! | room | what it holds |
-//! |---|---|
-//! | [`kernels`] | int8 and f32 kernels for each instruction set; all that needs `unsafe` |
-//! | [`engine`] | runs ONNX graphs: fused operators on the kernels, tract for the rest |
-//! | [`vision`] | pictures → normalised pixels |
-//! | [`text`] | texts → token ids, templates |
-//! | [`bundle`] | a model's folder: description, checksums, parts |
-//! | [`tasks`] | labels, captions, embeddings |
-//! | [`camera`] | sources of frames, the newest frame of one |
-//! | [`display`] | live views on a framebuffer, a panel, a PNG file, a window, a web page |
-//! | [`watch`] | a camera in, live labels and captions out |
-//! | [`doctor`] | what stands in the way on a board, and what to do |
+//! | module | crate | what it holds |
+//! |---|---|---|
+//! | [`host`] | coca-host | the machine: cores, memory, temperature |
+//! | [`kernels`] | coca-kernels | int8 and f32 kernels for each instruction set; all that needs `unsafe` |
+//! | [`engine`] | coca-engine | runs ONNX graphs: fused operators on the kernels, tract for the rest |
+//! | [`vision`] | coca-vision | pictures and camera frames → normalised pixels |
+//! | [`text`] | coca-text | texts → token ids, templates |
+//! | [`bundle`], [`tasks`] | coca-model | a model's folder; labels, captions, embeddings |
+//! | [`camera`], [`display`], [`watch`], [`doctor`] | coca-watch | a camera in, live labels and captions out |
 
-pub mod bundle;
-pub mod camera;
-pub mod display;
-pub mod doctor;
-pub mod engine;
-pub mod kernels;
-pub mod tasks;
-pub mod text;
-pub mod vision;
-pub mod watch;
+#![forbid(unsafe_code)]
 
-pub use bundle::Bundle;
-pub use engine::{set_threads, threads};
-pub use tasks::{
-    Caption, CaptionOptions, Coca, Embedding, EncodedPicture, Error, LabelScore, Labels, Search,
+pub use coca_engine as engine;
+pub use coca_engine::{set_threads, threads};
+pub use coca_host as host;
+pub use coca_kernels as kernels;
+pub use coca_model::{
+    Bundle, Caption, CaptionOptions, Coca, Embedding, EncodedPicture, Error, LabelScore, Labels,
+    Search, bundle, tasks,
 };
-pub use text::Templates;
+pub use coca_text as text;
+pub use coca_text::Templates;
+pub use coca_vision as vision;
+#[cfg(feature = "watch")]
+pub use coca_watch::{camera, display, doctor, pipeline as watch};

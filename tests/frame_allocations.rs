@@ -6,10 +6,12 @@ use std::{
     cell::Cell,
 };
 
-use coca_edge::camera::{Frame, NewestFrame, SourceSettings, SourceSpec, Taken};
-use coca_edge::vision::{
-    Colours, FramePreprocessor, FrameView, Interpolation, PixelFormat, PixelSpec, Preprocessor,
-    Resize, Turn,
+use coca_edge::{
+    camera::{Frame, NewestFrame, SourceSettings, SourceSpec, Taken},
+    vision::{
+        Colours, FramePreprocessor, FrameView, Interpolation, PixelFormat, PixelSpec, Preprocessor,
+        Resize, Turn,
+    },
 };
 
 struct Counting;

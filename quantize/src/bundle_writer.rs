@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use coca_edge::bundle::{Config, FileEntry};
+use coca_model::bundle::{Config, FileEntry};
 use sha2::{Digest, Sha256};
 
 use crate::unfinished::{Unfinished, parent};

@@ -15,6 +15,8 @@
 //! | [`int8`] | a bundle's weights become 8-bit integers |
 //! | [`compare`] | how far two bundles of one model agree |
 
+#![forbid(unsafe_code)]
+
 pub mod bundle_writer;
 pub mod checkpoint;
 pub mod compare;

@@ -6,14 +6,13 @@ use std::{
     sync::OnceLock,
 };
 
-use coca_edge::{
-    Bundle, CaptionOptions, Coca, Search, Templates,
-    engine::{Graph, Input},
-};
+use coca_engine::{Graph, Input};
+use coca_model::{CaptionOptions, Coca, Search, bundle::Bundle};
 use coca_quantize::{
     import::{Options, import},
     onnx::Storage,
 };
+use coca_text::Templates;
 use ndarray::{Array, Array2, ArrayD, IxDyn};
 use serde::Deserialize;
 use tempfile::TempDir;

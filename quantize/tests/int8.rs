@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use coca_edge::{Bundle, Coca, bundle::Precision};
+use coca_model::{
+    Coca,
+    bundle::{Bundle, Precision},
+};
 use coca_quantize::{
     int8::{Error, FLOOR, Options, Reason, int8},
     onnx::Storage,

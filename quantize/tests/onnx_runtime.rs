@@ -6,10 +6,8 @@
 
 use std::{path::Path, process::Command};
 
-use coca_edge::{
-    Bundle,
-    engine::{Arithmetic, Graph, Input},
-};
+use coca_engine::{Arithmetic, Graph, Input};
+use coca_model::bundle::Bundle;
 use coca_quantize::{
     import::{Options, import},
     int8::{self, int8},

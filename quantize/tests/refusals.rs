@@ -99,7 +99,7 @@ fn an_unspoilt_copy_is_imported_and_replaces_an_older_model() {
     let checkpoint = Checkpoint::new();
     for _ in 0..2 {
         checkpoint.import(None).unwrap();
-        coca_edge::Coca::open(checkpoint.folder.path().join("out")).unwrap();
+        coca_model::Coca::open(checkpoint.folder.path().join("out")).unwrap();
         assert_eq!(entries(checkpoint.folder.path()).len(), 2);
     }
 }
@@ -158,7 +158,7 @@ fn a_logit_scale_whose_exponential_is_not_finite_is_refused() {
 fn the_prefix_of_data_parallel_training_leaves_no_trace_in_the_model() {
     let hashes = |checkpoint: &Checkpoint| {
         checkpoint.import(None).unwrap();
-        coca_edge::Bundle::open(checkpoint.folder.path().join("out"))
+        coca_model::bundle::Bundle::open(checkpoint.folder.path().join("out"))
             .unwrap()
             .config()
             .files

@@ -5,7 +5,7 @@
 mod replaced_file;
 mod small_model;
 
-use coca_edge::{CaptionOptions, Coca};
+use coca_model::{CaptionOptions, Coca};
 use coca_quantize::{int8::Options, onnx::Storage};
 use prost::Message;
 use replaced_file::replace;

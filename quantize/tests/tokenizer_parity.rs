@@ -10,8 +10,8 @@ use std::{
     sync::LazyLock,
 };
 
-use coca_edge::text::{Cleaning, TextSpec, Tokenizer};
 use coca_quantize::vocabulary::clip_tokenizer_json;
+use coca_text::{Cleaning, TextSpec, Tokenizer};
 use flate2::read::GzDecoder;
 use proptest::prelude::*;
 

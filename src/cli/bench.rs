@@ -70,7 +70,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
         threads: engine::threads(),
         precision: coca.bundle().arithmetic(),
         kernel: engine::cpu()?.instruction_set().name(),
-        rss_mb: engine::resident_memory().map(|bytes| bytes >> 20),
+        rss_mb: coca_edge::host::resident_memory().map(|bytes| bytes >> 20),
     };
     match arguments.format {
         ReportFormat::Json => println!("{}", serde_json::to_string(&answer)?),

@@ -94,7 +94,7 @@ impl<'a> Info<'a> {
             image_tokens: config.dimensions.image_tokens,
             template: &config.template,
             bytes: config.files.values().map(|file| file.bytes).sum(),
-            cpu_features: engine::cpu_features(),
+            cpu_features: coca_edge::host::cpu_features(),
             kernel,
             parts,
             threads: engine::threads(),

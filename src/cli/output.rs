@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anyhow::Context;
 use clap::ValueEnum;
-use coca_edge::tasks::ReadError;
+use coca_edge::vision::ReadError;
 use indicatif::ProgressBar;
 use serde::Serialize;
 

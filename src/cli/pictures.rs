@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use coca_edge::{
     Coca, EncodedPicture,
-    tasks::{PictureReader, ReadError, sources},
+    vision::{PictureReader, ReadError, sources},
 };
 use indicatif::ProgressBar;
 

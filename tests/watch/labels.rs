@@ -116,7 +116,7 @@ fn without_labels_everyday_things_are_looked_for() {
         ["--source", "test", "--caption-on", "never", "--frames", "2", "--format", "jsonl"];
     let output = watch(&arguments);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let everyday = include_str!("../../models/everyday.txt");
+    let everyday = include_str!("../../src/model/everyday.txt");
     let reports = reports(&output);
     for label in reports.iter().flat_map(|report| report["labels"].as_array().unwrap()) {
         let name = label["label"].as_str().unwrap();

@@ -14,8 +14,7 @@ use std::{
     sync::Arc,
 };
 
-use coca_edge::kernels::MappedFile;
-
+use coca_kernels::MappedFile;
 pub use error::Error;
 pub use tensor::{Dtype, Shape, Tensor};
 

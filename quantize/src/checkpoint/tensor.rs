@@ -224,7 +224,7 @@ fn decode(bytes: &[u8], dtype: Dtype) -> Vec<f32> {
 mod tests {
     use std::io::Write;
 
-    use coca_edge::kernels::MappedFile;
+    use coca_kernels::MappedFile;
     use proptest::prelude::*;
 
     use super::*;

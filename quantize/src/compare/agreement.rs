@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use coca_edge::Caption;
+use coca_model::Caption;
 use ndarray::ArrayView1;
 use serde::Serialize;
 

@@ -2,7 +2,9 @@
 
 use std::{io, path::PathBuf};
 
-use coca_edge::{bundle, engine, tasks::ReadError};
+use coca_engine as engine;
+use coca_model::bundle;
+use coca_vision::ReadError;
 
 /// Two models that were not compared.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +18,7 @@ pub enum Error {
         /// The model's folder.
         path: PathBuf,
         /// Why.
-        source: Box<coca_edge::Error>,
+        source: Box<coca_model::Error>,
     },
     /// A part of one of them could not be run by itself.
     #[error("{}: {source}", path.display())]

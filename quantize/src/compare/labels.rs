@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, path::Path};
 
-use coca_edge::Labels;
+use coca_model::Labels;
 
 use super::{
     Error, Progress,

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use coca_edge::{
-    Bundle, Caption, CaptionOptions, Coca, EncodedPicture, Error as TaskError, Labels, bundle,
-    vision::Pixels,
+use coca_model::{
+    Caption, CaptionOptions, Coca, EncodedPicture, Error as TaskError, Labels, bundle,
+    bundle::Bundle,
 };
+use coca_vision::Pixels;
 
 use super::Error;
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use coca_edge::{engine::Input, text::Tokenizer, vision::Pixels};
+use coca_engine::Input;
+use coca_text::Tokenizer;
+use coca_vision::Pixels;
 use ndarray::{Array1, Array2, Array3, ArrayD};
 
 use super::{
@@ -159,7 +161,7 @@ impl Files {
             .map_err(|e| self.task_failed(e.into()))
     }
 
-    fn task_failed(&self, source: coca_edge::Error) -> Error {
+    fn task_failed(&self, source: coca_model::Error) -> Error {
         Error::Model { path: self.path.clone(), source: Box::new(source) }
     }
 }

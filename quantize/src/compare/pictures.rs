@@ -1,10 +1,7 @@
 //! One pass over the pictures: each through both models.
 
-use coca_edge::{
-    EncodedPicture,
-    tasks::{PictureReader, ReadError, Source, sources},
-    vision::Pixels,
-};
+use coca_model::EncodedPicture;
+use coca_vision::{PictureReader, Pixels, ReadError, Source, sources};
 
 use super::{
     Error, Options, Progress,

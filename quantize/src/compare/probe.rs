@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coca_edge::{
-    bundle,
-    engine::{self, Graph, Input, Onnx, Weights},
-};
+use coca_engine::{self as engine, Graph, Input, Onnx, Weights};
+use coca_model::bundle;
 use ndarray::ArrayD;
 use prost::Message;
 use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto};

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use coca_edge::bundle::Precision;
+use coca_model::bundle::Precision;
 use indicatif::DecimalBytes;
 use serde::Serialize;
 

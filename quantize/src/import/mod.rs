@@ -6,11 +6,13 @@ mod source;
 
 use std::path::Path;
 
-use coca_edge::{
+use coca_model::{
     bundle::{Config, Dimensions, FORMAT, Precision},
     tasks::CaptionSettings,
-    text::{Cleaning, TextSpec},
 };
+use coca_text::{Cleaning, TextSpec};
+pub use error::Error;
+use source::Source;
 
 use crate::{
     bundle_writer::BundleWriter,
@@ -19,9 +21,6 @@ use crate::{
     open_clip::{Architecture, CoCaWeights},
     vocabulary,
 };
-
-pub use error::Error;
-use source::Source;
 
 /// How a checkpoint is imported.
 #[derive(Debug, Clone)]

@@ -5,9 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::open_clip::{NAMED, OpenClipConfig};
-
 use super::{Error, hub};
+use crate::open_clip::{NAMED, OpenClipConfig};
 
 /// The file that describes a checkpoint.
 pub(super) const CONFIG: &str = "open_clip_config.json";

@@ -9,7 +9,7 @@ use crate::bundle_writer;
 pub enum Error {
     /// The bundle cannot be opened, or a file of it is damaged.
     #[error(transparent)]
-    Bundle(#[from] coca_edge::bundle::Error),
+    Bundle(#[from] coca_model::bundle::Error),
     /// The new bundle cannot be written.
     #[error(transparent)]
     Write(#[from] bundle_writer::Error),
@@ -55,10 +55,10 @@ pub enum Error {
     },
     /// No picture to calibrate with can be read.
     #[error("--calibrate: {0}")]
-    Picture(coca_edge::tasks::ReadError),
+    Picture(coca_vision::ReadError),
     /// The model cannot be run on pictures.
     #[error("--calibrate: {0}")]
-    Run(#[from] coca_edge::Error),
+    Run(#[from] coca_model::Error),
     /// A pattern of layers to keep is no pattern.
     #[error(
         "--keep-f32 {pattern}: expected a name with *, ? or [abc] in it, found one that is wrong: {reason}"

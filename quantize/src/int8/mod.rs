@@ -21,12 +21,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use coca_edge::{
-    Bundle,
-    bundle::{Config, Precision},
-};
-
 pub use calibrate::{Calibrated, FLOOR, MOST_PICTURES};
+use coca_model::bundle::{Bundle, Config, Precision};
 pub use error::Error;
 pub use report::{Left, PartReport, Report};
 pub use uses::Reason;

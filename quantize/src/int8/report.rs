@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use coca_edge::bundle::Config;
+use coca_model::bundle::Config;
 use indicatif::HumanBytes;
 
 use super::{

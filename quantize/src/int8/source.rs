@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use coca_edge::{Bundle, bundle::CheckedBytes};
+use coca_model::bundle::{Bundle, CheckedBytes};
 use half::{f16, slice::HalfFloatSliceExt};
 use tract_onnx::pb::{
     TensorProto,

@@ -2,15 +2,14 @@
 //!
 //! Each type holds stored weights, and can stand in several graphs: the unimodal layers are in two.
 
-use crate::{
-    checkpoint::Tensor,
-    open_clip::{self, Activation, Layers},
-};
-
 use super::{
     Error, WeightFile,
     graph::{GraphBuilder, TO_END, Value},
     weight_file::Weight,
+};
+use crate::{
+    checkpoint::Tensor,
+    open_clip::{self, Activation, Layers},
 };
 
 /// A normalisation over the last axis.

@@ -1,12 +1,11 @@
 //! `cross_kv.onnx` and `caption_decoder.onnx`: open_clip's `MultimodalTransformer` on top of the unimodal layers.
 
-use crate::open_clip::{Architecture, CoCaWeights};
-
 use super::{
     Error, TextTower, WeightFile,
     blocks::{Block, CrossBlock, KeysAndValues, LayerNorm, Linear},
     graph::{Dim, GraphBuilder},
 };
+use crate::open_clip::{Architecture, CoCaWeights};
 
 /// Past and new rows together, as ONNX writes a sum of dimensions.
 const PAST_AND_NEW: &str = "P + S";
@@ -38,7 +37,7 @@ pub fn cross_kv(
     Ok(graph.finish())
 }
 
-/// One cached step; its many inputs and outputs stand with [`coca_edge::Bundle::caption_decoder`].
+/// One cached step; its many inputs and outputs stand with [`coca_model::bundle::Bundle::caption_decoder`].
 ///
 /// # Errors
 /// When the checkpoint is damaged or the weights cannot be written.

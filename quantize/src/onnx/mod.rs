@@ -1,6 +1,6 @@
 //! The ONNX graphs of a CoCa, built from its tensors.
 //!
-//! What the parts read and give stands with [`coca_edge::Bundle`]; here is how they compute it. Weights
+//! What the parts read and give stands with [`coca_model::bundle::Bundle`]; here is how they compute it. Weights
 //! go to files beside the graphs as they are read, so that no more than one tensor is in memory.
 
 mod blocks;

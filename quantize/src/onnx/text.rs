@@ -1,13 +1,12 @@
 //! `text_encoder.onnx`: open_clip's `TextTransformer` with its class token.
 
-use crate::open_clip::{Architecture, CoCaWeights};
-
 use super::{
     Error, WeightFile,
     blocks::{Block, Heads},
     graph::{GraphBuilder, Value},
     weight_file::Weight,
 };
+use crate::open_clip::{Architecture, CoCaWeights};
 
 /// Added to an attention score that must not count.
 const MASKED: f32 = -1e9;

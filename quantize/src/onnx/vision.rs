@@ -1,12 +1,11 @@
 //! `image_encoder.onnx`: open_clip's `VisionTransformer`, with its attentional pooler if it has one.
 
-use crate::open_clip::{Architecture, CoCaWeights, LayerNorm as NormWeights, PoolerWeights};
-
 use super::{
     Error, WeightFile,
     blocks::{Block, Heads, LayerNorm, Linear},
     graph::{GraphBuilder, TO_END, Value},
 };
+use crate::open_clip::{Architecture, CoCaWeights, LayerNorm as NormWeights, PoolerWeights};
 
 /// `pixel_values [N,3,H,W]` → `image_embedding [N,E]`, `image_tokens [N,T,D]`.
 ///

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use coca_edge::vision::{self, PixelSpec};
+use coca_vision::{self as vision, PixelSpec};
 use serde_json::{Value, json};
 
 use super::{Architecture, ConfigError, section::Section};

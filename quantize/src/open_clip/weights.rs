@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use crate::checkpoint::{Checkpoint, Error, Tensor};
-
 use super::{Architecture, Layers};
+use crate::checkpoint::{Checkpoint, Error, Tensor};
 
 /// All tensors of a model.
 pub struct CoCaWeights {

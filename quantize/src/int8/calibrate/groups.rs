@@ -1,18 +1,22 @@
 //! Norms whose output can be divided channel by channel, because every reader is a layer that can take the factor.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use tract_onnx::pb::NodeProto;
 
-use super::super::{
-    Error,
-    part::{Part, Wiring, attribute},
-    plan::{Plan, Smoothing, Treatment},
-    source::{self, TensorId},
-    uses::{Form, Uses},
+use super::{
+    super::{
+        Error,
+        part::{Part, Wiring, attribute},
+        plan::{Plan, Smoothing, Treatment},
+        source::{self, TensorId},
+        uses::{Form, Uses},
+    },
+    inputs::LayerInput,
 };
-use super::inputs::LayerInput;
 
 /// Norms and the layers that read them. Parts that share weights have norms of the same group.
 #[derive(Debug, Clone, Default)]
@@ -138,7 +142,7 @@ impl<'a> Layers<'a> {
 mod tests {
     use std::path::Path;
 
-    use coca_edge::{Bundle, Coca};
+    use coca_model::{Coca, bundle::Bundle};
     use proptest::prelude::*;
 
     use super::{
@@ -232,7 +236,7 @@ mod tests {
             prop_assert!(near(a.embedding().as_slice(), b.embedding().as_slice()));
             let [text_a, text_b] = [&before, &after].map(|coca| coca.encode_text("two cats").unwrap());
             prop_assert!(near(text_a.as_slice(), text_b.as_slice()));
-            let options = coca_edge::CaptionOptions::default().max_tokens(12);
+            let options = coca_model::CaptionOptions::default().max_tokens(12);
             let caption_a = before.caption(&a, &options).unwrap();
             let caption_b = after.caption(&b, &options).unwrap();
             prop_assert_eq!(caption_a.tokens, caption_b.tokens);

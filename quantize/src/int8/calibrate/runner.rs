@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use coca_edge::{
-    Bundle,
-    engine::{Arithmetic, Graph, Input, Onnx, Weights},
-};
+use coca_engine::{Arithmetic, Graph, Input, Onnx, Weights};
+use coca_model::bundle::Bundle;
 use ndarray::ArrayD;
 use tract_onnx::pb::{
     TensorShapeProto, TypeProto, ValueInfoProto,
@@ -52,7 +50,7 @@ impl Runner {
         }
         let outputs: Vec<String> = described.iter().map(|output| output.name.clone()).collect();
         let onnx = Onnx::parse(&part.name, &part.encode_with_outputs(described))
-            .map_err(coca_edge::Error::from)?;
+            .map_err(coca_model::Error::from)?;
         let one_picture = inputs.iter().any(|name| name == "pixel_values");
         let onnx = if one_picture { onnx.with_size("N", 1) } else { onnx };
         let mut weights = Weights::new();
@@ -60,7 +58,7 @@ impl Runner {
             weights = weights.with(&file, bundle.read(&file, "calibrating")?);
         }
         let graph = Graph::prepare(onnx, &weights, &inputs, &outputs, Arithmetic::F32)
-            .map_err(coca_edge::Error::from)?;
+            .map_err(coca_model::Error::from)?;
         Ok(Self { graph, inputs, outputs, wanted })
     }
 
@@ -80,7 +78,7 @@ impl Runner {
             }
         }
         let ordered = self.inputs.iter().filter_map(|name| inputs.remove(name)).collect();
-        let found = self.graph.run(ordered).map_err(coca_edge::Error::from)?;
+        let found = self.graph.run(ordered).map_err(coca_model::Error::from)?;
         values.extend(self.outputs.iter().cloned().zip(found));
         for wanted in self.wanted.iter().filter(|_| rows > 0) {
             if let Some(value) = values.get(&wanted.value) {

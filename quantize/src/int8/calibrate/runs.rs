@@ -7,13 +7,10 @@ use std::{
     path::Path,
 };
 
-use coca_edge::{
-    Bundle,
-    engine::Input,
-    tasks::{PictureReader, sources},
-    text::Tokenizer,
-    vision::Preprocessor,
-};
+use coca_engine::Input;
+use coca_model::bundle::Bundle;
+use coca_text::Tokenizer;
+use coca_vision::{PictureReader, Preprocessor, sources};
 use ndarray::{Array1, Array3, ArrayD, Axis};
 
 use super::{
@@ -91,7 +88,7 @@ impl Runs<'_> {
     /// The image tokens of each of some pictures of `folder`, if the model has any.
     fn encode_pictures(&mut self, folder: &Path) -> Result<Vec<Option<ArrayD<f32>>>, Error> {
         let image = self.model.bundle.config().image.clone();
-        let preprocessor = Preprocessor::new(image).map_err(coca_edge::Error::from)?;
+        let preprocessor = Preprocessor::new(image).map_err(coca_model::Error::from)?;
         let all = sources(&[folder.to_owned()]);
         let step = all.len().div_ceil(MOST_PICTURES).max(1);
         let chosen: Vec<_> = all.into_iter().step_by(step).collect();
@@ -150,13 +147,13 @@ impl Runs<'_> {
         let config = self.model.bundle.config();
         let json = self.model.bundle.read("tokenizer.json", "reading texts")?;
         let tokenizer = Tokenizer::new((*json).as_ref(), config.text.clone())
-            .map_err(coca_edge::Error::from)?;
+            .map_err(coca_model::Error::from)?;
         let captions = captions.iter().map(|ids| tokenizer.decode(ids));
         let labels = LABELS.iter().map(|label| config.template.replace("{}", label));
         let texts: Vec<String> = captions.chain(labels).collect();
         for (done, text) in texts.iter().enumerate() {
             self.tell("reading texts", done, texts.len());
-            let ids = tokenizer.encode(text).map_err(coca_edge::Error::from)?;
+            let ids = tokenizer.encode(text).map_err(coca_model::Error::from)?;
             let inputs = HashMap::from([("input_ids".to_owned(), tokenizer.batch(&[ids]).into())]);
             encoder.run(inputs, MOST_ROWS.div_ceil(texts.len()), &mut self.collected)?;
         }

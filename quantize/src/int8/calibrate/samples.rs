@@ -1,6 +1,6 @@
 //! Rows of what a layer reads, and its weight as a matrix.
 
-use ndarray::{Array1, Array2, ArrayD, ArrayView1, ArrayView2, ArrayView4, Axis, Ix4, s};
+use ndarray::{Array1, Array2, ArrayD, ArrayView1, ArrayView2, ArrayView4, Axis, Ix4, Slice};
 
 use super::{super::uses::Form, inputs::Window};
 
@@ -50,7 +50,8 @@ impl Samples {
         self.count += all.nrows();
         let rows = spread(&all, most);
         let room = MOST_ROWS.saturating_sub(self.rows.nrows()).min(rows.nrows());
-        let _: Result<(), _> = self.rows.append(Axis(0), rows.slice(s![..room, ..]));
+        let _: Result<(), _> =
+            self.rows.append(Axis(0), rows.slice_axis(Axis(0), Slice::from(..room)));
     }
 }
 
@@ -64,7 +65,7 @@ fn matrix_rows(value: &ArrayD<f32>) -> Array2<f32> {
 
 fn spread(rows: &Array2<f32>, most: usize) -> ArrayView2<'_, f32> {
     let step = rows.nrows().div_ceil(most.max(1)).max(1);
-    rows.slice(s![..;step, ..])
+    rows.slice_axis(Axis(0), Slice::new(0, None, step.cast_signed()))
 }
 
 /// What a convolution sees of a picture `[1, channels, height, width]`: a row for each place.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
 
 use super::{
     super::{Error, plan::Plan},
@@ -35,7 +35,7 @@ pub(super) fn best_factors(
         .collect();
     let Ok(rows) = ndarray::concatenate(Axis(0), &samples) else { return Ok(None) };
     let step = rows.nrows().div_ceil(TRIED_ROWS).max(1);
-    let tried = rows.slice(ndarray::s![..;step, ..]);
+    let tried = rows.slice_axis(Axis(0), Slice::new(0, None, step.cast_signed()));
     let weights: Vec<Array2<f32>> =
         group.layers.iter().map(|id| layers.matrix(id, plan)).collect::<Result<_, _>>()?;
     if weights.iter().any(|weight| weight.nrows() != rows.ncols()) || rows.is_empty() {

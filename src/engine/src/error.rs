@@ -1,0 +1,94 @@
+//! What can go wrong between an ONNX file and its answer.
+
+use tract_onnx::prelude::TractError;
+
+/// A graph that cannot be loaded or run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The bytes are not an ONNX model.
+    #[error("{part}: not an ONNX graph: {reason}")]
+    NotOnnx {
+        /// The part's file name.
+        part: String,
+        /// What the parser said.
+        reason: String,
+    },
+    /// The graph is ONNX but tract cannot run it.
+    #[error("{part}: the graph cannot be prepared: {reason}")]
+    Unsupported {
+        /// The part's file name.
+        part: String,
+        /// What tract said.
+        reason: String,
+    },
+    /// The graph lacks an input or an output that its part must have.
+    #[error("{part}: expected an {direction} named {expected}, found {found}")]
+    Signature {
+        /// The part's file name.
+        part: String,
+        /// `input` or `output`.
+        direction: &'static str,
+        /// The name that is missing.
+        expected: String,
+        /// The names that are there, separated by commas.
+        found: String,
+    },
+    /// The graph refers to weights that lie outside the model.
+    #[error("{part}: its weights refer to {file}, which is not a file of this model")]
+    ForeignWeights {
+        /// The part's file name.
+        part: String,
+        /// The file that the graph names.
+        file: String,
+    },
+    /// The graph was given or gave something of an unexpected shape or type.
+    #[error("{part}: {tensor} was expected to be {expected}, found {found}")]
+    Tensor {
+        /// The part's file name.
+        part: String,
+        /// The input's or output's name.
+        tensor: String,
+        /// The expected shape or type.
+        expected: String,
+        /// The shape or type that was found.
+        found: String,
+    },
+    /// The graph stopped while it ran.
+    #[error("{part}: the graph stopped while it ran: {reason}")]
+    Run {
+        /// The part's file name.
+        part: String,
+        /// What tract said.
+        reason: String,
+    },
+    /// `COCA_CPU` names an instruction set that there is no kernel for, or that this CPU lacks.
+    #[error("COCA_CPU={found}: {reason}; leave it out, or take one of {supported}")]
+    Cpu {
+        /// What the variable says.
+        found: String,
+        /// What is wrong with it.
+        reason: String,
+        /// The names that this CPU can run, separated by commas.
+        supported: String,
+    },
+    /// The thread pool could not be started.
+    #[error("could not start {threads} threads: {reason}")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &TractError) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        if !line.is_empty() {
+            line.push_str(": ");
+        }
+        line.push_str(cause.to_string().trim());
+    }
+    line.replace('\n', " ")
+}

@@ -1,0 +1,118 @@
+//! Convolutions over pictures whose channels stand side by side, `[N, H, W, C]`.
+
+use coca_kernels::{Activation, Cpu, DepthwiseFilters, Pool, Window};
+use tract_onnx::tract_hir::internal::*;
+
+use super::{FusedOperator, Linear, filled, numbers};
+use crate::threads;
+
+/// A linear layer over what lies under the filter: `[N, H, W, C]` → `[N, H', W', outputs]`.
+///
+/// Its inputs are in the order line, column, channel.
+#[derive(Debug)]
+pub(crate) struct Convolution {
+    pub(crate) linear: Linear,
+    pub(crate) window: Window,
+}
+
+impl Convolution {
+    /// One row for each output: the numbers under the filter, zeros where it lies over the edge.
+    fn rows(&self, picture: &[f32], inputs: [usize; 2], channels: usize, rows: &mut Vec<f32>) {
+        let [lines, columns] = self.window.outputs(inputs);
+        let width = self.window.size[1];
+        for (line, column) in (0..lines).flat_map(|l| (0..columns).map(move |c| (l, c))) {
+            let (filter_lines, first_line) = self.window.places(0, line, inputs[0]);
+            let (filter_columns, first_column) = self.window.places(1, column, inputs[1]);
+            let row = rows.len();
+            rows.resize(row + self.linear.weights.inputs(), 0.0);
+            for (i, filter_line) in filter_lines.enumerate() {
+                let from = ((first_line + i) * inputs[1] + first_column) * channels;
+                let to = row + (filter_line * width + filter_columns.start) * channels;
+                let length = filter_columns.len() * channels;
+                rows[to..to + length].copy_from_slice(&picture[from..from + length]);
+            }
+        }
+    }
+}
+
+impl FusedOperator for Convolution {
+    fn name(&self) -> &'static str {
+        "FusedConvolution"
+    }
+
+    fn output_shape(&self, inputs: &[&[TDim]]) -> TractResult<TVec<TDim>> {
+        output_shape(inputs[0], self.window, self.linear.weights.outputs())
+    }
+
+    fn run(&self, inputs: &[TValue]) -> TractResult<Tensor> {
+        let &[batch, height, width, channels] = inputs[0].shape() else {
+            bail!("a picture has four axes")
+        };
+        let places = self.window.size[0] * self.window.size[1];
+        ensure!(channels * places == self.linear.weights.inputs(), "{channels} channels");
+        let [lines, columns] = self.window.outputs([height, width]);
+        let shape = [batch, lines, columns, self.linear.weights.outputs()];
+        let residual = inputs.get(1).filter(|_| self.linear.residual);
+        ensure!(residual.is_none_or(|r| r.shape() == shape), "a residual of another shape");
+        let residual = residual.map(numbers).transpose()?;
+        let pictures = numbers(&inputs[0])?;
+        if self.window.is_pointwise() {
+            return filled(&shape, |output| self.linear.apply(pictures, residual, output));
+        }
+        let mut rows = Vec::with_capacity(batch * lines * columns * self.linear.weights.inputs());
+        for picture in pictures.chunks_exact((height * width * channels).max(1)) {
+            self.rows(picture, [height, width], channels, &mut rows);
+        }
+        filled(&shape, |output| self.linear.apply(&rows, residual, output))
+    }
+}
+
+/// A filter for each channel: `[N, H, W, C]` → `[N, H', W', C]`.
+#[derive(Debug)]
+pub(crate) struct DepthwiseConvolution {
+    pub(crate) cpu: Cpu,
+    pub(crate) filters: DepthwiseFilters,
+    pub(crate) activation: Activation,
+}
+
+impl FusedOperator for DepthwiseConvolution {
+    fn name(&self) -> &'static str {
+        "FusedDepthwiseConvolution"
+    }
+
+    fn output_shape(&self, inputs: &[&[TDim]]) -> TractResult<TVec<TDim>> {
+        output_shape(inputs[0], self.filters.window(), self.filters.channels())
+    }
+
+    fn run(&self, inputs: &[TValue]) -> TractResult<Tensor> {
+        let &[batch, height, width, channels] = inputs[0].shape() else {
+            bail!("a picture has four axes")
+        };
+        ensure!(channels == self.filters.channels(), "{channels} channels");
+        let [lines, columns] = self.filters.window().outputs([height, width]);
+        let pictures = numbers(&inputs[0])?;
+        filled(&[batch, lines, columns, channels], |output| {
+            let size = [height, width];
+            let job = coca_kernels::Depthwise::new(
+                self.cpu,
+                pictures,
+                size,
+                &self.filters,
+                self.activation,
+                output,
+            );
+            let job = job.ok_or_else(|| format_err!("a convolution's shapes do not fit"))?;
+            Pool::share(threads::pool().as_deref(), || job.work());
+            Ok(())
+        })
+    }
+}
+
+fn output_shape(input: &[TDim], window: Window, channels: usize) -> TractResult<TVec<TDim>> {
+    let [batch, height, width, _] = input else { bail!("a picture has four axes") };
+    let outputs = |axis: usize, length: &TDim| {
+        let padding = (window.before[axis] + window.behind[axis]) as i64;
+        (length.clone() + padding - window.size[axis] as i64) / window.strides[axis] + 1
+    };
+    Ok(tvec![batch.clone(), outputs(0, height), outputs(1, width), channels.to_dim()])
+}

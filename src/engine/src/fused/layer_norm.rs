@@ -1,0 +1,32 @@
+//! A layer norm that stands alone.
+
+use coca_kernels::{Cpu, LayerNorm};
+use tract_onnx::tract_hir::internal::*;
+
+use super::{FusedOperator, filled, numbers};
+
+/// Normalises the last axis.
+#[derive(Debug)]
+pub(crate) struct LayerNormalization {
+    pub(crate) cpu: Cpu,
+    pub(crate) norm: LayerNorm,
+}
+
+impl FusedOperator for LayerNormalization {
+    fn name(&self) -> &'static str {
+        "FusedLayerNorm"
+    }
+
+    fn output_shape(&self, inputs: &[&[TDim]]) -> TractResult<TVec<TDim>> {
+        Ok(inputs[0].into())
+    }
+
+    fn run(&self, inputs: &[TValue]) -> TractResult<Tensor> {
+        let rows = numbers(&inputs[0])?;
+        ensure!(rows.len().is_multiple_of(self.norm.weight.len()), "rows of another width");
+        filled(inputs[0].shape(), |normalized| {
+            self.norm.apply(self.cpu, rows, normalized);
+            Ok(())
+        })
+    }
+}

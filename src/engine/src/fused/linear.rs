@@ -1,0 +1,102 @@
+//! A linear layer with what stands before and behind it.
+
+use coca_kernels::{
+    self, Activation, Cpu, Epilogue, LayerNorm, LinearInput, Pool, QuantizedRows, Weights,
+};
+use tract_onnx::tract_hir::{internal::*, tract_core::broadcast::multi_broadcast};
+
+use super::{FusedOperator, filled, numbers};
+use crate::threads;
+
+/// `activation(norm(x) × weights + bias) + residual`, rows of any number of axes in front.
+#[derive(Debug)]
+pub(crate) struct Linear {
+    pub(crate) cpu: Cpu,
+    pub(crate) norm: Option<LayerNorm>,
+    pub(crate) weights: Weights,
+    pub(crate) bias: Option<Vec<f32>>,
+    pub(crate) activation: Activation,
+    /// Whether there is a second input to add.
+    pub(crate) residual: bool,
+}
+
+impl Linear {
+    /// Writes the layer's `output` for rows that stand one after the other; `residual` has the output's shape.
+    pub(super) fn apply(
+        &self,
+        rows: &[f32],
+        residual: Option<&[f32]>,
+        output: &mut [f32],
+    ) -> TractResult<()> {
+        let inputs = self.weights.inputs();
+        let epilogue =
+            Epilogue { bias: self.bias.as_deref(), activation: self.activation, residual };
+        let pool = threads::pool();
+        let (quantized, normalized);
+        let input = match &self.weights {
+            Weights::Int8(_) => {
+                quantized =
+                    QuantizedRows::new(self.cpu, rows, inputs, self.norm.as_ref(), pool.as_deref());
+                LinearInput::Int8(&quantized)
+            }
+            Weights::F32(_) => LinearInput::F32(match &self.norm {
+                None => rows,
+                Some(norm) => {
+                    let mut buffer = vec![0.0; rows.len()];
+                    norm.apply(self.cpu, rows, &mut buffer);
+                    normalized = buffer;
+                    &normalized
+                }
+            }),
+        };
+        let job = coca_kernels::Linear::new(
+            self.cpu,
+            input,
+            &self.weights,
+            epilogue,
+            output,
+            pool.as_deref().map_or(1, Pool::threads),
+        );
+        let job = job.ok_or_else(|| format_err!("a linear layer's shapes do not fit"))?;
+        Pool::share(pool.as_deref(), || job.work());
+        Ok(())
+    }
+}
+
+impl FusedOperator for Linear {
+    fn name(&self) -> &'static str {
+        "FusedLinear"
+    }
+
+    fn output_shape(&self, inputs: &[&[TDim]]) -> TractResult<TVec<TDim>> {
+        let mut shape: TVec<TDim> = inputs[0].into();
+        let Some(last) = shape.last_mut() else { bail!("a linear layer needs rows") };
+        if let Ok(width) = last.to_usize() {
+            ensure!(width == self.weights.inputs(), "rows of {width} for {:?}", self.weights);
+        }
+        *last = self.weights.outputs().to_dim();
+        if self.residual {
+            let shapes: [TVec<TDim>; 2] = [shape, inputs[1].into()];
+            return multi_broadcast(&shapes);
+        }
+        Ok(shape)
+    }
+
+    fn run(&self, inputs: &[TValue]) -> TractResult<Tensor> {
+        let mut shape: TVec<usize> = inputs[0].shape().into();
+        let Some(last) = shape.last_mut() else { bail!("a linear layer needs rows") };
+        *last = self.weights.outputs();
+        let residual = inputs.get(1).filter(|_| self.residual);
+        let same_shape = residual.filter(|residual| residual.shape() == &*shape);
+        let rows = numbers(&inputs[0])?;
+        let same_shape = same_shape.map(numbers).transpose()?;
+        let output = filled(&shape, |output| self.apply(rows, same_shape, output))?;
+        match residual {
+            Some(other) if same_shape.is_none() => {
+                let output = output.to_plain_array_view::<f32>()?;
+                Ok((&output + &other.to_plain_array_view::<f32>()?).into_tensor())
+            }
+            _ => Ok(output),
+        }
+    }
+}

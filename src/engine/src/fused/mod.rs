@@ -1,0 +1,116 @@
+//! Operators that do in one pass what takes tract many: each on our kernels, run by tract like its own.
+
+mod attention;
+mod convolution;
+mod embedding;
+mod layer_norm;
+mod linear;
+mod patch_embedding;
+
+use std::{fmt::Debug, sync::Arc};
+
+pub(super) use attention::{Attention, Memory, Operand};
+pub(super) use convolution::{Convolution, DepthwiseConvolution};
+pub(super) use embedding::{Embedding, Numbers, Table};
+pub(super) use layer_norm::LayerNormalization;
+pub(super) use linear::Linear;
+pub(super) use patch_embedding::PatchEmbedding;
+use tract_onnx::tract_hir::internal::*;
+
+/// An operator with one output of 32-bit numbers.
+pub(super) trait FusedOperator: Debug + Send + Sync {
+    /// Its name in listings.
+    fn name(&self) -> &'static str;
+
+    /// The output's shape from those of the inputs.
+    fn output_shape(&self, inputs: &[&[TDim]]) -> TractResult<TVec<TDim>>;
+
+    /// Computes the output.
+    fn run(&self, inputs: &[TValue]) -> TractResult<Tensor>;
+}
+
+/// A fused operator as tract holds it.
+#[derive(Debug, Clone)]
+pub(super) struct Fused(pub(super) Arc<dyn FusedOperator>);
+
+impl PartialEq for Fused {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Fused {}
+
+impl Op for Fused {
+    fn name(&self) -> StaticName {
+        self.0.name().into()
+    }
+
+    op_as_typed_op!();
+}
+
+impl EvalOp for Fused {
+    op_out_of_plan!();
+
+    fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        Ok(tvec!(self.0.run(&inputs)?.into_tvalue()))
+    }
+}
+
+impl TypedOp for Fused {
+    as_op!();
+
+    fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        let shapes: Vec<TVec<TDim>> = inputs.iter().map(|fact| fact.shape.to_tvec()).collect();
+        let shapes: Vec<&[TDim]> = shapes.iter().map(|shape| &shape[..]).collect();
+        Ok(tvec!(f32::fact(self.0.output_shape(&shapes)?)))
+    }
+}
+
+impl Expansion for Fused {
+    fn name(&self) -> StaticName {
+        self.0.name().into()
+    }
+
+    fn wire(
+        &self,
+        prefix: &str,
+        model: &mut TypedModel,
+        inputs: &[OutletId],
+    ) -> TractResult<TVec<OutletId>> {
+        model.wire_node(prefix, self.clone(), inputs)
+    }
+
+    fn rules<'r, 'p: 'r, 's: 'r>(
+        &'s self,
+        s: &mut Solver<'r>,
+        inputs: &'p [TensorProxy],
+        outputs: &'p [TensorProxy],
+    ) -> InferenceResult {
+        s.equals(&outputs[0].datum_type, f32::datum_type())?;
+        s.given_all(inputs.iter().map(|input| &input.shape), move |s, shapes| {
+            let shapes: Vec<&[TDim]> = shapes.iter().map(|shape| &shape[..]).collect();
+            s.equals(&outputs[0].shape, ShapeFactoid::from(self.0.output_shape(&shapes)?))
+        })
+    }
+}
+
+/// The numbers of an input.
+pub(super) fn numbers<T: Datum>(value: &TValue) -> TractResult<&[T]> {
+    // tract's view of a tensor without numbers is a null pointer.
+    if value.len() == 0 { Ok(&[]) } else { value.view().as_slice() }
+}
+
+/// A new tensor of zeros, filled in by `fill`.
+pub(super) fn filled(
+    shape: &[usize],
+    fill: impl FnOnce(&mut [f32]) -> TractResult<()>,
+) -> TractResult<Tensor> {
+    let mut tensor = Tensor::zero::<f32>(shape)?;
+    if tensor.len() > 0 {
+        let mut view = tensor.to_plain_array_view_mut::<f32>()?;
+        let numbers = view.as_slice_mut();
+        fill(numbers.ok_or_else(|| format_err!("a new tensor with gaps"))?)?;
+    }
+    Ok(tensor)
+}

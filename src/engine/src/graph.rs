@@ -1,0 +1,187 @@
+//! One ONNX graph, loaded, optimised and ready to run.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use ndarray::{Array, ArrayD, Dimension};
+use tract_onnx::prelude::{
+    InferenceModelExt, IntoRunnable, IntoTensor, TValue, TVec, TractError, TypedRunnableModel,
+};
+
+use crate::{
+    Arithmetic, Error, Onnx, SharedTensor, Weights, error::chain, freed_memory, fused::Fused,
+    layout::Layout, machine, threads,
+};
+
+/// A tensor given to a graph.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Numbers: pixels, keys, values, masks.
+    F32(ArrayD<f32>),
+    /// Token ids and positions.
+    I64(ArrayD<i64>),
+    /// A tensor that is given again and again, and never copied.
+    Shared(SharedTensor),
+}
+
+impl<D: Dimension> From<Array<f32, D>> for Input {
+    fn from(array: Array<f32, D>) -> Self {
+        Self::F32(array.into_dyn())
+    }
+}
+
+impl<D: Dimension> From<Array<i64, D>> for Input {
+    fn from(array: Array<i64, D>) -> Self {
+        Self::I64(array.into_dyn())
+    }
+}
+
+/// A graph with a fixed order of inputs and outputs.
+///
+/// Running borrows it immutably, so that threads may share it.
+pub struct Graph {
+    part: String,
+    outputs: Vec<String>,
+    layouts: Vec<Layout>,
+    plan: Arc<TypedRunnableModel>,
+}
+
+/// What a graph really runs on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Execution {
+    /// The instruction set of the fused operators.
+    pub kernel: &'static str,
+    /// Fused operators, by name.
+    pub fused: BTreeMap<String, usize>,
+    /// Operators that no rule recognised, which run on tract, by name.
+    pub tract: BTreeMap<String, usize>,
+}
+
+impl Graph {
+    /// Fuses and optimises a parsed graph whose external data stands in `weights`.
+    ///
+    /// [`Graph::run`] takes the tensors `inputs` and gives `outputs`, both in the order stated here;
+    /// outputs left out are not computed. Inputs that [`Graph::is_store`] names are another matter, and
+    /// shared tensors come from [`Graph::shared_input`].
+    ///
+    /// # Errors
+    /// When an input or output is missing, when weights lie outside their file, when tract cannot
+    /// run an operator, and when `COCA_CPU` asks for what there is not.
+    pub fn prepare(
+        onnx: Onnx,
+        weights: &Weights,
+        inputs: &[String],
+        outputs: &[String],
+        arithmetic: Arithmetic,
+    ) -> Result<Self, Error> {
+        threads::start_default()?;
+        let part = onnx.part().to_owned();
+        let unsupported =
+            |e: TractError| Error::Unsupported { part: part.clone(), reason: chain(&e) };
+        let fused = onnx.into_model(weights, inputs, outputs, arithmetic)?;
+        let plan = fused
+            .model
+            .into_typed()
+            .and_then(|model| model.into_optimized())
+            .and_then(|model| model.into_runnable())
+            .map_err(unsupported)?;
+        freed_memory::keep();
+        Ok(Self { part, outputs: outputs.to_vec(), layouts: fused.layouts, plan })
+    }
+
+    /// Whether input `index`, which the file says is `[B,P,W]`, is a store of rows `[C,W]` instead.
+    ///
+    /// Such a graph takes one more input, the last: the slots `[B,P]` of the store that hold the rows.
+    /// A cache is then read where it stands, however its beams are reordered.
+    #[must_use]
+    pub fn is_store(&self, index: usize) -> bool {
+        self.layouts.get(index) == Some(&Layout::Store)
+    }
+
+    /// Whether the slots of cached rows are an input, the last.
+    #[must_use]
+    pub fn takes_slots(&self) -> bool {
+        self.layouts.contains(&Layout::Store)
+    }
+
+    /// A tensor, as the file says it is, to be given as input `index` again and again: what the graph would do
+    /// with it in every run is done here.
+    #[must_use]
+    pub fn shared_input(&self, index: usize, tensor: ArrayD<f32>) -> SharedTensor {
+        let layout = self.layouts.get(index).copied().unwrap_or(Layout::Stated);
+        SharedTensor::from(layout.pack(tensor))
+    }
+
+    /// What it really runs on.
+    #[must_use]
+    pub fn execution(&self) -> Execution {
+        let kernel = machine::cpu().map_or("none", |cpu| cpu.instruction_set().name());
+        let mut execution = Execution { kernel, ..Execution::default() };
+        for node in self.plan.model().nodes() {
+            let name = node.op.name().into_owned();
+            let counts = match name.as_str() {
+                "Source" | "Const" => continue,
+                _ if node.op.downcast_ref::<Fused>().is_some() => &mut execution.fused,
+                _ => &mut execution.tract,
+            };
+            *counts.entry(name).or_default() += 1;
+        }
+        execution
+    }
+
+    /// Runs the graph on tensors in the order of its inputs.
+    ///
+    /// Where a cache is a store of rows, either all stores are given and the slots behind them, or all
+    /// caches are given as the file says, `[B,P,W]`, and no slots.
+    ///
+    /// # Errors
+    /// When a shape does not fit the graph, or an output is not of 32-bit numbers.
+    pub fn run(&self, mut inputs: Vec<Input>) -> Result<Vec<ArrayD<f32>>, Error> {
+        if self.takes_slots() && inputs.len() == self.layouts.len() {
+            self.store_caches(&mut inputs);
+        }
+        for (input, layout) in inputs.iter_mut().zip(&self.layouts) {
+            if let Input::F32(array) = input {
+                *array = layout.pack(std::mem::take(array));
+            }
+        }
+        let inputs: TVec<TValue> = inputs.into_iter().map(value).collect();
+        let values = self
+            .plan
+            .run(inputs)
+            .map_err(|e| Error::Run { part: self.part.clone(), reason: chain(&e) })?;
+        values
+            .into_iter()
+            .zip(&self.outputs)
+            .map(|(value, name)| {
+                let found = value.datum_type();
+                value.into_tensor().into_plain_array::<f32>().map_err(|_| Error::Tensor {
+                    part: self.part.clone(),
+                    tensor: name.clone(),
+                    expected: "f32".to_owned(),
+                    found: format!("{found:?}"),
+                })
+            })
+            .collect()
+    }
+
+    /// Lays the rows of caches `[B,P,W]` one behind the other, and says where they are.
+    fn store_caches(&self, inputs: &mut Vec<Input>) {
+        let mut slots = ndarray::Array2::zeros((1, 0));
+        for (input, layout) in inputs.iter_mut().zip(&self.layouts) {
+            let (Input::F32(array), Layout::Store) = (input, layout) else { continue };
+            let &[batch, past, width] = array.shape() else { continue };
+            slots = ndarray::Array2::from_shape_fn((batch, past), |(b, p)| (b * past + p) as i64);
+            let rows = std::mem::take(array).into_shape_clone(vec![batch * past, width]);
+            *array = rows.unwrap_or_default();
+        }
+        inputs.push(slots.into());
+    }
+}
+
+fn value(input: Input) -> TValue {
+    match input {
+        Input::F32(array) => array.into_tensor().into(),
+        Input::I64(array) => array.into_tensor().into(),
+        Input::Shared(tensor) => TValue::from_const(tensor.into_tensor()),
+    }
+}

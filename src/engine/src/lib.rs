@@ -1,0 +1,29 @@
+//! Runs ONNX graphs: fused operators on our own kernels, and tract for everything else.
+//!
+//! tract loads, optimises and executes every part of a model. Before it does, rules put a fused operator
+//! in the place of each linear layer, attention, layer norm and embedding they recognise. A graph that no
+//! rule recognises runs on tract alone; [`Graph::execution`] tells how much of it did.
+
+#![forbid(unsafe_code)]
+
+mod arithmetic;
+mod error;
+mod freed_memory;
+mod fused;
+mod graph;
+mod layout;
+mod machine;
+mod onnx;
+mod rewrite;
+mod shared_tensor;
+mod threads;
+mod weights;
+
+pub use arithmetic::Arithmetic;
+pub use error::Error;
+pub use graph::{Execution, Graph, Input};
+pub use machine::cpu;
+pub use onnx::Onnx;
+pub use shared_tensor::{RowStore, SharedTensor};
+pub use threads::{set_threads, threads};
+pub use weights::{FileBytes, Weights};

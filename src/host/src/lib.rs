@@ -1,0 +1,19 @@
+//! The machine underneath: its cores, the memory that is left, its temperature.
+//!
+//! ```
+//! let cores = coca_host::physical_cores();
+//! assert!(cores >= 1);
+//! if let Some(memory) = coca_host::AvailableMemory::now() {
+//!     println!("{cores} cores, {} MB left", memory.bytes / 1_000_000);
+//! }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod memory;
+mod processor;
+mod temperature;
+
+pub use memory::{AvailableMemory, number_behind, resident_memory};
+pub use processor::{cpu_features, physical_cores};
+pub use temperature::hottest_sensor;

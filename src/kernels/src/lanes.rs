@@ -1,0 +1,96 @@
+//! Sixteen 32-bit numbers at once, on every instruction set alike.
+//!
+//! An operation over floats is written once, against [`Lanes`], and compiled for each instruction set.
+//! Sixteen lanes everywhere, fused multiply-adds everywhere and one fixed order of summation make the
+//! results equal bit for bit, whatever CPU computes them.
+
+/// How many numbers go together.
+pub(crate) const LANES: usize = 16;
+
+/// Proof that an instruction set is there, and what it does with sixteen numbers.
+///
+/// Implementations are inlined into functions compiled for their instruction set (see `Cpu::run`).
+pub(crate) trait Lanes: Copy {
+    /// Sixteen numbers.
+    type F32: Copy;
+
+    /// Sixteen times `value`.
+    fn splat(self, value: f32) -> Self::F32;
+    /// The first sixteen numbers of `from`, which must hold as many.
+    fn load(self, from: &[f32]) -> Self::F32;
+    /// Writes to the first sixteen places of `to`, which must hold as many.
+    fn store(self, values: Self::F32, to: &mut [f32]);
+    /// The first sixteen integers of `from` as numbers.
+    fn load_i32(self, from: &[i32]) -> Self::F32;
+    /// Rounds to the nearest integers, ties to even; the values must lie in -128..=127.
+    fn store_i8(self, values: Self::F32, to: &mut [i8]);
+
+    /// `a + b`
+    fn add(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a - b`
+    fn sub(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a × b`
+    fn mul(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a ÷ b`
+    fn div(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a × b + c`, rounded once.
+    fn mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    /// The larger of each pair; `b` where `a` is not a number.
+    fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// The smaller of each pair; `b` where `a` is not a number.
+    fn min(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// Without the sign.
+    fn abs(self, a: Self::F32) -> Self::F32;
+    /// The nearest whole numbers, ties to even.
+    fn round(self, a: Self::F32) -> Self::F32;
+    /// `a × 2^n` for whole numbers `n` in -126..=127.
+    fn scale_by_power_of_two(self, a: Self::F32, n: Self::F32) -> Self::F32;
+
+    /// The numbers as an array.
+    #[inline(always)]
+    fn to_array(self, a: Self::F32) -> [f32; LANES] {
+        let mut array = [0.0; LANES];
+        self.store(a, &mut array);
+        array
+    }
+
+    /// Their sum: halves are added to each other until one number is left.
+    #[inline(always)]
+    fn sum(self, a: Self::F32) -> f32 {
+        let mut values = self.to_array(a);
+        for half in [8, 4, 2, 1] {
+            for i in 0..half {
+                values[i] += values[i + half];
+            }
+        }
+        values[0]
+    }
+
+    /// The largest of them.
+    #[inline(always)]
+    fn largest(self, a: Self::F32) -> f32 {
+        let values = self.to_array(a);
+        values.into_iter().fold(values[0], |a, b| if a > b { a } else { b })
+    }
+
+    /// As many numbers as `from` has, at most sixteen, and `fill` in the other lanes.
+    #[inline(always)]
+    fn load_part(self, from: &[f32], fill: f32) -> Self::F32 {
+        if from.len() >= LANES {
+            return self.load(from);
+        }
+        let mut array = [fill; LANES];
+        array[..from.len()].copy_from_slice(from);
+        self.load(&array)
+    }
+
+    /// Writes as many numbers as `to` has places, at most sixteen.
+    #[inline(always)]
+    fn store_part(self, values: Self::F32, to: &mut [f32]) {
+        if to.len() >= LANES {
+            self.store(values, to);
+        } else {
+            to.copy_from_slice(&self.to_array(values)[..to.len()]);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Texts: from a label or a prompt to token ids, and from token ids to a caption.
+//!
+//! A text is [cleaned](Cleaning), cut into tokens by the model's `tokenizer.json`, and framed by
+//! the start and end ids that `coca.json` names ([`TextSpec`]). For a model imported from
+//! open_clip every id is the one that open_clip 3.3.0 gives, but for characters that were added to
+//! Unicode after version 14: whether such a one is a letter depends on the age of the tables, in
+//! Python as here. [`Templates`] make the sentences that stand for a label.
+
+#![forbid(unsafe_code)]
+
+mod cleaning;
+mod error;
+mod ftfy;
+mod html;
+mod spec;
+mod templates;
+mod tokenizer;
+
+pub use cleaning::Cleaning;
+pub use error::Error;
+pub use spec::{TextSpec, Vocabulary};
+pub use templates::Templates;
+pub use tokenizer::{TokenIds, Tokenizer};

@@ -1,0 +1,54 @@
+//! From the bytes of a picture to the numbers that an image encoder reads.
+//!
+//! ```text
+//! file ── decode ──▶ Picture ── Preprocessor::pixels ──▶ Pixels [1, 3, height, width]
+//! ```
+//!
+//! [`decode`] and [`open`] read JPEG, PNG, WebP, BMP and GIF (the first frame) of any colour type, found by
+//! content. The picture comes out upright (EXIF orientation applied), in RGB, transparency over black,
+//! and within [`Limits`], so that a decompression bomb is an error and not an allocation. A large JPEG
+//! is decoded straight to the smallest size that the model's input needs.
+//!
+//! [`Preprocessor`] resizes, crops and normalises as a model's [`PixelSpec`] asks. For the same decoded pixels it agrees
+//! with `image_transform` of open_clip 3.3.0 within 2/255. Two things differ on purpose: open_clip ignores EXIF
+//! orientation, and it drops an alpha channel instead of laying the picture over black.
+//!
+//! A camera's frames take a shorter way: [`FramePreprocessor`] makes them [`Pixels`] straight from [`FrameView`].
+//!
+//! ```
+//! use coca_vision::{Interpolation, PixelSpec, Preprocessor, Resize};
+//!
+//! let preprocessor = Preprocessor::new(PixelSpec {
+//!     width: 224,
+//!     height: 224,
+//!     mean: [0.48145466, 0.4578275, 0.40821073],
+//!     std: [0.26862954, 0.26130258, 0.27577711],
+//!     resize: Resize::Shortest,
+//!     interpolation: Interpolation::Bicubic,
+//! })?;
+//! let grey = image::RgbImage::from_pixel(640, 480, image::Rgb([128; 3]));
+//! assert_eq!(preprocessor.pixels(&grey)?.view().shape(), [1, 3, 224, 224]);
+//! # Ok::<(), crate::Error>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod decode;
+mod error;
+mod frame;
+mod geometry;
+mod jpeg;
+mod picture;
+mod preprocess;
+mod reader;
+mod spec;
+#[cfg(test)]
+mod tests;
+
+pub use decode::{Detail, Limits, decode, open};
+pub use error::Error;
+pub use frame::{Colours, FramePictures, FramePreprocessor, FrameView, PixelFormat, Turn};
+pub use picture::Picture;
+pub use preprocess::{Pixels, Preprocessor};
+pub use reader::{PictureReader, ReadError, Source, sources};
+pub use spec::{Interpolation, PixelSpec, Resize};

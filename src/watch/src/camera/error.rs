@@ -1,0 +1,133 @@
+//! What can be wrong with a camera.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use coca_vision as vision;
+
+/// A source that cannot be opened, or that stopped giving frames.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// What the user wrote names no source.
+    #[error("{spec}: not a source: {expected}")]
+    Spec {
+        /// What was written.
+        spec: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// The program was built without cameras.
+    #[error(
+        "{source_name}: this program was built without cameras: build it with `--features camera`, or pipe one in with cmd:"
+    )]
+    NoCameras {
+        /// The source.
+        source_name: String,
+    },
+    /// No camera is there, or none of that name.
+    #[error(
+        "{wanted}: no such camera; found {found}. A camera module of a Raspberry Pi or a Jetson comes through a pipe: see `coca watch --help`"
+    )]
+    NoSuchCamera {
+        /// What was asked for.
+        wanted: String,
+        /// The cameras that are there.
+        found: String,
+    },
+    /// The camera delivers nothing that can be read.
+    #[error("{device}: delivers no format that is known here: found {found}")]
+    NoFormat {
+        /// The camera.
+        device: String,
+        /// Its formats.
+        found: String,
+    },
+    /// A file, folder, device or connection failed.
+    #[error("{source_name}: {error}")]
+    Io {
+        /// The source.
+        source_name: String,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// A folder holds no picture that can be shown.
+    #[error("{}: no picture in this folder that can be read", path.display())]
+    NoPictures {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A picture in a file cannot be decoded.
+    #[error("{}: {error}", path.display())]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: vision::Error,
+    },
+    /// The command that feeds the pipe ended with an error.
+    #[error("{command}: ended with {status}")]
+    CommandFailed {
+        /// The command.
+        command: String,
+        /// How it ended.
+        status: String,
+    },
+    /// A pipe or a connection ended in the middle of a frame.
+    #[error(
+        "{source_name}: ended in the middle of a frame: expected {expected} bytes, found {found}"
+    )]
+    CutOff {
+        /// The source.
+        source_name: String,
+        /// The bytes of a frame.
+        expected: usize,
+        /// What was there of it.
+        found: usize,
+    },
+    /// What comes in is not the MJPEG that was expected.
+    #[error("{source_name}: {expected} was expected, found {found}")]
+    Protocol {
+        /// The source.
+        source_name: String,
+        /// What was expected.
+        expected: &'static str,
+        /// What is there.
+        found: String,
+    },
+    /// No frame came for too long.
+    #[error("{source_name}: no frame for {} s", waited.as_secs_f32())]
+    Stalled {
+        /// The source.
+        source_name: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The thread that read frames broke down.
+    #[error("{source_name}: reading broke down: {reason}")]
+    BrokenDown {
+        /// The source.
+        source_name: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Error {
+    pub(super) fn io(source_name: impl ToString) -> impl FnOnce(io::Error) -> Self {
+        let source_name = source_name.to_string();
+        move |error| Self::Io { source_name, error }
+    }
+
+    /// Whether opening the source again cannot help: the user has to say something else.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Spec { .. } | Self::NoCameras { .. } => true,
+            Self::NoPictures { .. } | Self::Picture { .. } => true,
+            Self::Io { error, source_name } => {
+                error.kind() == io::ErrorKind::NotFound && !source_name.starts_with("/dev/")
+            }
+            _ => false,
+        }
+    }
+}
