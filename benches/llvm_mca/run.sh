@@ -10,9 +10,9 @@ target=aarch64-unknown-linux-gnu
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$HOME/.cache/coca-board/kernels}
 mca=$(compgen -c llvm-mca | sort -uV | tail -1)
 
-cd "$here/../../tests/board/kernels"
+cd "$here/../.."
 emit=$kept/kernels.s
-cargo rustc --quiet --locked --lib --release --target $target -- --emit asm="$emit"
+cargo rustc --quiet --locked --package coca-kernels --lib --release --target $target -- --emit asm="$emit"
 
 # One loop a kernel, known by how many of its instructions a pass has: rows × columns × inputs of the largest tile.
 inner_loop() {
