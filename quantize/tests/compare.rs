@@ -33,6 +33,10 @@ impl Copy {
         let folder = tempfile::tempdir().unwrap();
         for entry in fs::read_dir(in_repository("models/pocket")).unwrap() {
             let path = entry.unwrap().path();
+            // The folder is a crate as well.
+            if path.is_dir() {
+                continue;
+            }
             fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
         }
         Self(folder)

@@ -28,7 +28,7 @@
 //! })?;
 //! let grey = image::RgbImage::from_pixel(640, 480, image::Rgb([128; 3]));
 //! assert_eq!(preprocessor.pixels(&grey)?.view().shape(), [1, 3, 224, 224]);
-//! # Ok::<(), crate::Error>(())
+//! # Ok::<(), coca_vision::Error>(())
 //! ```
 
 #![forbid(unsafe_code)]

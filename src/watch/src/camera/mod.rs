@@ -11,7 +11,7 @@
 //! let mut frame = Frame::default();
 //! assert_eq!(capture.take(&mut frame, Duration::from_secs(5))?, Taken::Frame);
 //! assert_eq!(frame.size, (640, 480));
-//! # Ok::<(), crate::camera::Error>(())
+//! # Ok::<(), coca_watch::camera::Error>(())
 //! ```
 
 mod capture;

@@ -25,7 +25,7 @@ use super::{Error, http};
 ///
 /// let spec: SourceSpec = "yuv420:640x480:cmd:rpicam-vid -t 0 --codec yuv420 -o -".parse()?;
 /// assert!(matches!(spec, SourceSpec::Command { .. }));
-/// # Ok::<(), crate::camera::Error>(())
+/// # Ok::<(), coca_watch::camera::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceSpec {

@@ -12,7 +12,7 @@
 //! for request in requests.try_iter() {
 //!     println!("a viewer asks for {request:?}");
 //! }
-//! # Ok::<(), crate::display::Error>(())
+//! # Ok::<(), coca_watch::display::Error>(())
 //! ```
 //!
 //! All but the web page, which the browser lays out, show the same [`Canvas`], drawn with embedded-graphics.

@@ -24,7 +24,7 @@ use super::{Error, png::PngSpec, spi_spec::SpiSpec, web::WebSpec};
 /// let spec: DisplaySpec = "png:/run/coca/now.png?size=640x480".parse()?;
 /// assert_eq!(spec.to_string(), "png:/run/coca/now.png");
 /// assert!("png:now.png?sise=640x480".parse::<DisplaySpec>().is_err());
-/// # Ok::<(), crate::display::Error>(())
+/// # Ok::<(), coca_watch::display::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

@@ -55,7 +55,7 @@ use super::{Display, Error, Request, View};
 /// let mut page = Web::listen(&spec, asked)?;
 /// page.show(&View::default())?;
 /// println!("http://{}/?token=secret", page.address());
-/// # Ok::<(), crate::display::Error>(())
+/// # Ok::<(), coca_watch::display::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Web {
