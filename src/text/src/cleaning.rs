@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ftfy, html};
+use crate::{ftfy, html, whitespace::single_spaces};
 
 /// How a model's texts were cleaned when it was trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,16 +28,6 @@ impl Cleaning {
             Self::None => text.to_owned(),
         }
     }
-}
-
-fn single_spaces(text: &str) -> String {
-    let words = text.split(is_space).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join(" ")
-}
-
-/// White space as Python has it: Unicode's, and the four ASCII separators.
-pub(crate) fn is_space(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\x1c'..='\x1f')
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::ftfy::windows_1252_for_c1;
+use crate::encodings::windows_1252_for_c1;
 
 /// The text of an entity that stands in HTML's table, given with `&` and `;`.
 pub(crate) fn named(entity: &str) -> Option<&'static str> {

@@ -9,12 +9,14 @@
 #![forbid(unsafe_code)]
 
 mod cleaning;
+mod encodings;
 mod error;
 mod ftfy;
 mod html;
 mod spec;
 mod templates;
 mod tokenizer;
+mod whitespace;
 
 pub use cleaning::Cleaning;
 pub use error::Error;

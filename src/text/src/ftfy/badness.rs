@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::LazyLock};
 
 use unicode_normalization::char::is_combining_mark;
 
-use super::super::cleaning::is_space;
+use crate::whitespace::is_space;
 
 /// A set of kinds of character, a bit each.
 type Kinds = u32;

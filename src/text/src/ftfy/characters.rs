@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::super::html;
+use crate::html;
 
 /// The longest name or number of an entity, without `&` and `;`.
-const LONGEST_ENTITY: usize = 24;
+const MAX_ENTITY_LENGTH: usize = 24;
 
 /// Decodes entities that end in `;`, also names that somebody has turned into capitals.
 pub(super) fn unescape_html(text: &str) -> Cow<'_, str> {
@@ -32,7 +32,7 @@ fn entity_length(text: &str) -> Option<usize> {
     let body = text.strip_prefix('&')?;
     let body = body.strip_prefix('#').unwrap_or(body);
     let end = body.find(|c: char| !c.is_ascii_alphanumeric())?;
-    let complete = body.get(end..)?.starts_with(';') && (1..=LONGEST_ENTITY).contains(&end);
+    let complete = body.get(end..)?.starts_with(';') && (1..=MAX_ENTITY_LENGTH).contains(&end);
     complete.then_some(text.len() - body.len() + end + 1)
 }
 

@@ -15,16 +15,14 @@
 
 mod badness;
 mod characters;
-mod encodings;
 mod mojibake;
 
 use std::borrow::Cow;
 
-pub(super) use mojibake::windows_1252_for_c1;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// Characters in a line that are looked at together: ftfy's `max_decode_length`.
-const LONGEST_SEGMENT: usize = 1_000_000;
+const MAX_SEGMENT_LENGTH: usize = 1_000_000;
 
 /// Fixes `text` line by line.
 pub(super) fn fix_text(text: &str) -> String {
@@ -42,7 +40,7 @@ fn segments(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
         let line = rest.split_inclusive('\n').next()?;
-        let limit = line.char_indices().nth(LONGEST_SEGMENT);
+        let limit = line.char_indices().nth(MAX_SEGMENT_LENGTH);
         let (segment, tail) = rest.split_at(limit.map_or(line.len(), |(at, _)| at));
         rest = tail;
         Some(segment)
@@ -116,8 +114,8 @@ mod tests {
 
     #[test]
     fn a_line_of_more_than_a_million_characters_is_cut_between_characters() {
-        let long = "é".repeat(LONGEST_SEGMENT + 1);
-        assert_eq!(segments(&long).map(str::len).collect::<Vec<_>>(), [2 * LONGEST_SEGMENT, 2]);
+        let long = "é".repeat(MAX_SEGMENT_LENGTH + 1);
+        assert_eq!(segments(&long).map(str::len).collect::<Vec<_>>(), [2 * MAX_SEGMENT_LENGTH, 2]);
     }
 
     proptest! {

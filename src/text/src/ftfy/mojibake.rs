@@ -6,10 +6,8 @@
 
 use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
 
-use super::{
-    badness::is_bad,
-    encodings::{ENCODINGS, Encoding, LOST},
-};
+use super::badness::is_bad;
+use crate::encodings::{ENCODINGS, Encoding, LOST, is_c1, windows_1252_for_c1};
 
 /// Repairs `text` until nothing more is to be done.
 pub(super) fn fix_encoding(text: &str) -> Cow<'_, str> {
@@ -238,17 +236,4 @@ pub(super) fn fix_c1_controls(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     text.chars().map(windows_1252_for_c1).collect()
-}
-
-fn is_c1(c: char) -> bool {
-    ('\u{80}'..='\u{9f}').contains(&c)
-}
-
-/// The character that Windows-1252 has in the place of a C1 control character; others as they are.
-pub(in super::super) fn windows_1252_for_c1(c: char) -> char {
-    let windows_1252 = ENCODINGS.iter().find(|e| e.name == "windows-1252");
-    match u8::try_from(c) {
-        Ok(byte) if is_c1(c) => windows_1252.and_then(|e| e.decode_high(byte)).unwrap_or(c),
-        _ => c,
-    }
 }

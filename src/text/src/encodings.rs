@@ -1,4 +1,4 @@
-//! The single-byte encodings that UTF-8 is taken for by mistake.
+//! Single-byte encodings that UTF-8 text is mistaken for.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -7,16 +7,16 @@ use std::{collections::HashMap, sync::LazyLock};
 /// Windows encodings leave some bytes without a character. The *sloppy* ones here read such a byte
 /// as Latin-1 does, like a web browser, and read byte 1A as U+FFFD: a byte that somebody else's
 /// decoder has already lost.
-pub(super) struct Encoding {
-    pub(super) name: &'static str,
-    pub(super) sloppy: bool,
-    /// What bytes 80 to FF stand for.
+pub(crate) struct Encoding {
+    pub(crate) name: &'static str,
+    pub(crate) sloppy: bool,
+    /// The characters of bytes 80 to FF.
     high: Vec<char>,
     bytes: HashMap<char, u8>,
 }
 
 /// The byte that stands for U+FFFD in a sloppy encoding: SUBSTITUTE.
-pub(super) const LOST: u8 = 0x1a;
+pub(crate) const LOST: u8 = 0x1a;
 
 impl Encoding {
     fn new(name: &'static str, sloppy: bool, high: impl Iterator<Item = char>) -> Self {
@@ -26,7 +26,7 @@ impl Encoding {
     }
 
     /// The bytes that this encoding reads as `text`, or `None` if there are none.
-    pub(super) fn encode(&self, text: &str) -> Option<Vec<u8>> {
+    pub(crate) fn encode(&self, text: &str) -> Option<Vec<u8>> {
         text.chars()
             .map(|c| match c {
                 '\u{fffd}' if self.sloppy => Some(LOST),
@@ -38,19 +38,33 @@ impl Encoding {
     }
 
     /// The character that a byte from 80 to FF stands for.
-    pub(super) fn decode_high(&self, byte: u8) -> Option<char> {
+    pub(crate) fn decode_high(&self, byte: u8) -> Option<char> {
         self.high.get(usize::from(byte.checked_sub(0x80)?)).copied()
     }
 }
 
 /// Every encoding that is tried, most likely first: ftfy's `CHARMAP_ENCODINGS`.
-pub(super) static ENCODINGS: LazyLock<Vec<Encoding>> = LazyLock::new(|| {
+pub(crate) static ENCODINGS: LazyLock<Vec<Encoding>> = LazyLock::new(|| {
     let latin_1 = Encoding::new("latin-1", false, '\u{80}'..='\u{ff}');
     let others = TABLES.iter().map(|(name, sloppy, rows)| {
         Encoding::new(name, *sloppy, rows.iter().flat_map(|row| row.chars()))
     });
     std::iter::once(latin_1).chain(others).collect()
 });
+
+/// Reads a C1 control character as Windows-1252, as web browsers do; leaves any other as it is.
+pub(crate) fn windows_1252_for_c1(c: char) -> char {
+    let windows_1252 = ENCODINGS.iter().find(|e| e.name == "windows-1252");
+    match u8::try_from(c) {
+        Ok(byte) if is_c1(c) => windows_1252.and_then(|e| e.decode_high(byte)).unwrap_or(c),
+        _ => c,
+    }
+}
+
+/// Whether `c` is a C1 control character, U+0080 to U+009F.
+pub(crate) fn is_c1(c: char) -> bool {
+    ('\u{80}'..='\u{9f}').contains(&c)
+}
 
 /// Name, whether it is sloppy, and the characters of bytes 80 to FF, 32 a row.
 const TABLES: [(&str, bool, [&str; 4]); 9] = [
