@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use coca_edge::{
     Coca,
     vision::{
-        Colours, Detail, FramePictures, FramePreprocessor, FrameView, Limits, PixelFormat, Turn,
+        Colours, Detail, FrameConverter, FramePreprocessor, FrameView, Limits, PixelFormat, Turn,
         open,
     },
 };
@@ -46,10 +46,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for coca in &models {
         time_model(coca, &FORMATS.map(frame).into_iter().collect::<Result<Vec<_>, _>>()?)?;
     }
-    let mut pictures = FramePictures::new(Turn::default(), 1280);
+    let mut converter = FrameConverter::new(Turn::default(), 1280);
     let mut shown = Vec::new();
     for _ in 0..ROUNDS {
-        shown.push(time(|| pictures.picture(frame(PixelFormat::Yuv420)?))?);
+        shown.push(time(|| converter.convert(frame(PixelFormat::Yuv420)?))?);
     }
     println!("\nyuv420  → picture for displays {:.2?}", median(shown));
     Ok(())
@@ -61,9 +61,9 @@ fn time_model(coca: &Coca, frames: &[FrameView]) -> Result<(), Box<dyn std::erro
     let mut encoder = Vec::new();
     for _ in 0..ROUNDS {
         for (frame, preprocessor, times) in &mut inputs {
-            times.push(time(|| preprocessor.pixels(**frame).map(|_| ()))?);
+            times.push(time(|| preprocessor.preprocess(**frame).map(|_| ()))?);
         }
-        let pixels = inputs[0].1.pixels(frames[0])?.clone();
+        let pixels = inputs[0].1.preprocess(frames[0])?.clone();
         encoder.push(time(|| coca.encode_pixels(pixels))?);
     }
     let encoder = median(encoder);

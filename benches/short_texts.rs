@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     let some: Vec<&str> = labels.iter().copied().step_by(step).collect();
     let chosen = batches(&tokenizer, &some)?;
     report("rows", "measured labels", &some, row_counts(&tokenizer, &chosen));
-    let times = time_both(&bundle.text_encoder()?, &tokenizer, &chosen)?;
+    let times = time_both(&bundle.load_text_encoder()?, &tokenizer, &chosen)?;
     report("seconds", "measured labels", &some, times.map(|time| time.as_secs_f64()));
     Ok(())
 }

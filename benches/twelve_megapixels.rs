@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let preprocessor = coca.preprocessor();
     let prepare = |detail| -> Result<_, vision::Error> {
-        preprocessor.pixels(vision::decode(&jpeg, &Limits::default(), detail)?)
+        preprocessor.preprocess(vision::decode(&jpeg, &Limits::default(), detail)?)
     };
     let (mut scaled, mut whole, mut model) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use coca_edge::{
     Coca,
-    vision::{PictureReader, sources},
+    vision::{ImageReader, sources},
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let wanted = coca.encode_text(&text)?;
     let mut found = Vec::new();
     for (source, pixels) in
-        PictureReader::start(sources(&[PathBuf::from(folder)]), coca.preprocessor().clone())
+        ImageReader::start(sources(&[PathBuf::from(folder)]), coca.preprocessor().clone())
     {
         match pixels {
             Ok(pixels) => {

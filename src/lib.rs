@@ -25,7 +25,7 @@
 //! | [`engine`] | coca-engine | runs ONNX graphs: fused operators on the kernels, tract for the rest |
 //! | [`vision`] | coca-vision | pictures and camera frames → normalised pixels |
 //! | [`text`] | coca-text | texts → token ids, templates |
-//! | [`bundle`], [`tasks`] | coca-model | a model's folder; labels, captions, embeddings |
+//! | [`bundle`], [`generate`], [`tasks`] | coca-model | a model's folder; caption searches; labels, captions, embeddings |
 //! | [`camera`], [`display`], [`watch`], [`doctor`] | coca-watch | a camera in, live labels and captions out |
 
 #![forbid(unsafe_code)]
@@ -35,8 +35,8 @@ pub use coca_engine::{set_threads, threads};
 pub use coca_host as host;
 pub use coca_kernels as kernels;
 pub use coca_model::{
-    Bundle, Caption, CaptionOptions, Coca, Embedding, EncodedPicture, Error, LabelScore, Labels,
-    Search, bundle, tasks,
+    Bundle, Caption, CaptionOptions, Coca, Embedding, EncodedImage, Error, Labels, ScoredLabel,
+    Search, bundle, generate, tasks,
 };
 pub use coca_text as text;
 pub use coca_text::Templates;

@@ -38,7 +38,7 @@ fn copy() -> tempfile::TempDir {
     folder
 }
 
-fn cat() -> vision::Picture<'static> {
+fn cat() -> vision::Image<'static> {
     let photo = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/photos/cat.jpg");
     vision::open(photo, &Limits::default(), Detail::Full).unwrap()
 }
@@ -229,7 +229,7 @@ fn computing_in_f32_needs_four_times_the_memory_of_int8() {
     let needed = |arithmetic| {
         let bundle = Bundle::open(pocket()).unwrap().with_available_memory(0);
         let bundle = bundle.compute_in(arithmetic).unwrap();
-        match bundle.image_encoder() {
+        match bundle.load_image_encoder() {
             Err(coca_edge::bundle::Error::TooLittleMemory { needed, way_out, .. }) => {
                 (needed as f64, way_out)
             }

@@ -67,8 +67,8 @@ fn assert_close<'a>(
 #[test]
 fn a_picture_has_pytorchs_embedding_and_image_tokens() {
     let (coca, golden) = (pocket(), golden());
-    let pixels = coca.preprocessor().pixels(picture()).unwrap();
-    let encoder = coca.bundle().image_encoder().unwrap();
+    let pixels = coca.preprocessor().preprocess(picture()).unwrap();
+    let encoder = coca.bundle().load_image_encoder().unwrap();
     let outputs = encoder.run(vec![pixels.into_array().into()]).unwrap();
     assert_close(&outputs[0], &golden.image_embedding, 1e-4, "image embedding");
     for (row, expected) in &golden.image_tokens {
@@ -89,10 +89,11 @@ fn texts_have_pytorchs_embeddings() {
 fn every_step_of_a_caption_has_pytorchs_logits() {
     let (coca, golden) = (pocket(), golden());
     let bundle = coca.bundle();
-    let pixels = coca.preprocessor().pixels(picture()).unwrap();
-    let tokens = bundle.image_encoder().unwrap().run(vec![pixels.into_array().into()]).unwrap();
-    let cross = bundle.cross_kv().unwrap().run(vec![Input::F32(tokens[1].clone())]).unwrap();
-    let decoder = bundle.caption_decoder().unwrap();
+    let pixels = coca.preprocessor().preprocess(picture()).unwrap();
+    let tokens =
+        bundle.load_image_encoder().unwrap().run(vec![pixels.into_array().into()]).unwrap();
+    let cross = bundle.load_cross_kv().unwrap().run(vec![Input::F32(tokens[1].clone())]).unwrap();
+    let decoder = bundle.load_caption_decoder().unwrap();
     for (step, end) in golden.caption.steps.iter().zip(1..) {
         let inputs = prefill(bundle, &golden.caption.ids[..end], &cross);
         let logits = &decoder.run(inputs).unwrap()[0];

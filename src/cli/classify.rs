@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use coca_edge::LabelScore;
+use coca_edge::ScoredLabel;
 use serde::Serialize;
 
 use super::{
@@ -35,7 +35,7 @@ pub(super) struct Arguments {
 #[derive(Serialize)]
 struct Answer<'a> {
     source: &'a str,
-    labels: Vec<LabelScore>,
+    labels: Vec<ScoredLabel>,
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
@@ -60,7 +60,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
 impl Answer<'_> {
     fn text(&self) -> String {
         let mut text = self.source.to_owned();
-        for LabelScore { label, score } in &self.labels {
+        for ScoredLabel { label, score } in &self.labels {
             let _ = write!(text, "\n  {score:.3}  {label}");
         }
         text

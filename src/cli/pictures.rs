@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use coca_edge::{
-    Coca, EncodedPicture,
-    vision::{PictureReader, ReadError, sources},
+    Coca, EncodedImage,
+    vision::{ImageReader, ReadError, sources},
 };
 use indicatif::ProgressBar;
 
@@ -24,15 +24,11 @@ pub(super) fn for_each(
     global: &Global,
     coca: &Coca,
     images: &[PathBuf],
-    mut answer: impl FnMut(
-        &ProgressBar,
-        &str,
-        Result<&EncodedPicture, &ReadError>,
-    ) -> anyhow::Result<()>,
+    mut answer: impl FnMut(&ProgressBar, &str, Result<&EncodedImage, &ReadError>) -> anyhow::Result<()>,
 ) -> anyhow::Result<Outcome> {
     let sources = sources(images);
     let bar = progress::bar(global, sources.len(), "pictures");
-    let reader = PictureReader::start(sources, coca.preprocessor().clone());
+    let reader = ImageReader::start(sources, coca.preprocessor().clone());
     coca.load_image_encoder()?;
     let mut outcome = Outcome::Done;
     for (source, pixels) in reader {

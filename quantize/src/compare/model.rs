@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use coca_model::{
-    Caption, CaptionOptions, Coca, EncodedPicture, Error as TaskError, Labels, bundle,
-    bundle::Bundle,
+    Caption, CaptionOptions, Coca, EncodedImage, Error as TaskError, Labels, bundle, bundle::Bundle,
 };
 use coca_vision::Pixels;
 
@@ -32,11 +31,11 @@ impl Model {
         &self.coca
     }
 
-    pub(super) fn encode(&self, pixels: &Pixels) -> Result<EncodedPicture, Error> {
+    pub(super) fn encode(&self, pixels: &Pixels) -> Result<EncodedImage, Error> {
         self.named(self.coca.encode_pixels(pixels.clone()))
     }
 
-    pub(super) fn caption(&self, picture: &EncodedPicture) -> Result<Caption, Error> {
+    pub(super) fn caption(&self, picture: &EncodedImage) -> Result<Caption, Error> {
         self.named(self.coca.caption(picture, &CaptionOptions::default()))
     }
 

@@ -1,7 +1,7 @@
 //! One pass over the pictures: each through both models.
 
-use coca_model::EncodedPicture;
-use coca_vision::{PictureReader, Pixels, ReadError, Source, sources};
+use coca_model::EncodedImage;
+use coca_vision::{ImageReader, Pixels, ReadError, Source, sources};
 
 use super::{
     Error, Options, Progress,
@@ -39,7 +39,7 @@ pub(super) fn compare(
     let sources = list(options)?;
     let total = sources.len();
     let apart = total.div_ceil(SAMPLES);
-    let captions = pair.iter().all(|model| model.coca().bundle().captions());
+    let captions = pair.iter().all(|model| model.coca().bundle().has_decoder());
     let mut found = Found {
         images: CosineTally::default(),
         labels: LabelTally::default(),
@@ -48,7 +48,7 @@ pub(super) fn compare(
         samples: Vec::new(),
     };
     for (i, (source, pixels)) in
-        PictureReader::start(sources, pair[0].coca().preprocessor().clone()).enumerate()
+        ImageReader::start(sources, pair[0].coca().preprocessor().clone()).enumerate()
     {
         progress(Progress { doing: "pictures", done: i, total });
         let source = source.to_string();
@@ -108,7 +108,7 @@ impl Found {
         &mut self,
         pair: &[Model; 2],
         source: &str,
-        pictures: &[EncodedPicture; 2],
+        pictures: &[EncodedImage; 2],
     ) -> Result<Option<Vec<u32>>, Error> {
         let Some(tally) = &mut self.captions else { return Ok(None) };
         let text = &pair[0].coca().bundle().config().text;

@@ -44,7 +44,7 @@ pub(super) fn measure(
     progress(Progress { doing: "speed", done: 0, total: 2 });
     let image = by_turns(pair, samples, |model, sample| model.encode(&sample.pixels).map(drop))?;
     progress(Progress { doing: "speed", done: 1, total: 2 });
-    let captions = pair.iter().all(|model| model.coca().bundle().captions());
+    let captions = pair.iter().all(|model| model.coca().bundle().has_decoder());
     let caption = captions.then(|| {
         by_turns(pair, samples, |model, sample| {
             model.caption(&model.encode(&sample.pixels)?).map(drop)

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use coca_model::{
     bundle::{Config, Dimensions, FORMAT, Precision},
-    tasks::CaptionSettings,
+    generate::CaptionSettings,
 };
 use coca_text::{Cleaning, TextSpec};
 pub use error::Error;

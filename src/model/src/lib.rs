@@ -18,9 +18,9 @@
 #![forbid(unsafe_code)]
 
 pub mod bundle;
+pub mod generate;
 pub mod tasks;
 
 pub use bundle::Bundle;
-pub use tasks::{
-    Caption, CaptionOptions, Coca, Embedding, EncodedPicture, Error, LabelScore, Labels, Search,
-};
+pub use generate::{CaptionOptions, Search};
+pub use tasks::{Caption, Coca, Embedding, EncodedImage, Error, Labels, ScoredLabel};

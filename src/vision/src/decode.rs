@@ -10,7 +10,7 @@ use image::{
     DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, metadata::Orientation,
 };
 
-use crate::{Error, Picture, jpeg, picture::swaps_sides};
+use crate::{Error, Image, jpeg, upright_image::swaps_sides};
 
 /// How much a picture may take to decode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub fn open(
     path: impl AsRef<Path>,
     limits: &Limits,
     detail: Detail,
-) -> Result<Picture<'static>, Error> {
+) -> Result<Image<'static>, Error> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(limits.bytes.saturating_add(1)).read_to_end(&mut bytes))
@@ -65,7 +65,7 @@ pub fn open(
 /// # Errors
 /// [`Error::UnknownFormat`], [`Error::Undecodable`] and [`Error::Empty`] if the bytes are no picture, [`Error::TooManyPixels`]
 /// and [`Error::TooMuchMemory`] if it exceeds the limits. Those are checked before anything of the picture's size is allocated.
-pub fn decode(bytes: &[u8], limits: &Limits, detail: Detail) -> Result<Picture<'static>, Error> {
+pub fn decode(bytes: &[u8], limits: &Limits, detail: Detail) -> Result<Image<'static>, Error> {
     let format = format_of(bytes)?;
     if bytes.len() as u64 > limits.bytes {
         return Err(Error::TooMuchMemory { limit: limits.bytes });
@@ -100,12 +100,12 @@ pub fn decode(bytes: &[u8], limits: &Limits, detail: Detail) -> Result<Picture<'
         };
         let rgb = rgb.or_else(|| jpeg::decode_full(bytes, limits.bytes).map(|rgb| (rgb, 1)));
         if let Some((rgb, scale)) = rgb {
-            return Ok(Picture::upright(rgb, (width, height), scale, orientation));
+            return Ok(Image::upright(rgb, (width, height), scale, orientation));
         }
     }
     let mut image = DynamicImage::from_decoder(decoder).map_err(failed)?;
     image.apply_orientation(orientation);
-    Ok(Picture::from(image))
+    Ok(Image::from(image))
 }
 
 /// The format that the first bytes tell.

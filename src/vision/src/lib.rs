@@ -1,7 +1,7 @@
 //! From the bytes of a picture to the numbers that an image encoder reads.
 //!
 //! ```text
-//! file ── decode ──▶ Picture ── Preprocessor::pixels ──▶ Pixels [1, 3, height, width]
+//! file ── decode ──▶ Image ── Preprocessor::preprocess ──▶ Pixels [1, 3, height, width]
 //! ```
 //!
 //! [`decode`] and [`open`] read JPEG, PNG, WebP, BMP and GIF (the first frame) of any colour type, found by
@@ -27,7 +27,7 @@
 //!     interpolation: Interpolation::Bicubic,
 //! })?;
 //! let grey = image::RgbImage::from_pixel(640, 480, image::Rgb([128; 3]));
-//! assert_eq!(preprocessor.pixels(&grey)?.view().shape(), [1, 3, 224, 224]);
+//! assert_eq!(preprocessor.preprocess(&grey)?.view().shape(), [1, 3, 224, 224]);
 //! # Ok::<(), coca_vision::Error>(())
 //! ```
 
@@ -38,17 +38,17 @@ mod error;
 mod frame;
 mod geometry;
 mod jpeg;
-mod picture;
 mod preprocess;
 mod reader;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod upright_image;
 
 pub use decode::{Detail, Limits, decode, open};
 pub use error::Error;
-pub use frame::{Colours, FramePictures, FramePreprocessor, FrameView, PixelFormat, Turn};
-pub use picture::Picture;
+pub use frame::{Colours, FrameConverter, FramePreprocessor, FrameView, PixelFormat, Turn};
 pub use preprocess::{Pixels, Preprocessor};
-pub use reader::{PictureReader, ReadError, Source, sources};
+pub use reader::{ImageReader, ReadError, Source, sources};
 pub use spec::{Interpolation, PixelSpec, Resize};
+pub use upright_image::Image;

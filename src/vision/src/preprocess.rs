@@ -7,7 +7,7 @@ use fast_image_resize::{
 };
 use ndarray::{Array4, ArrayView4};
 
-use crate::{Detail, Error, Interpolation, Picture, PixelSpec, geometry::Placement};
+use crate::{Detail, Error, Image, Interpolation, PixelSpec, geometry::Placement};
 
 /// How many times larger than the input a scaled-down JPEG must at least be.
 ///
@@ -110,7 +110,7 @@ impl Preprocessor {
     ///
     /// # Errors
     /// [`Error::Empty`] if the picture has no pixels.
-    pub fn pixels<'a>(&self, picture: impl Into<Picture<'a>>) -> Result<Pixels, Error> {
+    pub fn preprocess<'a>(&self, picture: impl Into<Image<'a>>) -> Result<Pixels, Error> {
         let rgb = self.resize(&picture.into())?;
         let (pixels, _) = rgb.as_chunks::<3>();
         let mut values = Vec::with_capacity(rgb.len());
@@ -122,7 +122,7 @@ impl Preprocessor {
     }
 
     /// RGB rows of the input's size.
-    fn resize(&self, picture: &Picture) -> Result<Vec<u8>, Error> {
+    fn resize(&self, picture: &Image) -> Result<Vec<u8>, Error> {
         let (width, height) = picture.size();
         if width == 0 || height == 0 {
             return Err(Error::Empty { width, height });
@@ -207,7 +207,7 @@ mod tests {
             let picture =
                 open(format!("{GOLDEN}/{}", case.picture), &Limits::default(), Detail::Full)
                     .unwrap();
-            let found = Preprocessor::new(case.image.clone()).unwrap().pixels(picture).unwrap();
+            let found = Preprocessor::new(case.image.clone()).unwrap().preprocess(picture).unwrap();
             let expected = expected(&case);
             assert_eq!(found.view().len(), expected.len());
             let plane = expected.len() / 3;
@@ -241,7 +241,8 @@ mod tests {
     #[test]
     fn channels_are_planes_and_levels_are_normalised() {
         let preprocessor = Preprocessor::new(spec(2, 3)).unwrap();
-        let pixels = preprocessor.pixels(RgbImage::from_pixel(5, 5, Rgb([255, 0, 51]))).unwrap();
+        let pixels =
+            preprocessor.preprocess(RgbImage::from_pixel(5, 5, Rgb([255, 0, 51]))).unwrap();
         assert_eq!(pixels.view().shape(), [1, 3, 3, 2]);
         let values: Vec<f32> = pixels.view().iter().copied().collect();
         assert_eq!(values, [[1.0; 6], [-1.0; 6], [0.2; 6]].concat());
@@ -251,7 +252,7 @@ mod tests {
     fn longest_pads_with_normalised_black() {
         let preprocessor =
             Preprocessor::new(PixelSpec { resize: Resize::Longest, ..spec(4, 4) }).unwrap();
-        let pixels = preprocessor.pixels(RgbImage::from_pixel(8, 4, Rgb([255; 3]))).unwrap();
+        let pixels = preprocessor.preprocess(RgbImage::from_pixel(8, 4, Rgb([255; 3]))).unwrap();
         let first_column: Vec<f32> = (0..4).map(|row| pixels.view()[[0, 0, row, 0]]).collect();
         assert_eq!(first_column, [-1.0, 1.0, 1.0, -1.0]);
     }
@@ -261,16 +262,17 @@ mod tests {
         let preprocessor = Preprocessor::new(spec(4, 4)).unwrap();
         let rgb = RgbImage::from_fn(9, 7, |x, y| Rgb([20 * x as u8, 30 * y as u8, 99]));
         let dynamic = DynamicImage::from(rgb.clone());
-        let expected = preprocessor.pixels(&rgb).unwrap();
-        assert_eq!(preprocessor.pixels(&dynamic).unwrap(), expected);
-        assert_eq!(preprocessor.pixels(Picture::from(&rgb)).unwrap(), expected);
-        assert_eq!(preprocessor.pixels(dynamic).unwrap(), expected);
-        assert_eq!(preprocessor.pixels(rgb).unwrap(), expected);
+        let expected = preprocessor.preprocess(&rgb).unwrap();
+        assert_eq!(preprocessor.preprocess(&dynamic).unwrap(), expected);
+        assert_eq!(preprocessor.preprocess(Image::from(&rgb)).unwrap(), expected);
+        assert_eq!(preprocessor.preprocess(dynamic).unwrap(), expected);
+        assert_eq!(preprocessor.preprocess(rgb).unwrap(), expected);
     }
 
     #[test]
     fn a_picture_without_pixels_is_an_error() {
-        let error = Preprocessor::new(spec(4, 4)).unwrap().pixels(RgbImage::new(0, 7)).unwrap_err();
+        let error =
+            Preprocessor::new(spec(4, 4)).unwrap().preprocess(RgbImage::new(0, 7)).unwrap_err();
         assert_eq!(error.to_string(), "not a picture: its size is 0×7");
     }
 }

@@ -53,7 +53,7 @@ pub enum ReadError {
     },
     /// The bytes are no picture, or a broken one.
     #[error("{source_name}: {error}")]
-    Picture {
+    Image {
         /// The source.
         source_name: String,
         /// Why.
@@ -103,11 +103,11 @@ fn pictures_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 /// Reads pictures in a thread of its own, a few ahead of the model, and gives them in order.
-pub struct PictureReader {
+pub struct ImageReader {
     pictures: Receiver<(Source, Result<Pixels, ReadError>)>,
 }
 
-impl PictureReader {
+impl ImageReader {
     /// Starts reading; each picture is decoded and made ready for `preprocessor`'s model.
     #[must_use]
     pub fn start(sources: Vec<(Source, Option<ReadError>)>, preprocessor: Preprocessor) -> Self {
@@ -127,7 +127,7 @@ impl PictureReader {
     }
 }
 
-impl Iterator for PictureReader {
+impl Iterator for ImageReader {
     type Item = (Source, Result<Pixels, ReadError>);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -145,6 +145,6 @@ fn read(source: &Source, preprocessor: &Preprocessor) -> Result<Pixels, ReadErro
     };
     let bytes = bytes.map_err(|error| ReadError::Io { source_name: source.to_string(), error })?;
     decode(&bytes, &Limits::default(), preprocessor.detail())
-        .and_then(|picture| preprocessor.pixels(&picture))
-        .map_err(|error| ReadError::Picture { source_name: source.to_string(), error })
+        .and_then(|picture| preprocessor.preprocess(&picture))
+        .map_err(|error| ReadError::Image { source_name: source.to_string(), error })
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 
 /// The largest width or height of a model's input.
-const LARGEST_SIDE: u32 = 4096;
+const MAX_SIDE: u32 = 4096;
 
 /// The size and the normalisation of a model's input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ impl PixelSpec {
     pub fn validate(&self) -> Result<(), Error> {
         let wrong = |key, expected, found: String| Err(Error::Spec { key, expected, found });
         for (key, side) in [("width", self.width), ("height", self.height)] {
-            if !(1..=LARGEST_SIDE).contains(&side) {
+            if !(1..=MAX_SIDE).contains(&side) {
                 return wrong(key, "1 to 4096", side.to_string());
             }
         }

@@ -17,7 +17,7 @@ fn golden(name: &str) -> Vec<u8> {
     std::fs::read(format!("{GOLDEN}/{name}")).unwrap()
 }
 
-fn decoded(bytes: &[u8]) -> Picture<'static> {
+fn decoded(bytes: &[u8]) -> Image<'static> {
     decode(bytes, &Limits::default(), Detail::Full).unwrap()
 }
 
@@ -42,7 +42,7 @@ fn quarters() -> RgbImage {
 }
 
 /// The quarters' colours as letters, row by row.
-fn letters(picture: &Picture) -> String {
+fn letters(picture: &Image) -> String {
     let (width, height) = picture.rgb().dimensions();
     [(1, 1), (3, 1), (1, 3), (3, 3)]
         .map(|(x, y)| {

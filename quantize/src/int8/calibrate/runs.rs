@@ -10,7 +10,7 @@ use std::{
 use coca_engine::Input;
 use coca_model::bundle::Bundle;
 use coca_text::Tokenizer;
-use coca_vision::{PictureReader, Preprocessor, sources};
+use coca_vision::{ImageReader, Preprocessor, sources};
 use ndarray::{Array1, Array3, ArrayD, Axis};
 
 use super::{
@@ -95,7 +95,7 @@ impl Runs<'_> {
         let (total, rows) = (chosen.len(), MOST_ROWS.div_ceil(chosen.len().max(1)));
         let (mut encoder, mut unreadable) = (None, None);
         let mut tokens = Vec::new();
-        for (done, (_, pixels)) in PictureReader::start(chosen, preprocessor).enumerate() {
+        for (done, (_, pixels)) in ImageReader::start(chosen, preprocessor).enumerate() {
             self.tell("reading pictures", done, total);
             let pixels = match pixels {
                 Ok(pixels) => pixels.into_array(),
@@ -124,7 +124,7 @@ impl Runs<'_> {
 
     /// A caption of each picture.
     fn write_captions(&mut self, tokens: &[Option<ArrayD<f32>>]) -> Result<Vec<Vec<u32>>, Error> {
-        if !self.model.bundle.captions() {
+        if !self.model.bundle.has_decoder() {
             return Ok(Vec::new());
         }
         let tokens: Vec<_> = tokens.iter().flatten().collect();

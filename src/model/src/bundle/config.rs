@@ -6,7 +6,7 @@ use coca_text::TextSpec;
 use coca_vision::PixelSpec;
 use serde::{Deserialize, Serialize};
 
-use super::CaptionSettings;
+use crate::generate::CaptionSettings;
 
 /// The bundle format that this crate reads and writes.
 pub const FORMAT: u32 = 1;
@@ -144,7 +144,7 @@ impl Config {
 
 impl Dimensions {
     fn validate(&self, captions: bool) -> Result<(), String> {
-        const LARGEST: usize = 1 << 16;
+        const MAX: usize = 1 << 16;
         let required = [
             ("embedding", self.embedding, true),
             ("image_tokens", self.image_tokens, captions),
@@ -154,11 +154,9 @@ impl Dimensions {
             ("multimodal_layers", self.multimodal_layers, captions),
         ];
         for (key, value, required) in required {
-            let smallest = usize::from(required);
-            if !(smallest..=LARGEST).contains(&value) {
-                return Err(format!(
-                    "dimensions.{key}: expected {smallest} to {LARGEST}, found {value}"
-                ));
+            let min = usize::from(required);
+            if !(min..=MAX).contains(&value) {
+                return Err(format!("dimensions.{key}: expected {min} to {MAX}, found {value}"));
             }
         }
         Ok(())

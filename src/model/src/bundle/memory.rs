@@ -16,7 +16,7 @@ impl Bundle {
     /// Refuses what needs more memory than is free for all of `parts`, by their files' names, at once.
     ///
     /// # Errors
-    /// [`Error::TooLittleMemory`], and as [`Bundle::image_encoder`].
+    /// [`Error::TooLittleMemory`], and as [`Bundle::load_image_encoder`].
     pub fn check_memory(&self, parts: &[&str], needed_for: &'static str) -> Result<(), Error> {
         self.check_free(self.needed_memory(parts, needed_for)?, needed_for)
     }
@@ -24,7 +24,7 @@ impl Bundle {
     /// About how many bytes of memory the weights of `parts`, by their files' names, take once they are loaded.
     ///
     /// # Errors
-    /// As [`Bundle::image_encoder`].
+    /// As [`Bundle::load_image_encoder`].
     pub fn needed_memory(&self, parts: &[&str], needed_for: &'static str) -> Result<u64, Error> {
         let needed = |part: &&str| Ok(self.parse(part, needed_for)?.memory(self.arithmetic));
         parts.iter().map(needed).sum()

@@ -3,7 +3,6 @@
 //! Every file's length and SHA-256 stand in `coca.json` and are checked when the file is first needed,
 //! so that labelling never reads the decoder and no answer comes from an altered file.
 
-mod caption_settings;
 mod config;
 mod error;
 mod memory;
@@ -15,7 +14,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-pub use caption_settings::{CaptionOptions, CaptionOptionsError, CaptionSettings, Search};
 use coca_engine::{Arithmetic, FileBytes};
 use coca_host::AvailableMemory;
 use coca_kernels::MappedFile;
@@ -138,7 +136,7 @@ impl Bundle {
 
     /// Whether the model has a decoder.
     #[must_use]
-    pub fn captions(&self) -> bool {
+    pub fn has_decoder(&self) -> bool {
         self.config.caption.is_some()
     }
 

@@ -9,17 +9,17 @@ const IMAGE_TOKENS: &str = "image_tokens";
 
 impl Bundle {
     /// `pixel_values [1,3,H,W]` → `image_embedding [1,E]` and, in a model that captions, what
-    /// [`Bundle::image_tokens`] makes the image tokens of: one picture a run, whatever batch the file allows.
+    /// [`Bundle::load_pooler`] makes the image tokens of: one picture a run, whatever batch the file allows.
     ///
     /// An attentional pooler answers one query here, that of the embedding.
     ///
     /// # Errors
     /// When a file of the part is missing or altered, or the graph is another.
-    pub fn image_encoder(&self) -> Result<Graph, Error> {
+    pub fn load_image_encoder(&self) -> Result<Graph, Error> {
         let onnx = self.parse(IMAGE_ENCODER, "encoding pictures")?.with_size("N", 1);
         let mut outputs = vec!["image_embedding".to_owned()];
         let pooler_input = onnx.pooler_input(IMAGE_TOKENS);
-        if self.captions() {
+        if self.has_decoder() {
             outputs.push(pooler_input.clone().unwrap_or_else(|| IMAGE_TOKENS.to_owned()));
         }
         let onnx = pooler_input.iter().fold(onnx, |onnx, name| onnx.with_inner(name));
@@ -29,8 +29,8 @@ impl Bundle {
     /// The image encoder's second output → `image_tokens [1,T,D]`; `None` where it is those already.
     ///
     /// # Errors
-    /// As [`Bundle::image_encoder`].
-    pub fn image_tokens(&self) -> Result<Option<Graph>, Error> {
+    /// As [`Bundle::load_image_encoder`].
+    pub fn load_pooler(&self) -> Result<Option<Graph>, Error> {
         let onnx = self.parse(IMAGE_ENCODER, "captions")?;
         let Some(pooler_input) = onnx.pooler_input(IMAGE_TOKENS) else { return Ok(None) };
         let onnx = onnx.with_inner(&pooler_input);
@@ -40,8 +40,8 @@ impl Bundle {
     /// `input_ids [N,L]` → `text_embedding [N,E]`.
     ///
     /// # Errors
-    /// As [`Bundle::image_encoder`].
-    pub fn text_encoder(&self) -> Result<Graph, Error> {
+    /// As [`Bundle::load_image_encoder`].
+    pub fn load_text_encoder(&self) -> Result<Graph, Error> {
         let outputs = ["text_embedding".to_owned()];
         self.part("text_encoder.onnx", "encoding texts", &["input_ids".to_owned()], &outputs)
     }
@@ -49,8 +49,8 @@ impl Bundle {
     /// `image_tokens [N,T,D]` → `cross_key.j [N,T,W]` and `cross_value.j [N,T,W]` for each multimodal layer j.
     ///
     /// # Errors
-    /// As [`Bundle::image_encoder`].
-    pub fn cross_kv(&self) -> Result<Graph, Error> {
+    /// As [`Bundle::load_image_encoder`].
+    pub fn load_cross_kv(&self) -> Result<Graph, Error> {
         let outputs = pairs("cross", self.config.dimensions.multimodal_layers);
         self.part("cross_kv.onnx", "captions", &["image_tokens".to_owned()], &outputs)
     }
@@ -60,8 +60,8 @@ impl Bundle {
     /// → `logits [B,V]`, `new_key.i [B,S,W]`, `new_value.i [B,S,W]`.
     ///
     /// # Errors
-    /// As [`Bundle::image_encoder`].
-    pub fn caption_decoder(&self) -> Result<Graph, Error> {
+    /// As [`Bundle::load_image_encoder`].
+    pub fn load_caption_decoder(&self) -> Result<Graph, Error> {
         let dimensions = &self.config.dimensions;
         let self_attention = dimensions.unimodal_layers + dimensions.multimodal_layers;
         let mut inputs: Vec<_> =

@@ -35,7 +35,7 @@ struct SamplingCase {
 }
 
 fn golden() -> Golden {
-    let cases = include_str!("../../../../../tests/golden/search/cases.json");
+    let cases = include_str!("../../../../tests/golden/search/cases.json");
     serde_json::from_str(cases).expect("cases.json is as make.py writes it")
 }
 

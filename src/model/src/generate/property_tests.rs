@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::{
-    CaptionOptionsError, CaptionSearch, CaptionSettings, Search, StepDecoder, Vocabulary,
+    CaptionSearch, CaptionSettings, Error, Search, StepDecoder, Vocabulary,
     softmax::log_softmax,
     synthetic::{SyntheticModel, VOCABULARY},
 };
@@ -249,6 +249,6 @@ fn logits_that_are_no_numbers_end_a_search() {
 fn a_prompt_that_leaves_no_room_is_an_error() {
     let settings = CaptionSettings { max_tokens: 6, ..CaptionSettings::default() };
     let error = CaptionSearch::new(&settings, VOCABULARY, &[1; 5]).unwrap_err();
-    assert!(matches!(error, CaptionOptionsError::PromptTooLong { max_tokens: 6, found: 6 }));
+    assert!(matches!(error, Error::PromptTooLong { max_tokens: 6, found: 6 }));
     assert!(CaptionSearch::new(&settings, VOCABULARY, &[1; 4]).is_ok());
 }

@@ -1,14 +1,16 @@
-//! What a caller may ask of a caption search, and what the model's bundle presets.
+//! Options of a caption search.
 //!
-//! Both are the same list of options, written once: [`CaptionSettings`] gives each a value and is also
-//! the `caption` section of a bundle's `coca.json`; [`CaptionOptions`] overrides some of them.
+//! They are listed once. [`CaptionSettings`] gives each a value and is also the `caption` section of a
+//! bundle's `coca.json`; [`CaptionOptions`] overrides some of them for one caption.
 
 use std::collections::BTreeSet;
 
 use coca_text::Vocabulary;
 use serde::{Deserialize, Serialize};
 
-/// How the words of a caption are searched for.
+use super::Error;
+
+/// The decoding strategy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Search {
@@ -26,8 +28,7 @@ pub enum Search {
     Sample,
 }
 
-/// Declares the options once and makes of them the settings, the overrides and the step from one to
-/// the other.
+/// Declares the settings, their overrides and the step from one to the other from one list.
 macro_rules! caption_options {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr;)*) => {
         /// Every option of a caption search, with its value.
@@ -49,9 +50,11 @@ macro_rules! caption_options {
         /// The options of one caption; what is not set follows the model's bundle.
         ///
         /// ```
-        /// # use coca_model::CaptionOptions;
-        /// # use coca_model::Search;
+        /// use coca_model::{CaptionOptions, Search, generate::CaptionSettings};
+        ///
         /// let options = CaptionOptions::default().search(Search::Sample).temperature(0.7).seed(1);
+        /// let settings = CaptionSettings::default().with(&options);
+        /// assert_eq!((settings.search, settings.max_tokens), (Search::Sample, 30));
         /// ```
         ///
         /// A prompt, given beside the options, is honoured by every search, as open_clip does since
@@ -73,7 +76,7 @@ macro_rules! caption_options {
         }
 
         impl CaptionSettings {
-            /// These settings, with those options in the place of their own.
+            /// Replaces the settings that `options` sets.
             #[must_use]
             pub fn with(mut self, options: &CaptionOptions) -> Self {
                 $(
@@ -88,18 +91,18 @@ macro_rules! caption_options {
 }
 
 caption_options! {
-    /// How the words are searched for.
+    /// The decoding strategy.
     search: Search = Search::default();
     /// Beams of both beam searches: 1 to 256.
     beams: usize = 6;
     /// Groups of the `OpenClip` search, each a beam search of its own with `beams / beam_groups` beams:
     /// 1 to `beams`, and a divisor of it. Other searches ignore it.
     beam_groups: usize = 3;
-    /// The most tokens a caption may have, counting the start token, the prompt and the end token:
-    /// from one more than start token and prompt, to one more than the model's context length.
+    /// Maximum length in tokens, start token, prompt and end token included: from one more than start
+    /// token and prompt, to one more than the model's context length.
     max_tokens: usize = 30;
-    /// The fewest tokens a caption must have before its end token, counting the start token and the
-    /// prompt: less than `max_tokens`.
+    /// Minimum number of tokens before the end token, start token and prompt included: less than
+    /// `max_tokens`.
     min_tokens: usize = 5;
     /// Divides the positive and multiplies the negative scores of tokens already in the caption, the
     /// start token and the prompt included: above 0; 1 is no penalty.
@@ -120,16 +123,16 @@ caption_options! {
     /// `Sample` draws among the fewest likeliest tokens whose probabilities add up to this: above 0,
     /// at most 1; 1 is all.
     top_p: f32 = 1.0;
-    /// Where `Sample` starts its random numbers.
+    /// Seed of the random numbers of `Sample`.
     seed: u64 = 0;
 }
 
 impl CaptionSettings {
-    /// The defaults, with captions no longer than a model of this context length can write.
+    /// The defaults, with `max_tokens` lowered to what a model of this context length can write.
     #[must_use]
     pub fn for_context(context_length: usize) -> Self {
         let defaults = Self::default();
-        let max_tokens = defaults.max_tokens.min(most_tokens(context_length));
+        let max_tokens = defaults.max_tokens.min(max_length(context_length));
         let min_tokens = defaults.min_tokens.min(max_tokens.saturating_sub(1));
         Self { max_tokens, min_tokens, ..defaults }
     }
@@ -139,8 +142,8 @@ impl CaptionSettings {
     /// # Errors
     ///
     /// Names the first setting that is out of its range, and the range.
-    pub fn validate(&self, vocabulary: &Vocabulary) -> Result<(), CaptionOptionsError> {
-        let most_tokens = most_tokens(vocabulary.context_length);
+    pub fn validate(&self, vocabulary: &Vocabulary) -> Result<(), Error> {
+        let max_length = max_length(vocabulary.context_length);
         check("beams", self.beams, (1..=256).contains(&self.beams), "1 to 256")?;
         if self.search == Search::OpenClip {
             self.check_beam_groups()?;
@@ -148,8 +151,8 @@ impl CaptionSettings {
         check(
             "max_tokens",
             self.max_tokens,
-            (2..=most_tokens).contains(&self.max_tokens),
-            &format!("2 to {most_tokens}"),
+            (2..=max_length).contains(&self.max_tokens),
+            &format!("2 to {max_length}"),
         )?;
         check(
             "min_tokens",
@@ -187,7 +190,7 @@ impl CaptionSettings {
         )
     }
 
-    fn check_beam_groups(&self) -> Result<(), CaptionOptionsError> {
+    fn check_beam_groups(&self) -> Result<(), Error> {
         check(
             "beam_groups",
             self.beam_groups,
@@ -197,8 +200,8 @@ impl CaptionSettings {
     }
 }
 
-/// A caption's tokens at most: the decoder reads all but the last.
-fn most_tokens(context_length: usize) -> usize {
+/// Maximum length of a caption: the decoder reads every token but the last.
+fn max_length(context_length: usize) -> usize {
     context_length + 1
 }
 
@@ -207,22 +210,18 @@ fn check(
     found: impl ToString,
     fits: bool,
     expected: &str,
-) -> Result<(), CaptionOptionsError> {
+) -> Result<(), Error> {
     if fits {
         return Ok(());
     }
-    Err(CaptionOptionsError::OutOfRange {
-        option,
-        expected: expected.to_owned(),
-        found: found.to_string(),
-    })
+    Err(Error::OutOfRange { option, expected: expected.to_owned(), found: found.to_string() })
 }
 
 fn check_ids(
     option: &'static str,
     ids: &BTreeSet<u32>,
     vocabulary: &Vocabulary,
-) -> Result<(), CaptionOptionsError> {
+) -> Result<(), Error> {
     let Some(&largest) = ids.last() else {
         return Ok(());
     };
@@ -232,33 +231,6 @@ fn check_ids(
         (largest as usize) < vocabulary.size,
         &format!("ids below the vocabulary's size, which is {}", vocabulary.size),
     )
-}
-
-/// Why a caption can't be searched for as asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CaptionOptionsError {
-    /// An option's value is outside its range.
-    #[error("caption option {option}: expected {expected}; found {found}")]
-    OutOfRange {
-        /// The option's name.
-        option: &'static str,
-        /// Its range.
-        expected: String,
-        /// Its value.
-        found: String,
-    },
-    /// The prompt leaves no room for a caption.
-    #[error(
-        "the prompt: expected fewer tokens than max_tokens, which is {max_tokens}; \
-         found {found} with the start token"
-    )]
-    PromptTooLong {
-        /// The value of `max_tokens`.
-        max_tokens: usize,
-        /// Tokens of the prompt, the start token included.
-        found: usize,
-    },
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub struct Labels {
 
 /// A label and how well it fits.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct LabelScore {
+pub struct ScoredLabel {
     /// The label, as it was given.
     pub label: String,
     /// Softmax over all labels of logit scale × cosine: 0 to 1, all labels together 1.
@@ -80,13 +80,13 @@ impl Labels {
         &self,
         picture: impl AsRef<Embedding>,
         top_k: usize,
-    ) -> Result<Vec<LabelScore>, Error> {
+    ) -> Result<Vec<ScoredLabel>, Error> {
         let scores = self.scores(picture.as_ref())?;
         let mut order: Vec<usize> = (0..self.names.len()).collect();
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
         order.truncate(top_k);
         let best = order.into_iter();
-        Ok(best.map(|i| LabelScore { label: self.names[i].clone(), score: scores[i] }).collect())
+        Ok(best.map(|i| ScoredLabel { label: self.names[i].clone(), score: scores[i] }).collect())
     }
 
     /// The score of every label, in the order they were given: softmax over logit scale × cosine.

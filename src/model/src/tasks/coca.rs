@@ -8,15 +8,16 @@ use coca_vision::{self as vision, Pixels, Preprocessor};
 use ndarray::{Array2, ArrayD, Ix2};
 
 use super::{
-    Embedding, EncodedPicture, Error, Labels,
-    caption::{
-        CachedDecoder, CaptionOptions, CaptionSearch, CaptionSettings, CrossKv, Decoded, Vocabulary,
-    },
+    Embedding, EncodedImage, Error, Labels,
+    caption::{CachedDecoder, CrossKv},
     classify::mean_over_templates,
     everyday::{self, everyday_names},
     on_demand::OnDemand,
 };
-use crate::bundle::Bundle;
+use crate::{
+    bundle::Bundle,
+    generate::{CaptionOptions, CaptionSearch, CaptionSettings, Decoded, Vocabulary},
+};
 
 /// Texts that go through the text encoder together.
 const TEXT_BATCH: usize = 32;
@@ -103,20 +104,20 @@ impl Coca {
     /// [`Error::Vision`] for a picture without pixels, [`Error::Model`] when the image encoder cannot be loaded.
     pub fn encode_image<'a>(
         &self,
-        image: impl Into<vision::Picture<'a>>,
-    ) -> Result<EncodedPicture, Error> {
-        self.encode_pixels(self.preprocessor.pixels(image)?)
+        image: impl Into<vision::Image<'a>>,
+    ) -> Result<EncodedImage, Error> {
+        self.encode_pixels(self.preprocessor.preprocess(image)?)
     }
 
     /// Encodes a picture that is already resized and normalised.
     ///
     /// # Errors
     /// [`Error::Model`] when the image encoder cannot be loaded.
-    pub fn encode_pixels(&self, pixels: Pixels) -> Result<EncodedPicture, Error> {
+    pub fn encode_pixels(&self, pixels: Pixels) -> Result<EncodedImage, Error> {
         let mut outputs = self.image_encoder()?.run(vec![pixels.into_array().into()])?.into_iter();
         let embeddings = self.embeddings("image_encoder.onnx", outputs.next(), 1)?;
         let embedding = Embedding::new(embeddings.row(0).to_owned(), self.bundle.fingerprint());
-        Ok(EncodedPicture { embedding, detail: outputs.next(), cross: OnDemand::new() })
+        Ok(EncodedImage { embedding, detail: outputs.next(), cross: OnDemand::new() })
     }
 
     /// Encodes a text: the place of its meaning in the space that pictures share.
@@ -205,7 +206,7 @@ impl Coca {
     /// model encoded, [`Error::Options`] for an option out of its range.
     pub fn caption(
         &self,
-        picture: &EncodedPicture,
+        picture: &EncodedImage,
         options: &CaptionOptions,
     ) -> Result<Caption, Error> {
         self.caption_from(picture, "", options)
@@ -217,7 +218,7 @@ impl Coca {
     /// As [`Coca::caption`].
     pub fn caption_from(
         &self,
-        picture: &EncodedPicture,
+        picture: &EncodedImage,
         prompt: &str,
         options: &CaptionOptions,
     ) -> Result<Caption, Error> {
@@ -274,7 +275,7 @@ impl Coca {
             ("image_encoder.onnx", self.image_encoder()?.execution()),
             ("text_encoder.onnx", self.text_encoder()?.execution()),
         ];
-        if self.bundle.captions() {
+        if self.bundle.has_decoder() {
             parts.push(("cross_kv.onnx", self.cross_kv_graph()?.execution()));
             parts.push(("caption_decoder.onnx", self.caption_decoder()?.execution()));
         }
@@ -282,11 +283,11 @@ impl Coca {
     }
 
     fn image_encoder(&self) -> Result<&Graph, Error> {
-        Ok(self.image_encoder.get_or_load(|| self.bundle.image_encoder())?)
+        Ok(self.image_encoder.get_or_load(|| self.bundle.load_image_encoder())?)
     }
 
     pub(super) fn text_encoder(&self) -> Result<&Graph, Error> {
-        Ok(self.text_encoder.get_or_load(|| self.bundle.text_encoder())?)
+        Ok(self.text_encoder.get_or_load(|| self.bundle.load_text_encoder())?)
     }
 
     fn tokenizer(&self) -> Result<&Tokenizer, Error> {
@@ -296,7 +297,7 @@ impl Coca {
         })
     }
 
-    fn cross_kv<'p>(&self, picture: &'p EncodedPicture) -> Result<&'p CrossKv, Error> {
+    fn cross_kv<'p>(&self, picture: &'p EncodedImage) -> Result<&'p CrossKv, Error> {
         let (expected, found) = (self.bundle.fingerprint(), picture.embedding.model());
         if expected != found {
             return Err(Error::OtherModel { expected, found });
@@ -316,7 +317,7 @@ impl Coca {
 
     /// `[1, T, D]`
     fn image_tokens(&self, detail: ArrayD<f32>) -> Result<ArrayD<f32>, Error> {
-        let graph = self.image_tokens.get_or_load(|| self.bundle.image_tokens())?;
+        let graph = self.image_tokens.get_or_load(|| self.bundle.load_pooler())?;
         let Some(graph) = graph else { return Ok(detail) };
         let tokens = graph.run(vec![detail.into()])?.pop();
         tokens.ok_or_else(|| Error::Shape {
@@ -328,7 +329,7 @@ impl Coca {
 
     pub(super) fn cross_kv_graph(&self) -> Result<&Graph, Error> {
         self.require_decoder()?;
-        Ok(self.cross_kv.get_or_load(|| self.bundle.cross_kv())?)
+        Ok(self.cross_kv.get_or_load(|| self.bundle.load_cross_kv())?)
     }
 
     /// A decoder with an empty cache.
@@ -340,7 +341,7 @@ impl Coca {
 
     fn caption_decoder(&self) -> Result<&Graph, Error> {
         self.require_decoder()?;
-        Ok(self.caption_decoder.get_or_load(|| self.bundle.caption_decoder())?)
+        Ok(self.caption_decoder.get_or_load(|| self.bundle.load_caption_decoder())?)
     }
 
     fn require_decoder(&self) -> Result<&CaptionSettings, Error> {

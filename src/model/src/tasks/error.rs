@@ -6,7 +6,7 @@ use coca_engine as engine;
 use coca_text as text;
 use coca_vision as vision;
 
-use crate::{bundle, bundle::Fingerprint};
+use crate::{bundle, bundle::Fingerprint, generate};
 
 /// A task that could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -78,5 +78,5 @@ pub enum Error {
     },
     /// A caption option is out of its range.
     #[error(transparent)]
-    Options(#[from] super::caption::CaptionOptionsError),
+    Options(#[from] generate::Error),
 }

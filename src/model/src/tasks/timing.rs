@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use coca_vision::Pixels;
 use ndarray::{Array2, ArrayD, IxDyn};
 
-use super::{CaptionOptions, Coca, Error, caption::StepDecoder};
+use super::{Coca, Error};
+use crate::generate::{CaptionOptions, StepDecoder};
 
 /// A part of the work, with what its cost depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +158,7 @@ impl Coca {
         let picture = image::RgbImage::from_fn(spec.width, spec.height, |x, y| {
             image::Rgb([(x * 7 + y) as u8, (y * 13) as u8, (x ^ y) as u8])
         });
-        Ok(self.preprocessor().pixels(&picture)?)
+        Ok(self.preprocessor().preprocess(&picture)?)
     }
 
     fn made_up_image_tokens(&self) -> ArrayD<f32> {

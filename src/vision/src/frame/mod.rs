@@ -29,7 +29,7 @@ pub struct FramePreprocessor {
     preprocessor: Preprocessor,
     turn: Turn,
     separator: Separator,
-    converter: Converter,
+    converter: PlaneConverter,
     pixels: Pixels,
 }
 
@@ -40,17 +40,17 @@ impl FramePreprocessor {
         Self {
             turn,
             separator: Separator::default(),
-            converter: Converter::new(preprocessor.spec().interpolation),
+            converter: PlaneConverter::new(preprocessor.spec().interpolation),
             pixels: preprocessor.black(),
             preprocessor,
         }
     }
 
-    /// Resizes, crops, turns and normalises a frame as [`Preprocessor::pixels`] does a picture, to within a few levels.
+    /// Resizes, crops, turns and normalises a frame as [`Preprocessor::preprocess`] does a picture, to within a few levels.
     ///
     /// # Errors
     /// [`Error::DamagedFrame`] for a JPEG frame that is cut off or garbled.
-    pub fn pixels(&mut self, frame: FrameView) -> Result<&Pixels, Error> {
+    pub fn preprocess(&mut self, frame: FrameView) -> Result<&Pixels, Error> {
         let spec = self.preprocessor.spec();
         let input = (spec.width, spec.height);
         let least = self.turn.size((input.0 as usize, input.1 as usize));
@@ -76,14 +76,14 @@ impl FramePreprocessor {
 }
 
 /// Shows frames to people: upright RGB pictures of a bounded width.
-pub struct FramePictures {
+pub struct FrameConverter {
     turn: Turn,
     widest: usize,
     separator: Separator,
-    converter: Converter,
+    converter: PlaneConverter,
 }
 
-impl FramePictures {
+impl FrameConverter {
     /// Pictures of at most `widest` columns, at least 1, of a camera whose frames are upright after `turn`.
     #[must_use]
     pub fn new(turn: Turn, widest: u32) -> Self {
@@ -91,7 +91,7 @@ impl FramePictures {
             turn,
             widest: widest.max(1) as usize,
             separator: Separator::default(),
-            converter: Converter::new(Interpolation::Bilinear),
+            converter: PlaneConverter::new(Interpolation::Bilinear),
         }
     }
 
@@ -99,7 +99,7 @@ impl FramePictures {
     ///
     /// # Errors
     /// [`Error::DamagedFrame`] for a JPEG frame that is cut off or garbled.
-    pub fn picture(&mut self, frame: FrameView) -> Result<RgbImage, Error> {
+    pub fn convert(&mut self, frame: FrameView) -> Result<RgbImage, Error> {
         // A JPEG of more than the widest is better halved than decoded in full and then resized.
         let least = self.turn.size((self.widest / 2 + 1, 1));
         let planes = self.separator.separate(frame, least)?;
@@ -133,14 +133,14 @@ impl Part {
 }
 
 /// Resizes planes and makes them RGB.
-struct Converter {
+struct PlaneConverter {
     luma: PlaneScaler<1>,
     chroma: [PlaneScaler<1>; 2],
     colour: PlaneScaler<3>,
     rgb: Vec<u8>,
 }
 
-impl Converter {
+impl PlaneConverter {
     fn new(interpolation: Interpolation) -> Self {
         let plane = || PlaneScaler::new(interpolation);
         Self {

@@ -8,11 +8,12 @@ use yuv::{
 use super::{Colours, FrameView, PixelFormat, scaler::Plane};
 use crate::{
     Detail, Error, Limits, decode,
-    jpeg::{LARGEST_FRAME, Scaled, ScaledDecoder},
+    jpeg::{MAX_FRAME_PIXELS, Scaled, ScaledDecoder},
 };
 
 /// What a rare kind of JPEG may take.
-const LIMITS: Limits = Limits { pixels: LARGEST_FRAME as u64, bytes: 3 * LARGEST_FRAME as u64 };
+const LIMITS: Limits =
+    Limits { pixels: MAX_FRAME_PIXELS as u64, bytes: 3 * MAX_FRAME_PIXELS as u64 };
 
 /// The planes of a frame; those of chroma may be smaller.
 pub(super) enum Planes<'a> {

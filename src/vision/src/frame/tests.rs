@@ -115,8 +115,8 @@ fn check(
         .copied()
         .collect();
     let upright = RgbImage::from_raw(width, height, upright).unwrap();
-    let expected = preprocessor(resize).pixels(&upright).unwrap();
-    difference(frames.pixels(frame).unwrap(), &expected)
+    let expected = preprocessor(resize).preprocess(&upright).unwrap();
+    difference(frames.preprocess(frame).unwrap(), &expected)
 }
 
 #[test]
@@ -159,8 +159,8 @@ fn a_camera_that_changes_its_size_goes_on() {
         let picture = scene(width, height);
         let bytes = raw(&picture, PixelFormat::Yuyv, Colours::Bt601);
         let view = FrameView::new(PixelFormat::Yuyv, (width, height), Colours::Bt601, &bytes);
-        let expected = preprocessor(Resize::Longest).pixels(&picture).unwrap();
-        let (mean, _) = difference(frames.pixels(view.unwrap()).unwrap(), &expected);
+        let expected = preprocessor(Resize::Longest).preprocess(&picture).unwrap();
+        let (mean, _) = difference(frames.preprocess(view.unwrap()).unwrap(), &expected);
         assert!(mean < 1.5, "{width}×{height}: {mean}");
     }
 }
@@ -173,9 +173,9 @@ fn jpeg_frame(bytes: &[u8]) -> FrameView<'_> {
 fn a_truncated_jpeg_frame_is_refused_and_the_next_one_is_not() {
     let file = raw(&scene(320, 240), PixelFormat::Mjpeg, Colours::Bt601);
     let mut frames = FramePreprocessor::new(preprocessor(Resize::Squash), Turn::default());
-    let error = frames.pixels(jpeg_frame(&file[..file.len() / 2])).unwrap_err();
+    let error = frames.preprocess(jpeg_frame(&file[..file.len() / 2])).unwrap_err();
     assert_eq!(error.to_string(), "not a whole frame: the JPEG is cut off or garbled");
-    assert!(frames.pixels(jpeg_frame(&file)).is_ok());
+    assert!(frames.preprocess(jpeg_frame(&file)).is_ok());
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_jpeg_frame_that_announces_too_much_is_refused_by_its_header() {
     let header = file.windows(2).position(|marker| marker == [0xFF, 0xC0]).unwrap();
     file[header + 5..header + 9].copy_from_slice(&[0xFF, 0xF0, 0xFF, 0xF0]);
     let mut frames = FramePreprocessor::new(preprocessor(Resize::Squash), Turn::default());
-    let error = frames.pixels(jpeg_frame(&file)).unwrap_err().to_string();
+    let error = frames.preprocess(jpeg_frame(&file)).unwrap_err().to_string();
     assert!(error.starts_with("too large a picture: 65520×65520"), "{error}");
 }
 
@@ -198,8 +198,8 @@ fn a_jpeg_frame_without_huffman_tables_is_decoded_with_the_usual_ones() {
     }
     assert!(bare.len() < file.len());
     let mut frames = FramePreprocessor::new(preprocessor(Resize::Squash), Turn::default());
-    let expected = frames.pixels(jpeg_frame(&file)).unwrap().clone();
-    assert_eq!(*frames.pixels(jpeg_frame(&bare)).unwrap(), expected);
+    let expected = frames.preprocess(jpeg_frame(&file)).unwrap().clone();
+    assert_eq!(*frames.preprocess(jpeg_frame(&bare)).unwrap(), expected);
 }
 
 #[test]
@@ -207,15 +207,15 @@ fn a_jpeg_of_the_inputs_own_size_and_a_progressive_one_are_decoded_too() {
     let mut frames = FramePreprocessor::new(preprocessor(Resize::Squash), Turn::default());
     let small = scene(70, 70);
     let file = raw(&small, PixelFormat::Mjpeg, Colours::Bt601);
-    let expected = preprocessor(Resize::Squash).pixels(&small).unwrap();
-    let (mean, _) = difference(frames.pixels(jpeg_frame(&file)).unwrap(), &expected);
+    let expected = preprocessor(Resize::Squash).preprocess(&small).unwrap();
+    let (mean, _) = difference(frames.preprocess(jpeg_frame(&file)).unwrap(), &expected);
     assert!(mean < 2.0, "{mean}");
 
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/vision");
     let file = std::fs::read(format!("{folder}/progressive.jpg")).unwrap();
     let picture = image::load(Cursor::new(&file), ImageFormat::Jpeg).unwrap();
-    let expected = preprocessor(Resize::Squash).pixels(&picture).unwrap();
-    let (mean, _) = difference(frames.pixels(jpeg_frame(&file)).unwrap(), &expected);
+    let expected = preprocessor(Resize::Squash).preprocess(&picture).unwrap();
+    let (mean, _) = difference(frames.preprocess(jpeg_frame(&file)).unwrap(), &expected);
     assert!(mean < 2.0, "{mean}");
 }
 
@@ -225,8 +225,8 @@ fn people_see_the_whole_frame_upright_and_no_wider_than_asked_for() {
     for format in FORMATS {
         let bytes = raw(&picture, format, Colours::Bt601);
         let frame = FrameView::new(format, (320, 240), Colours::Bt601, &bytes).unwrap();
-        let mut pictures = FramePictures::new(Turn::default().rotated(1), 120);
-        let shown = pictures.picture(frame).unwrap();
+        let mut converter = FrameConverter::new(Turn::default().rotated(1), 120);
+        let shown = converter.convert(frame).unwrap();
         assert_eq!(shown.dimensions(), (120, 160), "{format}");
         // What was the top left is the top right.
         let [stored, found] = [picture.get_pixel(8, 8).0, shown.get_pixel(115, 4).0];
@@ -245,7 +245,7 @@ proptest! {
             .map(|i| (i as u8).wrapping_mul(seed)).collect();
         let frame = FrameView::new(format, (width, height), Colours::Bt601, &bytes).unwrap();
         let mut frames = FramePreprocessor::new(preprocessor(Resize::Shortest), Turn::default());
-        let pixels = frames.pixels(frame).unwrap();
+        let pixels = frames.preprocess(frame).unwrap();
         prop_assert!(pixels.view().iter().all(|value| (-1.0..=1.0).contains(value)));
     }
 
@@ -262,6 +262,6 @@ proptest! {
             }
         }
         let mut frames = FramePreprocessor::new(preprocessor(Resize::Shortest), Turn::default());
-        let _ = frames.pixels(jpeg_frame(&file));
+        let _ = frames.preprocess(jpeg_frame(&file));
     }
 }

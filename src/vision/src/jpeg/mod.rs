@@ -17,7 +17,7 @@ mod scaled;
 
 use image::{DynamicImage, GrayImage, RgbImage};
 use jpeg_decoder::PixelFormat;
-pub(super) use scaled::{LARGEST_FRAME, Scaled, ScaledDecoder, ScaledPlane};
+pub(super) use scaled::{MAX_FRAME_PIXELS, Scaled, ScaledDecoder, ScaledPlane};
 
 /// Decodes a picture to 1/`scale` of its size, rounded up; `scale` is 2, 4 or 8.
 ///

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// The most pixels of a camera's frame: what announces more would take the memory of a small board.
-pub(crate) const LARGEST_FRAME: usize = 50_000_000;
+pub(crate) const MAX_FRAME_PIXELS: usize = 50_000_000;
 
 /// Decodes JPEG files to planes; tables and buffers last from one file to the next.
 #[derive(Default)]
@@ -45,10 +45,10 @@ impl<'a> ScaledPlane<'a> {
 
 impl ScaledDecoder {
     /// Decodes at the smallest scale that leaves at least `least` columns and rows, if any does. Of more than
-    /// [`LARGEST_FRAME`] pixels nothing is decoded.
+    /// [`MAX_FRAME_PIXELS`] pixels nothing is decoded.
     pub(crate) fn decode_covering(&mut self, file: &[u8], least: (usize, usize)) -> Scaled<'_> {
         self.decode(file, |width, height| {
-            if width * height > LARGEST_FRAME {
+            if width * height > MAX_FRAME_PIXELS {
                 return None;
             }
             let covers = |scale: &usize| width / scale >= least.0 && height / scale >= least.1;

@@ -20,7 +20,7 @@ pub(super) struct Need {
 impl Need {
     pub(super) fn of(model: &Bundle) -> Result<Self, bundle::Error> {
         let labels = model.needed_memory(&["image_encoder.onnx"], "labels")?;
-        let decoder = match model.captions() {
+        let decoder = match model.has_decoder() {
             true => model.needed_memory(&["cross_kv.onnx", "caption_decoder.onnx"], "captions")?,
             false => 0,
         };

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use coca_model::{Caption, CaptionOptions, Coca, EncodedPicture, tasks};
+use coca_model::{Caption, CaptionOptions, Coca, EncodedImage, tasks};
 use serde::Serialize;
 
 use super::{Error, Event, EventKind};
@@ -54,7 +54,7 @@ pub struct FrameCaption {
 
 /// A picture to write about.
 struct Job {
-    picture: EncodedPicture,
+    picture: EncodedImage,
     frame: u64,
     captured: Instant,
     at: SystemTime,
@@ -133,7 +133,7 @@ impl Captions {
     /// Looks at a frame, and has a caption written if one is due and none is being written.
     pub(super) fn consider(
         &mut self,
-        picture: EncodedPicture,
+        picture: EncodedImage,
         events: &[Event],
         (frame, captured, at): (u64, Instant, SystemTime),
     ) {

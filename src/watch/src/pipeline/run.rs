@@ -232,7 +232,7 @@ impl Watch {
         let frame = &self.frame;
         // What was dropped before this frame, not while it is being labelled.
         let status = self.capture.status();
-        let pixels = match frame.view().and_then(|view| self.preprocessor.pixels(view)) {
+        let pixels = match frame.view().and_then(|view| self.preprocessor.preprocess(view)) {
             Ok(pixels) => pixels.clone(),
             Err(error) => {
                 self.summary.damaged += 1;

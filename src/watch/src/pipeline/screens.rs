@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use coca_vision::{FramePictures, Turn};
+use coca_vision::{FrameConverter, Turn};
 
 use super::Error;
 use crate::{
@@ -64,7 +64,7 @@ impl Screens {
         let screens = displays.into_iter().map(screen).collect();
         thread::Builder::new()
             .name("displays".to_owned())
-            .spawn(move || shown.run(screens, FramePictures::new(turn, WIDEST)))
+            .spawn(move || shown.run(screens, FrameConverter::new(turn, WIDEST)))
             .map_err(|error| Error::Thread { work: "displays", error })?;
         Ok(Self { shared, names })
     }
@@ -104,13 +104,13 @@ impl Drop for Screens {
 }
 
 impl Shared {
-    fn run(&self, mut screens: Vec<Screen>, mut pictures: FramePictures) {
+    fn run(&self, mut screens: Vec<Screen>, mut converter: FrameConverter) {
         let mut frame = Frame::default();
         let mut picture = None;
         loop {
             match self.frames.take(&mut frame, REFRESH) {
                 Taken::Frame => {
-                    let new = frame.view().and_then(|view| pictures.picture(view));
+                    let new = frame.view().and_then(|view| converter.convert(view));
                     // A damaged frame is reported where it is labelled.
                     picture = new.ok().map(Arc::new).or(picture);
                 }

@@ -3,8 +3,8 @@
 use coca_engine::{Graph, Input, SharedTensor};
 use ndarray::{Array1, Array2, Array3, ArrayD, Ix2};
 
-use super::{StepDecoder, cache::KvCache};
-use crate::{bundle::Dimensions, tasks::Error};
+use super::cache::KvCache;
+use crate::{bundle::Dimensions, generate::StepDecoder, tasks::Error};
 
 /// Added to an attention score that must not count.
 const MASKED: f32 = -1e9;
@@ -157,8 +157,8 @@ mod tests {
         let dimensions = config.dimensions;
         let shape = (1, dimensions.image_tokens, dimensions.image_width);
         let tokens = Array3::from_shape_fn(shape, |(_, t, d)| ((t * 31 + d * 17) as f32).sin());
-        let graph = bundle.caption_decoder().unwrap();
-        let cross_kv = bundle.cross_kv().unwrap();
+        let graph = bundle.load_caption_decoder().unwrap();
+        let cross_kv = bundle.load_cross_kv().unwrap();
         let cross = CrossKv::compute(&cross_kv, &graph, &dimensions, tokens.into_dyn());
         Model {
             graph,

@@ -9,7 +9,7 @@ use image::{DynamicImage, RgbImage, Rgba, RgbaImage, metadata::Orientation};
 /// [`decode`](super::decode) makes one from a file, `From` from an [`RgbImage`] or a [`DynamicImage`], borrowed or not. Transparent
 /// pixels are laid over black.
 #[derive(Clone, Debug)]
-pub struct Picture<'a> {
+pub struct Image<'a> {
     rgb: Cow<'a, RgbImage>,
     full_size: (u32, u32),
     /// How many times smaller `rgb` is than the full picture.
@@ -18,7 +18,7 @@ pub struct Picture<'a> {
     origin: (f64, f64),
 }
 
-impl<'a> Picture<'a> {
+impl<'a> Image<'a> {
     /// The pixels; fewer than [`size`](Self::size) says if the picture was scaled down while it was decoded.
     #[must_use]
     pub fn rgb(&self) -> &RgbImage {
@@ -89,19 +89,19 @@ pub(crate) fn swaps_sides(orientation: Orientation) -> bool {
     matches!(orientation, Rotate90 | Rotate90FlipH | Rotate270 | Rotate270FlipH)
 }
 
-impl From<RgbImage> for Picture<'_> {
+impl From<RgbImage> for Image<'_> {
     fn from(image: RgbImage) -> Self {
         Self::full(Cow::Owned(image))
     }
 }
 
-impl<'a> From<&'a RgbImage> for Picture<'a> {
+impl<'a> From<&'a RgbImage> for Image<'a> {
     fn from(image: &'a RgbImage) -> Self {
         Self::full(Cow::Borrowed(image))
     }
 }
 
-impl From<DynamicImage> for Picture<'_> {
+impl From<DynamicImage> for Image<'_> {
     fn from(image: DynamicImage) -> Self {
         match image {
             DynamicImage::ImageRgb8(rgb) => Self::from(rgb),
@@ -110,7 +110,7 @@ impl From<DynamicImage> for Picture<'_> {
     }
 }
 
-impl<'a> From<&'a DynamicImage> for Picture<'a> {
+impl<'a> From<&'a DynamicImage> for Image<'a> {
     fn from(image: &'a DynamicImage) -> Self {
         match image {
             DynamicImage::ImageRgb8(rgb) => Self::from(rgb),
@@ -119,8 +119,8 @@ impl<'a> From<&'a DynamicImage> for Picture<'a> {
     }
 }
 
-impl<'a> From<&'a Picture<'_>> for Picture<'a> {
-    fn from(picture: &'a Picture<'_>) -> Self {
+impl<'a> From<&'a Image<'_>> for Image<'a> {
+    fn from(picture: &'a Image<'_>) -> Self {
         Self { rgb: Cow::Borrowed(&picture.rgb), ..*picture }
     }
 }
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     fn first_pixel(image: &DynamicImage) -> [u8; 3] {
-        Picture::from(image).rgb().get_pixel(0, 0).0
+        Image::from(image).rgb().get_pixel(0, 0).0
     }
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
         // 9×17 at 1/8 is 2×3 pixels, 7/8 of the last column and row of which lie outside the picture.
         let origin = |exif| {
             let orientation = Orientation::from_exif(exif).unwrap();
-            Picture::upright(RgbImage::new(2, 3), (9, 17), 8, orientation).origin
+            Image::upright(RgbImage::new(2, 3), (9, 17), 8, orientation).origin
         };
         let edge = 0.875;
         assert_eq!([1, 2, 3, 4].map(origin), [(0.0, 0.0), (edge, 0.0), (edge, edge), (0.0, edge)]);
