@@ -1,0 +1,88 @@
+//! A parsed ONNX file.
+
+use std::collections::BTreeSet;
+
+use prost::Message;
+use tract_onnx::pb::{GraphProto, ModelProto};
+
+use crate::{Error, GraphIndex, Opset, is_external};
+
+/// A parsed ONNX file, whose external data is not read.
+#[derive(Debug, Clone)]
+pub struct Model {
+    graph: GraphProto,
+    /// All but the graph.
+    rest: ModelProto,
+}
+
+impl Model {
+    /// Parses the bytes of a file.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] when the bytes are something else or cut off, [`Error::NoGraph`] when they hold no graph.
+    ///
+    /// # Examples
+    /// ```
+    /// let error = coca_onnx::Model::parse(b"").unwrap_err();
+    /// assert_eq!(error.to_string(), "not an ONNX graph: it holds no graph");
+    /// ```
+    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        Self::from_proto(ModelProto::decode(bytes)?)
+    }
+
+    pub(crate) fn new(graph: GraphProto, rest: ModelProto) -> Self {
+        Self { graph, rest }
+    }
+
+    /// Takes a model that is parsed already.
+    ///
+    /// # Errors
+    /// [`Error::NoGraph`] when it holds no graph.
+    pub fn from_proto(mut rest: ModelProto) -> Result<Self, Error> {
+        let graph = rest.graph.take().ok_or(Error::NoGraph)?;
+        Ok(Self { graph, rest })
+    }
+
+    /// The model as protobuf has it.
+    #[must_use]
+    pub fn into_proto(self) -> ModelProto {
+        ModelProto { graph: Some(self.graph), ..self.rest }
+    }
+
+    /// The bytes of a file.
+    #[must_use]
+    pub fn encode(self) -> Vec<u8> {
+        self.into_proto().encode_to_vec()
+    }
+
+    /// The version of the standard operators that it is written in.
+    #[must_use]
+    pub fn opset(&self) -> Opset {
+        Opset::of(&self.rest)
+    }
+
+    /// The graph.
+    #[must_use]
+    pub fn graph(&self) -> &GraphProto {
+        &self.graph
+    }
+
+    /// The graph, to be changed.
+    pub fn graph_mut(&mut self) -> &mut GraphProto {
+        &mut self.graph
+    }
+
+    /// The index of the graph as it is.
+    #[must_use]
+    pub fn index(&self) -> GraphIndex<&GraphProto> {
+        GraphIndex::new(&self.graph, self.opset())
+    }
+
+    /// Names of the files that its external data stands in.
+    #[must_use]
+    pub fn external_files(&self) -> BTreeSet<String> {
+        let external = self.graph.initializer.iter().filter(|tensor| is_external(tensor));
+        let entries = external.flat_map(|tensor| &tensor.external_data);
+        entries.filter(|entry| entry.key == "location").map(|entry| entry.value.clone()).collect()
+    }
+}
