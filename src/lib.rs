@@ -43,3 +43,8 @@ pub use coca_text::Templates;
 pub use coca_vision as vision;
 #[cfg(feature = "watch")]
 pub use coca_watch::{camera, display, doctor, pipeline as watch};
+
+/// README's example, compiled and run with the documentation's tests.
+#[cfg(all(doctest, feature = "pocket"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
