@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use coca_edge::{
-    Coca,
+    Coca, Engine,
     vision::{
         Colours, Detail, FrameConverter, FramePreprocessor, FrameView, Limits, PixelFormat, Turn,
         open,
@@ -28,7 +28,7 @@ const FORMATS: [PixelFormat; 6] = [
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    coca_edge::set_threads(Some(1))?;
+    let engine = Engine::builder().threads(1).build()?;
     let picture = sensor_picture()?;
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, 80).encode_image(&picture)?;
@@ -39,9 +39,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Cargo itself passes `--bench`.
     let folders = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
-    let mut models = vec![Coca::pocket()?];
+    let mut models = vec![Coca::pocket_with(&engine)?];
     for folder in folders {
-        models.push(Coca::open(folder)?);
+        models.push(Coca::open_with(folder, &engine)?);
     }
     for coca in &models {
         time_model(coca, &FORMATS.map(frame).into_iter().collect::<Result<Vec<_>, _>>()?)?;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use coca_edge::{
-    Bundle, Templates,
+    Bundle, Engine, Templates,
     engine::Graph,
     text::{TokenIds, Tokenizer},
 };
@@ -29,7 +29,7 @@ fn main() -> Result<()> {
         return Err("expected MODEL LABELS_FILE [MEASURED]".into());
     };
     let measured: usize = rest.first().map_or(Ok(20), |n| n.parse())?;
-    coca_edge::set_threads(Some(1))?;
+    let engine = Engine::builder().threads(1).build()?;
     let bundle = Bundle::open(model)?;
     let json = bundle.read("tokenizer.json", "texts")?;
     let tokenizer = Tokenizer::new((*json).as_ref(), bundle.config().text.clone())?;
@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     let some: Vec<&str> = labels.iter().copied().step_by(step).collect();
     let chosen = batches(&tokenizer, &some)?;
     report("rows", "measured labels", &some, row_counts(&tokenizer, &chosen));
-    let times = time_both(&bundle.load_text_encoder()?, &tokenizer, &chosen)?;
+    let times = time_both(&bundle.load_text_encoder(&engine)?, &tokenizer, &chosen)?;
     report("seconds", "measured labels", &some, times.map(|time| time.as_secs_f64()));
     Ok(())
 }

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use coca_edge::{
-    Coca,
+    Coca, Engine,
     vision::{self, Detail, Limits},
 };
 use image::{
@@ -17,8 +17,7 @@ use image::{
 const ROUNDS: usize = 15;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    coca_edge::set_threads(Some(1))?;
-    let coca = Coca::pocket()?;
+    let coca = Coca::pocket_with(&Engine::builder().threads(1).build()?)?;
     let jpeg = camera_photo()?;
     println!("JPEG of {} kB, 4032×3024; 1 thread; {ROUNDS} rounds", jpeg.len() / 1000);
 

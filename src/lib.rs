@@ -31,7 +31,7 @@
 #![forbid(unsafe_code)]
 
 pub use coca_engine as engine;
-pub use coca_engine::{set_threads, threads};
+pub use coca_engine::Engine;
 pub use coca_host as host;
 pub use coca_kernels as kernels;
 pub use coca_model::{

@@ -7,7 +7,7 @@ mod replaced_file;
 use std::path::{Path, PathBuf};
 
 use coca_edge::{
-    Bundle, Coca, Error,
+    Bundle, Coca, Engine, Error,
     engine::Arithmetic,
     vision::{self, Detail, Limits},
 };
@@ -193,7 +193,8 @@ fn with_memory(folder: &Path, bytes: u64) -> Coca {
     for file in ["vision.bin", "text.bin", "decoder.bin"] {
         std::fs::remove_file(folder.join(file)).ok();
     }
-    Coca::new(Bundle::open(folder).unwrap().with_available_memory(bytes)).unwrap()
+    let bundle = Bundle::open(folder).unwrap().with_available_memory(bytes);
+    Coca::new(bundle, &Engine::new().unwrap()).unwrap()
 }
 
 #[test]
@@ -229,7 +230,7 @@ fn computing_in_f32_needs_four_times_the_memory_of_int8() {
     let needed = |arithmetic| {
         let bundle = Bundle::open(pocket()).unwrap().with_available_memory(0);
         let bundle = bundle.compute_in(arithmetic).unwrap();
-        match bundle.load_image_encoder() {
+        match bundle.load_image_encoder(&Engine::new().unwrap()) {
             Err(coca_edge::bundle::Error::TooLittleMemory { needed, way_out, .. }) => {
                 (needed as f64, way_out)
             }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use coca_edge::{
-    Bundle, Coca,
+    Bundle, Coca, Engine,
     engine::{Arithmetic, Input},
 };
 use image::{Rgb, RgbImage};
@@ -50,7 +50,8 @@ fn picture() -> RgbImage {
 
 /// PyTorch computes in f32.
 fn pocket() -> Coca {
-    Coca::new(Bundle::pocket().unwrap().compute_in(Arithmetic::F32).unwrap()).unwrap()
+    let bundle = Bundle::pocket().unwrap().compute_in(Arithmetic::F32).unwrap();
+    Coca::new(bundle, &Engine::new().unwrap()).unwrap()
 }
 
 fn assert_close<'a>(
@@ -68,7 +69,7 @@ fn assert_close<'a>(
 fn a_picture_has_pytorchs_embedding_and_image_tokens() {
     let (coca, golden) = (pocket(), golden());
     let pixels = coca.preprocessor().preprocess(picture()).unwrap();
-    let encoder = coca.bundle().load_image_encoder().unwrap();
+    let encoder = coca.bundle().load_image_encoder(coca.engine()).unwrap();
     let outputs = encoder.run(vec![pixels.into_array().into()]).unwrap();
     assert_close(&outputs[0], &golden.image_embedding, 1e-4, "image embedding");
     for (row, expected) in &golden.image_tokens {
@@ -91,9 +92,10 @@ fn every_step_of_a_caption_has_pytorchs_logits() {
     let bundle = coca.bundle();
     let pixels = coca.preprocessor().preprocess(picture()).unwrap();
     let tokens =
-        bundle.load_image_encoder().unwrap().run(vec![pixels.into_array().into()]).unwrap();
-    let cross = bundle.load_cross_kv().unwrap().run(vec![Input::F32(tokens[1].clone())]).unwrap();
-    let decoder = bundle.load_caption_decoder().unwrap();
+        bundle.load_image_encoder(coca.engine()).unwrap().run(vec![pixels.into_array().into()]).unwrap();
+    let cross =
+        bundle.load_cross_kv(coca.engine()).unwrap().run(vec![Input::F32(tokens[1].clone())]).unwrap();
+    let decoder = bundle.load_caption_decoder(coca.engine()).unwrap();
     for (step, end) in golden.caption.steps.iter().zip(1..) {
         let inputs = prefill(bundle, &golden.caption.ids[..end], &cross);
         let logits = &decoder.run(inputs).unwrap()[0];

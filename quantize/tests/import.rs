@@ -97,10 +97,14 @@ impl Model {
 
     fn image_tokens(&self, p: usize) -> ArrayD<f32> {
         let pixels = self.coca.preprocessor().preprocess(self.picture(p)).unwrap().into_array();
-        let mut outputs =
-            self.bundle.load_image_encoder().unwrap().run(vec![pixels.into()]).unwrap();
+        let mut outputs = self
+            .bundle
+            .load_image_encoder(self.coca.engine())
+            .unwrap()
+            .run(vec![pixels.into()])
+            .unwrap();
         let detail = outputs.pop().unwrap();
-        match self.bundle.load_pooler().unwrap() {
+        match self.bundle.load_pooler(self.coca.engine()).unwrap() {
             Some(graph) => graph.run(vec![detail.into()]).unwrap().remove(0),
             None => detail,
         }
@@ -128,7 +132,7 @@ fn image_embeddings_are_open_clips() {
 #[test]
 fn text_embeddings_are_open_clips_with_one_pad_or_all() {
     for model in models() {
-        let encoder = model.bundle.load_text_encoder().unwrap();
+        let encoder = model.bundle.load_text_encoder(model.coca.engine()).unwrap();
         let context = model.bundle.config().text.context_length;
         for text in &model.answers.texts {
             for length in [(text.ids.len() + 1).min(context), context] {
@@ -146,7 +150,7 @@ fn text_embeddings_are_open_clips_with_one_pad_or_all() {
 #[test]
 fn texts_of_a_batch_do_not_change_each_other() {
     for model in models() {
-        let encoder = model.bundle.load_text_encoder().unwrap();
+        let encoder = model.bundle.load_text_encoder(model.coca.engine()).unwrap();
         let context = model.bundle.config().text.context_length;
         let mut ids = Array2::zeros((model.answers.texts.len(), context));
         for (mut row, text) in ids.rows_mut().into_iter().zip(&model.answers.texts) {
@@ -221,9 +225,13 @@ fn captions_are_open_clips_token_for_token() {
 #[test]
 fn a_cached_step_and_a_prefill_give_the_logits_of_the_whole_text() {
     for model in models() {
-        let cross =
-            model.bundle.load_cross_kv().unwrap().run(vec![model.image_tokens(0).into()]).unwrap();
-        let decoder = model.bundle.load_caption_decoder().unwrap();
+        let cross = model
+            .bundle
+            .load_cross_kv(model.coca.engine())
+            .unwrap()
+            .run(vec![model.image_tokens(0).into()])
+            .unwrap();
+        let decoder = model.bundle.load_caption_decoder(model.coca.engine()).unwrap();
         let Forced { ids, logits } = &model.answers.forced;
         for prefill in 1..=ids.len() {
             let mut cache = Cache::new(model);

@@ -6,7 +6,7 @@
 
 use std::{path::Path, process::Command};
 
-use coca_engine::{Arithmetic, Graph, Input};
+use coca_engine::{Arithmetic, Engine, Graph, Input};
 use coca_model::bundle::Bundle;
 use coca_quantize::{
     import::{Options, import},
@@ -41,11 +41,11 @@ fn case(part: &str, graph: &Graph, inputs: Vec<(String, Input)>, outputs: &[Stri
 }
 
 /// The image encoder, whose tokens the engine computes when they are asked for.
-fn image_case(bundle: &Bundle, pixels: ArrayD<f32>) -> Value {
+fn image_case(bundle: &Bundle, engine: &Engine, pixels: ArrayD<f32>) -> Value {
     let inputs = vec![describe("pixel_values", &pixels.clone().into())];
-    let mut found = bundle.load_image_encoder().unwrap().run(vec![pixels.into()]).unwrap();
+    let mut found = bundle.load_image_encoder(engine).unwrap().run(vec![pixels.into()]).unwrap();
     let detail = found.pop().unwrap();
-    let tokens = match bundle.load_pooler().unwrap() {
+    let tokens = match bundle.load_pooler(engine).unwrap() {
         Some(graph) => graph.run(vec![detail.into()]).unwrap().remove(0),
         None => detail,
     };
@@ -79,21 +79,22 @@ fn pairs(kind: &str, count: usize) -> Vec<String> {
 }
 
 fn cases(bundle: &Bundle) -> Vec<Value> {
+    let engine = Engine::new().unwrap();
     let config = bundle.config();
     let sizes = &config.dimensions;
     let (height, width) = (config.image.height as usize, config.image.width as usize);
     let vocabulary = config.text.vocab_size as usize;
     let mut cases = Vec::new();
 
-    cases.push(image_case(bundle, numbers(&[1, 3, height, width], 1)));
+    cases.push(image_case(bundle, &engine, numbers(&[1, 3, height, width], 1)));
 
-    let graph = bundle.load_text_encoder().unwrap();
+    let graph = bundle.load_text_encoder(&engine).unwrap();
     for length in [1, 6, config.text.context_length] {
         let inputs = vec![("input_ids".to_owned(), ids(&[3, length], vocabulary, length).into())];
         cases.push(case("text_encoder", &graph, inputs, &["text_embedding".to_owned()]));
     }
 
-    let graph = bundle.load_cross_kv().unwrap();
+    let graph = bundle.load_cross_kv(&engine).unwrap();
     let tokens = numbers(&[2, sizes.image_tokens, sizes.image_width], 2);
     let outputs = pairs("cross", sizes.multimodal_layers);
     cases.push(case(
@@ -103,7 +104,7 @@ fn cases(bundle: &Bundle) -> Vec<Value> {
         &outputs,
     ));
 
-    let graph = bundle.load_caption_decoder().unwrap();
+    let graph = bundle.load_caption_decoder(&engine).unwrap();
     let layers = sizes.unimodal_layers + sizes.multimodal_layers;
     for (batch, new, past) in [(1, 3, 0), (4, 1, 5), (2, 2, 3)] {
         let keys = past + new;

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use coca_edge::{
-    engine::{self, Arithmetic},
-    tasks,
-};
+use coca_edge::{engine::Arithmetic, tasks};
 use serde::Serialize;
 
 use super::{Global, Outcome, output::ReportFormat};
@@ -67,9 +64,9 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
         median_ms: milliseconds(timing.median()),
         min_ms: milliseconds(timing.min()),
         runs: timing.runs(),
-        threads: engine::threads(),
+        threads: coca.engine().threads(),
         precision: coca.bundle().arithmetic(),
-        kernel: engine::cpu()?.instruction_set().name(),
+        kernel: coca.engine().cpu().instruction_set().name(),
         rss_mb: coca_edge::host::resident_memory().map(|bytes| bytes >> 20),
     };
     match arguments.format {

@@ -22,7 +22,7 @@ struct Diagnosis {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let findings = examine(&Board::this()?, &global.open_bundle()?);
+    let findings = examine(&Board::this(&global.engine()?), &global.open_bundle()?);
     let fine = !findings.iter().any(Finding::is_to_do);
     match arguments.format {
         ReportFormat::Text => findings.iter().for_each(|finding| println!("{}", line(finding))),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use coca_edge::{
     Coca,
     bundle::{Config, Precision},
-    engine::{self, Arithmetic, Execution},
+    engine::{Arithmetic, Execution},
 };
 use serde::Serialize;
 
@@ -63,7 +63,7 @@ impl From<(&'static str, Execution)> for Part {
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
     let coca = global.open_model()?;
-    let kernel = engine::cpu()?.instruction_set().name();
+    let kernel = coca.engine().cpu().instruction_set().name();
     let parts = coca.load_all()?.into_iter().map(Part::from).collect();
     let info = Info::new(&coca, kernel, parts);
     match arguments.format {
@@ -97,7 +97,7 @@ impl<'a> Info<'a> {
             cpu_features: coca_edge::host::cpu_features(),
             kernel,
             parts,
-            threads: engine::threads(),
+            threads: coca.engine().threads(),
             version: env!("CARGO_PKG_VERSION"),
         }
     }

@@ -18,7 +18,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
-use coca_edge::{Bundle, Coca, bundle, engine::Arithmetic};
+use coca_edge::{Bundle, Coca, Engine, bundle, engine::Arithmetic};
 
 /// Labels and captions for pictures, offline, on the CPU.
 ///
@@ -104,7 +104,6 @@ fn execute(arguments: &Arguments) -> anyhow::Result<Outcome> {
     if let Command::Watch(arguments) = &arguments.command {
         arguments.lower_priority()?;
     }
-    coca_edge::set_threads(global.threads.map(usize::from))?;
     match &arguments.command {
         Command::Classify(arguments) => classify::run(global, arguments),
         Command::Caption(arguments) => caption::run(global, arguments),
@@ -121,7 +120,17 @@ fn execute(arguments: &Arguments) -> anyhow::Result<Outcome> {
 impl Global {
     /// Opens the model that the user named, or the one inside the program.
     fn open_model(&self) -> anyhow::Result<Coca> {
-        Ok(Coca::new(self.open_bundle()?)?)
+        Ok(Coca::new(self.open_bundle()?, &self.engine()?)?)
+    }
+
+    /// An engine with the threads that the user asked for.
+    fn engine(&self) -> anyhow::Result<Engine> {
+        let engine = Engine::builder();
+        let engine = match self.threads {
+            None => engine,
+            Some(threads) => engine.threads(threads.into()),
+        };
+        Ok(engine.build()?)
     }
 
     /// Its description and files.

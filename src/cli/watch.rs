@@ -13,7 +13,6 @@ use std::{
 use anyhow::Context;
 use coca_edge::{
     camera::{self, Capture, Patience, SourceSpec},
-    engine,
     watch::{EventKind, Lines, Report, ServiceManager, Step, Watch},
 };
 use ending::Ending;
@@ -38,10 +37,11 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
         Capture::start(name.clone(), Patience::default(), move || source.open(&settings))?;
     let mut service = ServiceManager::from_environment();
     let kernel = coca.load_image_encoder()?.kernel;
+    let threads = coca.engine().threads();
     let mut watch = Watch::start(coca, Some(labels), &name, capture, options)?;
     if !global.quiet {
         let shown = watch.displays().iter().fold(String::new(), |text, name| text + ", " + name);
-        messages::say(format_args!("{name}: {} threads, {kernel}{shown}", engine::threads()));
+        messages::say(format_args!("{name}: {threads} threads, {kernel}{shown}"));
     }
     let key = arguments.key_presses(&arguments.source);
     let mut lines = Lines::start("standard output", io::stdout())?;

@@ -12,6 +12,9 @@ pub enum Error {
     /// One of them is no model, or a damaged one.
     #[error(transparent)]
     Bundle(bundle::Error),
+    /// The engine that both are to be run by cannot be made.
+    #[error(transparent)]
+    Engine(engine::Error),
     /// One of them stopped while it worked.
     #[error("{}: {source}", path.display())]
     Model {

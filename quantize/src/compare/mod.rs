@@ -24,6 +24,8 @@ pub use layers::{LayerNoise, Layers};
 pub use report::{ModelReport, Report};
 pub use speed::{Speed, Times};
 
+use coca_engine::Engine;
+
 use self::model::Model;
 
 /// What the user asks for.
@@ -59,7 +61,8 @@ pub fn compare(
     options: &Options,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, Error> {
-    let pair = [Model::open(a)?, Model::open(b)?];
+    let engine = Engine::new().map_err(Error::Engine)?;
+    let pair = [Model::open(a, &engine)?, Model::open(b, &engine)?];
     model::check_fit(&pair)?;
     let names = options.labels.clone().unwrap_or_else(labels::everyday);
     let labels = labels::Encoded::new(&pair, names, progress)?;

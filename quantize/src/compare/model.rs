@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use coca_engine::Engine;
 use coca_model::{
     Caption, CaptionOptions, Coca, EncodedImage, Error as TaskError, Labels, bundle, bundle::Bundle,
 };
@@ -19,11 +20,12 @@ pub(super) struct Model {
 pub(super) struct Files {
     pub(super) path: PathBuf,
     pub(super) bundle: Bundle,
+    pub(super) engine: Engine,
 }
 
 impl Model {
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let coca = Coca::open(path).map_err(|source| failed(path, source))?;
+    pub(super) fn open(path: &Path, engine: &Engine) -> Result<Self, Error> {
+        let coca = Coca::open_with(path, engine).map_err(|source| failed(path, source))?;
         Ok(Self { path: path.to_owned(), coca })
     }
 
@@ -58,7 +60,7 @@ impl Model {
     /// Frees the memory of the loaded parts.
     pub(super) fn into_files(self) -> Result<Files, Error> {
         let bundle = Bundle::open(&self.path).map_err(Error::Bundle)?;
-        Ok(Files { path: self.path, bundle })
+        Ok(Files { path: self.path, bundle, engine: self.coca.engine().clone() })
     }
 
     pub(super) fn named<T>(&self, result: Result<T, TaskError>) -> Result<T, Error> {

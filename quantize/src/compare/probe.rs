@@ -127,7 +127,8 @@ impl Side {
             weights = weights.with(&file, files.read(&file)?);
         }
         let onnx = if single { onnx.with_size("N", 1) } else { onnx };
-        let graph = Graph::prepare(onnx, &weights, inputs, &tensors, files.bundle.arithmetic())
+        let Files { bundle, engine, .. } = files;
+        let graph = Graph::prepare(onnx, &weights, inputs, &tensors, bundle.arithmetic(), engine)
             .map_err(|e| files.failed(e))?;
         Ok(Self { graph, tensors })
     }

@@ -50,7 +50,7 @@ pub(super) fn measure(
             model.caption(&model.encode(&sample.pixels)?).map(drop)
         })
     });
-    let threads = coca_engine::threads();
+    let threads = pair[0].coca().engine().threads();
     Ok(Speed { threads, image, caption: caption.transpose()? })
 }
 

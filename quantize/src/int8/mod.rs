@@ -22,6 +22,7 @@ use std::{
 };
 
 pub use calibrate::{Calibrated, FLOOR, MOST_PICTURES};
+use coca_engine::Engine;
 use coca_model::bundle::{Bundle, Config, Precision};
 pub use error::Error;
 pub use report::{Left, PartReport, Report};
@@ -82,7 +83,8 @@ pub fn int8(
     let mut store = Store::new(BundleWriter::create(out)?);
     let calibrated = match &options.calibrate {
         Some(pictures) => {
-            let model = Model { bundle: &source, parts: &parts, files: &files };
+            let engine = Engine::new().map_err(coca_model::Error::from)?;
+            let model = Model { engine: &engine, bundle: &source, parts: &parts, files: &files };
             Some(calibrate::calibrate(&model, &mut plan, pictures, progress)?)
         }
         None => None,

@@ -71,6 +71,12 @@ pub enum Error {
         /// The names that this CPU can run, separated by commas.
         supported: String,
     },
+    /// `COCA_RULES` says neither `on` nor `off`.
+    #[error("COCA_RULES={found}: expected on or off")]
+    Rules {
+        /// What the variable says.
+        found: String,
+    },
     /// The thread pool could not be started.
     #[error("could not start {threads} threads: {reason}")]
     Threads {

@@ -8,8 +8,8 @@ use tract_onnx::prelude::{
 };
 
 use crate::{
-    Arithmetic, Error, Onnx, SharedTensor, Weights, error::chain, freed_memory, fused::Fused,
-    layout::Layout, machine, threads,
+    Arithmetic, Engine, Error, Onnx, SharedTensor, Weights, error::chain, freed_memory,
+    fused::Fused, layout::Layout,
 };
 
 /// A tensor given to a graph.
@@ -39,6 +39,7 @@ impl<D: Dimension> From<Array<i64, D>> for Input {
 ///
 /// Running borrows it immutably, so that threads may share it.
 pub struct Graph {
+    engine: Engine,
     part: String,
     outputs: Vec<String>,
     layouts: Vec<Layout>,
@@ -57,27 +58,27 @@ pub struct Execution {
 }
 
 impl Graph {
-    /// Fuses and optimises a parsed graph whose external data stands in `weights`.
+    /// Fuses and optimises a parsed graph whose external data stands in `weights`, for `engine` to run.
     ///
     /// [`Graph::run`] takes the tensors `inputs` and gives `outputs`, both in the order stated here;
     /// outputs left out are not computed. Inputs that [`Graph::is_store`] names are another matter, and
     /// shared tensors come from [`Graph::shared_input`].
     ///
     /// # Errors
-    /// When an input or output is missing, when weights lie outside their file, when tract cannot
-    /// run an operator, and when `COCA_CPU` asks for what there is not.
+    /// When an input or output is missing, when weights lie outside their file, and when tract cannot run an
+    /// operator.
     pub fn prepare(
         onnx: Onnx,
         weights: &Weights,
         inputs: &[String],
         outputs: &[String],
         arithmetic: Arithmetic,
+        engine: &Engine,
     ) -> Result<Self, Error> {
-        threads::start_default()?;
         let part = onnx.part().to_owned();
         let unsupported =
             |e: TractError| Error::Unsupported { part: part.clone(), reason: chain(&e) };
-        let fused = onnx.into_model(weights, inputs, outputs, arithmetic)?;
+        let fused = onnx.into_model(weights, inputs, outputs, arithmetic, engine)?;
         let plan = fused
             .model
             .into_typed()
@@ -85,7 +86,8 @@ impl Graph {
             .and_then(|model| model.into_runnable())
             .map_err(unsupported)?;
         freed_memory::keep();
-        Ok(Self { part, outputs: outputs.to_vec(), layouts: fused.layouts, plan })
+        let (engine, outputs) = (engine.clone(), outputs.to_vec());
+        Ok(Self { engine, part, outputs, layouts: fused.layouts, plan })
     }
 
     /// Whether input `index`, which the file says is `[B,P,W]`, is a store of rows `[C,W]` instead.
@@ -114,7 +116,7 @@ impl Graph {
     /// What it really runs on.
     #[must_use]
     pub fn execution(&self) -> Execution {
-        let kernel = machine::cpu().map_or("none", |cpu| cpu.instruction_set().name());
+        let kernel = self.engine.cpu().instruction_set().name();
         let mut execution = Execution { kernel, ..Execution::default() };
         for node in self.plan.model().nodes() {
             let name = node.op.name().into_owned();

@@ -7,23 +7,22 @@
 #![forbid(unsafe_code)]
 
 mod arithmetic;
+mod engine;
+mod environment;
 mod error;
 mod freed_memory;
 mod fused;
 mod graph;
 mod layout;
-mod machine;
 mod onnx;
 mod rewrite;
 mod shared_tensor;
-mod threads;
 mod weights;
 
 pub use arithmetic::Arithmetic;
+pub use engine::{Engine, EngineBuilder, Rules};
 pub use error::Error;
 pub use graph::{Execution, Graph, Input};
-pub use machine::cpu;
 pub use onnx::Onnx;
 pub use shared_tensor::{RowStore, SharedTensor};
-pub use threads::{set_threads, threads};
 pub use weights::{FileBytes, Weights};

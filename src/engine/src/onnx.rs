@@ -15,10 +15,9 @@ use tract_onnx::{
 };
 
 use crate::{
-    Arithmetic, Error, Weights,
+    Arithmetic, Engine, Error, Rules, Weights,
     error::chain,
     layout::Layout,
-    machine,
     rewrite::{FUSED, rewrite},
     weights::is_external,
 };
@@ -153,6 +152,7 @@ impl Onnx {
         inputs: &[String],
         outputs: &[String],
         arithmetic: Arithmetic,
+        engine: &Engine,
     ) -> Result<FusedModel, Error> {
         let part = &self.part;
         let mut operators = BTreeMap::new();
@@ -170,13 +170,14 @@ impl Onnx {
             }
             let found = std::mem::take(&mut graph.output);
             graph.output = in_order(part, "output", found, outputs, |o| &o.name)?;
-            let cpu = machine::cpu()?;
-            let rewritten = rewrite(graph, weights, cpu, arithmetic == Arithmetic::Int8);
-            for (layout, input) in layouts.iter_mut().zip(inputs) {
-                *layout = rewritten.layouts.get(input).copied().unwrap_or(Layout::Stated);
+            if engine.rules() == Rules::On {
+                let rewritten = rewrite(graph, weights, engine, arithmetic == Arithmetic::Int8);
+                for (layout, input) in layouts.iter_mut().zip(inputs) {
+                    *layout = rewritten.layouts.get(input).copied().unwrap_or(Layout::Stated);
+                }
+                operators.extend(rewritten.operators);
+                graph = rewritten.graph;
             }
-            operators.extend(rewritten.operators);
-            graph = rewritten.graph;
             for tensor in graph.initializer.iter_mut().filter(|t| is_external(t)) {
                 weights.inline(part, tensor)?;
             }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use coca_engine::{Arithmetic, Graph, Input, Onnx, Weights};
-use coca_model::bundle::Bundle;
 use ndarray::ArrayD;
 use tract_onnx::pb::{
     TensorShapeProto, TypeProto, ValueInfoProto,
@@ -13,6 +12,7 @@ use tract_onnx::pb::{
 
 use super::{
     super::{Error, part::Part},
+    Model,
     inputs::LayerInput,
     samples::Samples,
 };
@@ -29,10 +29,10 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    /// Loads `part` of `bundle` so that it gives those of `wanted` that are its own, besides its outputs.
+    /// Loads `part` of `model` so that it gives those of `wanted` that are its own, besides its outputs.
     pub(super) fn new(
         part: &Part,
-        bundle: &Bundle,
+        model: &Model,
         wanted: &BTreeSet<&LayerInput>,
     ) -> Result<Self, Error> {
         let weights: BTreeSet<&str> =
@@ -55,10 +55,11 @@ impl Runner {
         let onnx = if one_picture { onnx.with_size("N", 1) } else { onnx };
         let mut weights = Weights::new();
         for file in onnx.weight_files() {
-            weights = weights.with(&file, bundle.read(&file, "calibrating")?);
+            weights = weights.with(&file, model.bundle.read(&file, "calibrating")?);
         }
-        let graph = Graph::prepare(onnx, &weights, &inputs, &outputs, Arithmetic::F32)
-            .map_err(coca_model::Error::from)?;
+        let graph =
+            Graph::prepare(onnx, &weights, &inputs, &outputs, Arithmetic::F32, model.engine)
+                .map_err(coca_model::Error::from)?;
         Ok(Self { graph, inputs, outputs, wanted })
     }
 

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use coca_engine::Input;
+use coca_engine::{Engine, Input};
 use coca_model::bundle::Bundle;
 use coca_text::Tokenizer;
 use coca_vision::{ImageReader, Preprocessor, sources};
@@ -44,6 +44,7 @@ const LABELS: [&str; 12] = [
 const MASKED: f32 = -1e9;
 /// What runs need of a bundle.
 pub(in super::super) struct Model<'a> {
+    pub(in super::super) engine: &'a Engine,
     pub(in super::super) bundle: &'a Bundle,
     pub(in super::super) parts: &'a [Part],
     pub(in super::super) files: &'a SourceFiles<'a>,
@@ -78,7 +79,7 @@ struct Runs<'a> {
 impl Runs<'_> {
     fn runner(&self, part: &str) -> Result<Option<Runner>, Error> {
         let part = self.model.parts.iter().find(|found| found.name == part);
-        part.map(|part| Runner::new(part, self.model.bundle, &self.wanted)).transpose()
+        part.map(|part| Runner::new(part, self.model, &self.wanted)).transpose()
     }
 
     fn tell(&self, doing: &str, done: usize, total: usize) {

@@ -1,12 +1,10 @@
 //! Attention of all heads, from rows to rows: no head is ever moved to an axis of its own.
 
-use coca_kernels::{
-    self, AttentionInput, AttentionShape, CachedRows, Cpu, HeadRows, Mask, PackedKeys, Pool,
-};
+use coca_kernels::{self, AttentionInput, AttentionShape, CachedRows, HeadRows, Mask, PackedKeys};
 use tract_onnx::tract_hir::internal::*;
 
 use super::{FusedOperator, filled, numbers};
-use crate::threads;
+use crate::Engine;
 
 /// Where queries, keys or values stand: columns `offset..offset + width` of an input `[B, rows, …]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +38,7 @@ pub(crate) enum Memory {
 /// `softmax(scale × queries × keysᵀ + mask) × values` → `[B, queries, heads × head_width]`
 #[derive(Debug)]
 pub(crate) struct Attention {
-    pub(crate) cpu: Cpu,
+    pub(crate) engine: Engine,
     pub(crate) heads: usize,
     pub(crate) head_width: usize,
     pub(crate) scale: f32,
@@ -168,9 +166,9 @@ impl FusedOperator for Attention {
             mask: self.mask(inputs, keys)?,
         };
         filled(&[batch, shape.queries, self.width()], |output| {
-            let job = coca_kernels::Attention::new(self.cpu, input, output);
+            let job = coca_kernels::Attention::new(self.engine.cpu(), input, output);
             let job = job.ok_or_else(|| format_err!("an attention's shapes do not fit"))?;
-            Pool::share(threads::pool().as_deref(), || job.work());
+            self.engine.broadcast(|| job.work());
             Ok(())
         })
     }

@@ -1,10 +1,10 @@
 //! Convolutions over pictures whose channels stand side by side, `[N, H, W, C]`.
 
-use coca_kernels::{Activation, Cpu, DepthwiseFilters, Pool, Window};
+use coca_kernels::{Activation, DepthwiseFilters, Window};
 use tract_onnx::tract_hir::internal::*;
 
 use super::{FusedOperator, Linear, filled, numbers};
-use crate::threads;
+use crate::Engine;
 
 /// A linear layer over what lies under the filter: `[N, H, W, C]` → `[N, H', W', outputs]`.
 ///
@@ -70,7 +70,7 @@ impl FusedOperator for Convolution {
 /// A filter for each channel: `[N, H, W, C]` → `[N, H', W', C]`.
 #[derive(Debug)]
 pub(crate) struct DepthwiseConvolution {
-    pub(crate) cpu: Cpu,
+    pub(crate) engine: Engine,
     pub(crate) filters: DepthwiseFilters,
     pub(crate) activation: Activation,
 }
@@ -94,7 +94,7 @@ impl FusedOperator for DepthwiseConvolution {
         filled(&[batch, lines, columns, channels], |output| {
             let size = [height, width];
             let job = coca_kernels::Depthwise::new(
-                self.cpu,
+                self.engine.cpu(),
                 pictures,
                 size,
                 &self.filters,
@@ -102,7 +102,7 @@ impl FusedOperator for DepthwiseConvolution {
                 output,
             );
             let job = job.ok_or_else(|| format_err!("a convolution's shapes do not fit"))?;
-            Pool::share(threads::pool().as_deref(), || job.work());
+            self.engine.broadcast(|| job.work());
             Ok(())
         })
     }

@@ -1,14 +1,15 @@
 //! A layer norm that stands alone.
 
-use coca_kernels::{Cpu, LayerNorm};
+use coca_kernels::LayerNorm;
 use tract_onnx::tract_hir::internal::*;
 
 use super::{FusedOperator, filled, numbers};
+use crate::Engine;
 
 /// Normalises the last axis.
 #[derive(Debug)]
 pub(crate) struct LayerNormalization {
-    pub(crate) cpu: Cpu,
+    pub(crate) engine: Engine,
     pub(crate) norm: LayerNorm,
 }
 
@@ -25,7 +26,7 @@ impl FusedOperator for LayerNormalization {
         let rows = numbers(&inputs[0])?;
         ensure!(rows.len().is_multiple_of(self.norm.weight.len()), "rows of another width");
         filled(inputs[0].shape(), |normalized| {
-            self.norm.apply(self.cpu, rows, normalized);
+            self.norm.apply(self.engine.cpu(), rows, normalized);
             Ok(())
         })
     }

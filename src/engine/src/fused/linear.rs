@@ -1,17 +1,15 @@
 //! A linear layer with what stands before and behind it.
 
-use coca_kernels::{
-    self, Activation, Cpu, Epilogue, LayerNorm, LinearInput, Pool, QuantizedRows, Weights,
-};
+use coca_kernels::{self, Activation, Epilogue, LayerNorm, LinearInput, QuantizedRows, Weights};
 use tract_onnx::tract_hir::{internal::*, tract_core::broadcast::multi_broadcast};
 
 use super::{FusedOperator, filled, numbers};
-use crate::threads;
+use crate::Engine;
 
 /// `activation(norm(x) × weights + bias) + residual`, rows of any number of axes in front.
 #[derive(Debug)]
 pub(crate) struct Linear {
-    pub(crate) cpu: Cpu,
+    pub(crate) engine: Engine,
     pub(crate) norm: Option<LayerNorm>,
     pub(crate) weights: Weights,
     pub(crate) bias: Option<Vec<f32>>,
@@ -31,34 +29,34 @@ impl Linear {
         let inputs = self.weights.inputs();
         let epilogue =
             Epilogue { bias: self.bias.as_deref(), activation: self.activation, residual };
-        let pool = threads::pool();
+        let cpu = self.engine.cpu();
         let (quantized, normalized);
         let input = match &self.weights {
             Weights::Int8(_) => {
                 quantized =
-                    QuantizedRows::new(self.cpu, rows, inputs, self.norm.as_ref(), pool.as_deref());
+                    QuantizedRows::new(cpu, rows, inputs, self.norm.as_ref(), self.engine.pool());
                 LinearInput::Int8(&quantized)
             }
             Weights::F32(_) => LinearInput::F32(match &self.norm {
                 None => rows,
                 Some(norm) => {
                     let mut buffer = vec![0.0; rows.len()];
-                    norm.apply(self.cpu, rows, &mut buffer);
+                    norm.apply(cpu, rows, &mut buffer);
                     normalized = buffer;
                     &normalized
                 }
             }),
         };
         let job = coca_kernels::Linear::new(
-            self.cpu,
+            cpu,
             input,
             &self.weights,
             epilogue,
             output,
-            pool.as_deref().map_or(1, Pool::threads),
+            self.engine.threads(),
         );
         let job = job.ok_or_else(|| format_err!("a linear layer's shapes do not fit"))?;
-        Pool::share(pool.as_deref(), || job.work());
+        self.engine.broadcast(|| job.work());
         Ok(())
     }
 }

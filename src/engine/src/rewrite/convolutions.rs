@@ -43,13 +43,14 @@ impl Rewriter<'_> {
         self.follow_activation(&mut found);
         match (groups, channels) {
             (1, _) => {
-                let weights = channels_last(stored, window)?.pack(self.cpu, true, self.int8)?;
+                let weights =
+                    channels_last(stored, window)?.pack(self.engine.cpu(), true, self.int8)?;
                 if self.adds_picture(&found) {
                     self.follow_residual(&mut found);
                 }
                 let mut inputs = vec![self.channels_last(&input)];
                 inputs.extend(found.residual.as_ref().map(|residual| self.channels_last(residual)));
-                let linear = found.linear(self.cpu, None, weights);
+                let linear = found.linear(self.engine, None, weights);
                 let operator = fused::Convolution { linear, window };
                 self.put_convolution(found, inputs, outputs, operator);
             }
@@ -57,7 +58,11 @@ impl Rewriter<'_> {
                 let (values, bias) = (stored.to_f32(), found.bias.as_deref());
                 let filters = DepthwiseFilters::pack(&values, bias, outputs, window)?;
                 let activation = found.activation;
-                let operator = fused::DepthwiseConvolution { cpu: self.cpu, filters, activation };
+                let operator = fused::DepthwiseConvolution {
+                    engine: self.engine.clone(),
+                    filters,
+                    activation,
+                };
                 let inputs = vec![self.channels_last(&input)];
                 self.put_convolution(found, inputs, outputs, operator);
             }

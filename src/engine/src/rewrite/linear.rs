@@ -1,12 +1,12 @@
 //! Linear layers: LayerNormalization → MatMul or Gemm → bias → activation → residual.
 
-use coca_kernels::{Activation, Cpu, LayerNorm, Weights};
+use coca_kernels::{Activation, LayerNorm, Weights};
 
 use super::{
     Rewriter,
     network::{float, integer, other_operand},
 };
-use crate::fused;
+use crate::{Engine, fused};
 
 /// A product and what follows it, up to the tensor `output`, which the node `at` makes.
 pub(super) struct Found {
@@ -27,12 +27,19 @@ impl Found {
     /// The layer that it is with these weights.
     pub(super) fn linear(
         &self,
-        cpu: Cpu,
+        engine: &Engine,
         norm: Option<LayerNorm>,
         weights: Weights,
     ) -> fused::Linear {
         let (bias, activation) = (self.bias.clone(), self.activation);
-        fused::Linear { cpu, norm, weights, bias, activation, residual: self.residual.is_some() }
+        fused::Linear {
+            engine: engine.clone(),
+            norm,
+            weights,
+            bias,
+            activation,
+            residual: self.residual.is_some(),
+        }
     }
 }
 
@@ -62,7 +69,7 @@ impl Rewriter<'_> {
             Some((input, norm)) => (input, Some(norm)),
             None => (input.clone(), None),
         };
-        let operator = found.linear(self.cpu, norm, weights);
+        let operator = found.linear(self.engine, norm, weights);
         let inputs = std::iter::once(input).chain(found.residual).collect();
         self.network.replace(found.at, inputs, found.output, operator);
         Some(())
@@ -73,14 +80,14 @@ impl Rewriter<'_> {
         let node = self.network.node(at)?;
         let stored = self.stored(node.input.get(1)?)?;
         if node.op_type == "MatMul" {
-            return Some((stored.pack(self.cpu, false, self.int8)?, None));
+            return Some((stored.pack(self.engine.cpu(), false, self.int8)?, None));
         }
         let plain = float(node, "alpha", 1.0) == 1.0
             && float(node, "beta", 1.0) == 1.0
             && integer(node, "transA", 0) == 0;
         plain.then_some(())?;
         let bias = self.optional_numbers(node, 2)?;
-        let weights = stored.pack(self.cpu, integer(node, "transB", 0) == 1, self.int8)?;
+        let weights = stored.pack(self.engine.cpu(), integer(node, "transB", 0) == 1, self.int8)?;
         bias.as_ref().is_none_or(|bias| bias.len() == weights.outputs()).then_some(())?;
         Some((weights, bias))
     }

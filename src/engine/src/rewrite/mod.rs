@@ -16,7 +16,6 @@ mod patches;
 
 use std::collections::BTreeMap;
 
-use coca_kernels::Cpu;
 pub(super) use network::FUSED;
 use network::Network;
 use tract_onnx::pb::GraphProto;
@@ -35,10 +34,15 @@ pub(super) struct Rewritten {
 }
 
 /// Applies every rule.
-pub(super) fn rewrite(graph: GraphProto, weights: &Weights, cpu: Cpu, int8: bool) -> Rewritten {
+pub(super) fn rewrite(
+    graph: GraphProto,
+    weights: &Weights,
+    engine: &Engine,
+    int8: bool,
+) -> Rewritten {
     let network = Network::new(graph);
     let (layouts, pictures) = (BTreeMap::new(), BTreeMap::new());
-    let mut rewriter = Rewriter { network, weights, cpu, int8, layouts, pictures };
+    let mut rewriter = Rewriter { network, weights, engine, int8, layouts, pictures };
     rewriter.fuse_patch_embeddings();
     rewriter.fuse_convolutions();
     rewriter.fuse_linear_layers();
@@ -54,7 +58,7 @@ pub(super) fn rewrite(graph: GraphProto, weights: &Weights, cpu: Cpu, int8: bool
 struct Rewriter<'w> {
     network: Network,
     weights: &'w Weights,
-    cpu: Cpu,
+    engine: &'w Engine,
     /// Whether int8 weights are multiplied as int8.
     int8: bool,
     layouts: BTreeMap<String, Layout>,

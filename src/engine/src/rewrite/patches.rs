@@ -37,9 +37,9 @@ impl Rewriter<'_> {
         (flattened && turned).then_some(())?;
         let (input, output) = (conv.input.first()?.clone(), transpose.output.first()?.clone());
         stored.dims = vec![outputs, channels * height * width];
-        let weights = stored.pack(self.cpu, true, self.int8)?;
+        let weights = stored.pack(self.engine.cpu(), true, self.int8)?;
         let linear = fused::Linear {
-            cpu: self.cpu,
+            engine: self.engine.clone(),
             norm: None,
             weights,
             bias,

@@ -1,6 +1,6 @@
 //! The four ONNX parts of a model, each prepared with the inputs and outputs that it must have.
 
-use coca_engine::{self as engine, Graph, Onnx, Weights};
+use coca_engine::{Engine, Graph, Onnx, Weights};
 
 use super::{Bundle, Error};
 
@@ -15,7 +15,7 @@ impl Bundle {
     ///
     /// # Errors
     /// When a file of the part is missing or altered, or the graph is another.
-    pub fn load_image_encoder(&self) -> Result<Graph, Error> {
+    pub fn load_image_encoder(&self, engine: &Engine) -> Result<Graph, Error> {
         let onnx = self.parse(IMAGE_ENCODER, "encoding pictures")?.with_size("N", 1);
         let mut outputs = vec!["image_embedding".to_owned()];
         let pooler_input = onnx.pooler_input(IMAGE_TOKENS);
@@ -23,36 +23,38 @@ impl Bundle {
             outputs.push(pooler_input.clone().unwrap_or_else(|| IMAGE_TOKENS.to_owned()));
         }
         let onnx = pooler_input.iter().fold(onnx, |onnx, name| onnx.with_inner(name));
-        self.prepare(onnx, "encoding pictures", &["pixel_values".to_owned()], &outputs)
+        self.prepare(onnx, "encoding pictures", &["pixel_values".to_owned()], &outputs, engine)
     }
 
     /// The image encoder's second output → `image_tokens [1,T,D]`; `None` where it is those already.
     ///
     /// # Errors
     /// As [`Bundle::load_image_encoder`].
-    pub fn load_pooler(&self) -> Result<Option<Graph>, Error> {
+    pub fn load_pooler(&self, engine: &Engine) -> Result<Option<Graph>, Error> {
         let onnx = self.parse(IMAGE_ENCODER, "captions")?;
         let Some(pooler_input) = onnx.pooler_input(IMAGE_TOKENS) else { return Ok(None) };
         let onnx = onnx.with_inner(&pooler_input);
-        self.prepare(onnx, "captions", &[pooler_input], &[IMAGE_TOKENS.to_owned()]).map(Some)
+        let outputs = [IMAGE_TOKENS.to_owned()];
+        self.prepare(onnx, "captions", &[pooler_input], &outputs, engine).map(Some)
     }
 
     /// `input_ids [N,L]` → `text_embedding [N,E]`.
     ///
     /// # Errors
     /// As [`Bundle::load_image_encoder`].
-    pub fn load_text_encoder(&self) -> Result<Graph, Error> {
+    pub fn load_text_encoder(&self, engine: &Engine) -> Result<Graph, Error> {
         let outputs = ["text_embedding".to_owned()];
-        self.part("text_encoder.onnx", "encoding texts", &["input_ids".to_owned()], &outputs)
+        let inputs = ["input_ids".to_owned()];
+        self.part("text_encoder.onnx", "encoding texts", &inputs, &outputs, engine)
     }
 
     /// `image_tokens [N,T,D]` → `cross_key.j [N,T,W]` and `cross_value.j [N,T,W]` for each multimodal layer j.
     ///
     /// # Errors
     /// As [`Bundle::load_image_encoder`].
-    pub fn load_cross_kv(&self) -> Result<Graph, Error> {
+    pub fn load_cross_kv(&self, engine: &Engine) -> Result<Graph, Error> {
         let outputs = pairs("cross", self.config.dimensions.multimodal_layers);
-        self.part("cross_kv.onnx", "captions", &["image_tokens".to_owned()], &outputs)
+        self.part("cross_kv.onnx", "captions", &["image_tokens".to_owned()], &outputs, engine)
     }
 
     /// One cached step: `input_ids [B,S]`, `position [S]`, `text_mask [B,S,P+S]`, `causal_mask [S,P+S]`,
@@ -61,7 +63,7 @@ impl Bundle {
     ///
     /// # Errors
     /// As [`Bundle::load_image_encoder`].
-    pub fn load_caption_decoder(&self) -> Result<Graph, Error> {
+    pub fn load_caption_decoder(&self, engine: &Engine) -> Result<Graph, Error> {
         let dimensions = &self.config.dimensions;
         let self_attention = dimensions.unimodal_layers + dimensions.multimodal_layers;
         let mut inputs: Vec<_> =
@@ -70,7 +72,7 @@ impl Bundle {
         inputs.extend(pairs("cross", dimensions.multimodal_layers));
         let mut outputs = vec!["logits".to_owned()];
         outputs.extend(pairs("new", self_attention));
-        self.part("caption_decoder.onnx", "captions", &inputs, &outputs)
+        self.part("caption_decoder.onnx", "captions", &inputs, &outputs, engine)
     }
 
     fn part(
@@ -79,8 +81,9 @@ impl Bundle {
         needed_for: &'static str,
         inputs: &[String],
         outputs: &[String],
+        engine: &Engine,
     ) -> Result<Graph, Error> {
-        self.prepare(self.parse(name, needed_for)?, needed_for, inputs, outputs)
+        self.prepare(self.parse(name, needed_for)?, needed_for, inputs, outputs, engine)
     }
 
     pub(super) fn parse(&self, name: &str, needed_for: &'static str) -> Result<Onnx, Error> {
@@ -94,6 +97,7 @@ impl Bundle {
         needed_for: &'static str,
         inputs: &[String],
         outputs: &[String],
+        engine: &Engine,
     ) -> Result<Graph, Error> {
         self.check_memory_for(&onnx, needed_for)?;
         let mut weights = Weights::new();
@@ -104,19 +108,21 @@ impl Bundle {
             files.push((name, bytes));
         }
         let verify = || files.iter().try_for_each(|(name, bytes)| self.verify(name, bytes));
-        if engine::threads() == 1 {
+        let prepare =
+            || Ok(Graph::prepare(onnx, &weights, inputs, outputs, self.arithmetic, engine)?);
+        if engine.threads() == 1 {
             verify()?;
-            return Ok(Graph::prepare(onnx, &weights, inputs, outputs, self.arithmetic)?);
+            return prepare();
         }
         // Checking costs as much as packing: both at once, and no graph without a right checksum.
         std::thread::scope(|scope| {
             let verified = scope.spawn(verify);
-            let graph = Graph::prepare(onnx, &weights, inputs, outputs, self.arithmetic);
+            let graph = prepare();
             match verified.join() {
                 Ok(verified) => verified?,
                 Err(panic) => std::panic::resume_unwind(panic),
             }
-            Ok(graph?)
+            graph
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use coca_engine::{Execution, Graph};
+use coca_engine::{Engine, Execution, Graph};
 use coca_text::{Templates, TokenIds, Tokenizer};
 use coca_vision::{self as vision, Pixels, Preprocessor};
 use ndarray::{Array2, ArrayD, Ix2};
@@ -27,6 +27,7 @@ const TEXT_BATCH: usize = 32;
 /// Its parts are loaded when they are first needed, so that labelling with a saved table never loads
 /// the text encoder, and nothing but a caption loads the decoder. Threads may share it.
 pub struct Coca {
+    engine: Engine,
     bundle: Bundle,
     preprocessor: Preprocessor,
     tokenizer: OnDemand<Tokenizer>,
@@ -49,30 +50,58 @@ pub struct Caption {
 }
 
 impl Coca {
-    /// Opens the model in the folder `path`.
+    /// Opens the model in the folder `path` with an engine of its own: [`Engine::new`].
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the folder is no model, or its `coca.json` is wrong; [`Error::Engine`] when the engine
+    /// cannot be made.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open_with(path, &Engine::new()?)
+    }
+
+    /// Opens the model in the folder `path`, to be computed by `engine`.
+    ///
+    /// ```no_run
+    /// use coca_engine::Engine;
+    /// use coca_model::Coca;
+    ///
+    /// let engine = Engine::builder().threads(2).build()?;
+    /// let coca = Coca::open_with("models/vit-b-32", &engine)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Model`] when the folder is no model, or its `coca.json` is wrong.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::new(Bundle::open(path)?)
+    pub fn open_with(path: impl AsRef<Path>, engine: &Engine) -> Result<Self, Error> {
+        Self::new(Bundle::open(path)?, engine)
     }
 
-    /// The small model inside the program.
+    /// The small model inside the program, with an engine of its own: [`Engine::new`].
     ///
     /// # Errors
     /// As [`Coca::open`].
     #[cfg(feature = "pocket")]
     pub fn pocket() -> Result<Self, Error> {
-        Self::new(Bundle::pocket()?)
+        Self::pocket_with(&Engine::new()?)
     }
 
-    /// Uses an opened bundle.
+    /// The small model inside the program, to be computed by `engine`.
+    ///
+    /// # Errors
+    /// As [`Coca::open_with`].
+    #[cfg(feature = "pocket")]
+    pub fn pocket_with(engine: &Engine) -> Result<Self, Error> {
+        Self::new(Bundle::pocket()?, engine)
+    }
+
+    /// Uses an opened bundle, to be computed by `engine`.
     ///
     /// # Errors
     /// [`Error::Vision`] when the bundle describes pictures that cannot be made.
-    pub fn new(bundle: Bundle) -> Result<Self, Error> {
+    pub fn new(bundle: Bundle, engine: &Engine) -> Result<Self, Error> {
         let preprocessor = Preprocessor::new(bundle.config().image.clone())?;
         Ok(Self {
+            engine: engine.clone(),
             bundle,
             preprocessor,
             tokenizer: OnDemand::new(),
@@ -82,6 +111,12 @@ impl Coca {
             cross_kv: OnDemand::new(),
             caption_decoder: OnDemand::new(),
         })
+    }
+
+    /// What the model is computed by.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// The model's description and files.
@@ -283,11 +318,11 @@ impl Coca {
     }
 
     fn image_encoder(&self) -> Result<&Graph, Error> {
-        Ok(self.image_encoder.get_or_load(|| self.bundle.load_image_encoder())?)
+        Ok(self.image_encoder.get_or_load(|| self.bundle.load_image_encoder(&self.engine))?)
     }
 
     pub(super) fn text_encoder(&self) -> Result<&Graph, Error> {
-        Ok(self.text_encoder.get_or_load(|| self.bundle.load_text_encoder())?)
+        Ok(self.text_encoder.get_or_load(|| self.bundle.load_text_encoder(&self.engine))?)
     }
 
     fn tokenizer(&self) -> Result<&Tokenizer, Error> {
@@ -317,7 +352,7 @@ impl Coca {
 
     /// `[1, T, D]`
     fn image_tokens(&self, detail: ArrayD<f32>) -> Result<ArrayD<f32>, Error> {
-        let graph = self.image_tokens.get_or_load(|| self.bundle.load_pooler())?;
+        let graph = self.image_tokens.get_or_load(|| self.bundle.load_pooler(&self.engine))?;
         let Some(graph) = graph else { return Ok(detail) };
         let tokens = graph.run(vec![detail.into()])?.pop();
         tokens.ok_or_else(|| Error::Shape {
@@ -329,7 +364,7 @@ impl Coca {
 
     pub(super) fn cross_kv_graph(&self) -> Result<&Graph, Error> {
         self.require_decoder()?;
-        Ok(self.cross_kv.get_or_load(|| self.bundle.load_cross_kv())?)
+        Ok(self.cross_kv.get_or_load(|| self.bundle.load_cross_kv(&self.engine))?)
     }
 
     /// A decoder with an empty cache.
@@ -341,7 +376,7 @@ impl Coca {
 
     fn caption_decoder(&self) -> Result<&Graph, Error> {
         self.require_decoder()?;
-        Ok(self.caption_decoder.get_or_load(|| self.bundle.load_caption_decoder())?)
+        Ok(self.caption_decoder.get_or_load(|| self.bundle.load_caption_decoder(&self.engine))?)
     }
 
     fn require_decoder(&self) -> Result<&CaptionSettings, Error> {

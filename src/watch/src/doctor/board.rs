@@ -7,6 +7,8 @@ use std::{
     time::SystemTime,
 };
 
+use coca_engine::Engine;
+
 use crate::camera::{self, CameraInfo};
 
 /// A board. What its files tell is read beneath one folder, so that a test can make one up.
@@ -59,26 +61,24 @@ pub enum Make {
 }
 
 impl Board {
-    /// The board that this process runs on.
-    ///
-    /// # Errors
-    /// [`coca_engine::Error::Cpu`] when `COCA_CPU` cannot be followed.
-    pub fn this() -> Result<Self, coca_engine::Error> {
-        Ok(Self {
+    /// The board that this process runs on, with models computed by `engine`.
+    #[must_use]
+    pub fn this(engine: &Engine) -> Self {
+        Self {
             root: PathBuf::from("/"),
             processor: Processor {
                 architecture: std::env::consts::ARCH,
                 features: coca_host::cpu_features(),
-                kernel: coca_engine::cpu()?.instruction_set().name(),
+                kernel: engine.cpu().instruction_set().name(),
                 is_forced: std::env::var_os("COCA_CPU").is_some_and(|name| !name.is_empty()),
-                threads: coca_engine::threads(),
+                threads: engine.threads(),
                 cores: num_cpus::get_physical(),
             },
             cameras: camera::cameras().ok(),
             may_open,
             disk: disk_space(Path::new(".")),
             now: SystemTime::now(),
-        })
+        }
     }
 
     /// Its name, if the firmware tells one.
@@ -223,7 +223,7 @@ pub(super) mod tests {
 
     #[test]
     fn this_board_has_a_processor_and_a_disk() {
-        let board = Board::this().unwrap();
+        let board = Board::this(&Engine::new().unwrap());
         assert!(board.processor.threads > 0 && !board.processor.kernel.is_empty());
         let disk = board.disk.unwrap();
         assert!(disk.free <= disk.total && disk.total > 0);

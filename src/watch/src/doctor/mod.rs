@@ -4,10 +4,11 @@
 //!
 //! ```
 //! # #[cfg(feature = "pocket")] {
+//! use coca_engine::Engine;
 //! use coca_model::bundle::Bundle;
 //! use coca_watch::doctor::{Board, examine};
 //!
-//! for finding in examine(&Board::this()?, &Bundle::pocket()?) {
+//! for finding in examine(&Board::this(&Engine::new()?), &Bundle::pocket()?) {
 //!     println!("{}: {}", finding.check, finding.found);
 //!     if let Some(advice) = finding.verdict.advice() {
 //!         println!("  {advice}");

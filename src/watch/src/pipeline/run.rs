@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use coca_engine as engine;
 use coca_model::{CaptionOptions, Coca, Labels};
 use coca_text::Templates;
 use coca_vision::{FramePreprocessor, Turn};
@@ -337,7 +336,7 @@ impl Watch {
             status.dropped = capture.dropped;
             status.frames_per_second = self.statistics.rate() as f32;
             status.temperature = self.thermometer.temperature();
-            status.threads = engine::threads();
+            status.threads = self.coca.engine().threads();
             status.message = capture.trouble.or_else(|| self.message.clone());
         });
     }
