@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use coca_host::physical_cores;
-use coca_kernels::{Cpu, Pool};
+use coca_kernels::{Cpu, Pool, WeightMemory};
 
 use crate::{Error, environment};
 
@@ -28,6 +28,7 @@ struct Shared {
     pool: Option<Pool>,
     cpu: Cpu,
     rules: Rules,
+    weight_memory: WeightMemory,
 }
 
 /// Whether rules put fused operators in the place of ONNX operators.
@@ -76,6 +77,11 @@ impl Engine {
     /// The pool's threads; `None` for one thread.
     pub(crate) fn pool(&self) -> Option<&Pool> {
         self.0.pool.as_ref()
+    }
+
+    /// Memory for the packed weights of this engine's graphs.
+    pub(crate) fn weight_memory(&self) -> &WeightMemory {
+        &self.0.weight_memory
     }
 
     /// Runs `work` on every thread at once, and returns when all are done with it.
@@ -136,7 +142,7 @@ impl EngineBuilder {
             1 => None,
             _ => Some(Pool::start(threads).map_err(|error| refused(error.to_string()))?),
         };
-        Ok(Engine(Arc::new(Shared { pool, cpu, rules })))
+        Ok(Engine(Arc::new(Shared { pool, cpu, rules, weight_memory: WeightMemory::new() })))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     activation::Activation,
     instruction_set::{Cpu, Isa, Operation},
     lanes::{LANES, Lanes},
-    memory::AlignedBytes,
+    weight_memory::{AlignedBytes, WeightMemory},
     shared_output::{SharedOutput, Shares},
     window::Window,
 };
@@ -23,9 +23,10 @@ pub struct DepthwiseFilters {
 }
 
 impl DepthwiseFilters {
-    /// Packs `filters` `[channels, lines, columns]`. `None` if their number is another.
+    /// Packs `filters` `[channels, lines, columns]` into `memory`. `None` if their number is another.
     #[must_use]
     pub fn pack(
+        memory: &WeightMemory,
         filters: &[f32],
         bias: Option<&[f32]>,
         channels: usize,
@@ -40,7 +41,7 @@ impl DepthwiseFilters {
             && bias.is_none_or(|bias| bias.len() == channels);
         fits.then_some(())?;
         let padded = channels.next_multiple_of(LANES);
-        let mut groups = AlignedBytes::zeroed(4 * padded * places);
+        let mut groups = memory.zeroed(4 * padded * places);
         let packed = groups.as_f32_mut();
         for (channel, filter) in filters.chunks_exact(places).enumerate() {
             let first = channel / LANES * LANES * places + channel % LANES;

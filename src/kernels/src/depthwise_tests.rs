@@ -52,7 +52,7 @@ fn case() -> impl Strategy<Value = Case> {
 impl Case {
     fn run(&self, cpu: Cpu) -> Vec<f32> {
         let filters =
-            DepthwiseFilters::pack(&self.filters, Some(&self.bias), self.channels, self.window);
+            DepthwiseFilters::pack(&WeightMemory::new(), &self.filters, Some(&self.bias), self.channels, self.window);
         let [lines, columns] = self.window.outputs(self.inputs);
         let mut output = vec![0.0; self.batch * lines * columns * self.channels];
         let activation = Activation::Clamp { low: 0.0, high: 6.0 };
@@ -107,5 +107,5 @@ proptest! {
 #[test]
 fn a_filter_that_can_lie_beside_the_picture_is_refused() {
     let window = Window { size: [3, 3], strides: [1, 1], before: [3, 0], behind: [0, 0] };
-    assert!(DepthwiseFilters::pack(&[0.0; 9], None, 1, window).is_none());
+    assert!(DepthwiseFilters::pack(&WeightMemory::new(), &[0.0; 9], None, 1, window).is_none());
 }

@@ -25,7 +25,6 @@ mod lanes;
 mod layer_norm;
 mod linear;
 mod mapping;
-mod memory;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod packed_keys;
@@ -37,6 +36,7 @@ mod scalar;
 mod shared_output;
 #[cfg(test)]
 mod tests;
+mod weight_memory;
 mod weights;
 mod window;
 
@@ -51,5 +51,6 @@ pub use mapping::MappedFile;
 pub use packed_keys::{PANEL_COLUMNS, PackedKeys, pack_keys, pack_values};
 pub use pool::Pool;
 pub use rows::QuantizedRows;
+pub use weight_memory::WeightMemory;
 pub use weights::{F32Weights, Int8Weights, Matrix, Weights};
 pub use window::Window;

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::OnceLock};
 use crate::{
     instruction_set::{Cpu, INPUT_PADDING, Isa, Operation, PanelShape},
     lanes::LANES,
-    memory::AlignedBytes,
+    weight_memory::{AlignedBytes, WeightMemory},
 };
 
 /// A weight matrix as it is stored.
@@ -81,11 +81,17 @@ pub struct Int8Weights {
 }
 
 impl Int8Weights {
-    /// Packs `matrix`, of `scales.len()` outputs. `None` if its size is another.
+    /// Packs `matrix`, of `scales.len()` outputs, into `memory`. `None` if its size is another.
     #[must_use]
-    pub fn pack(cpu: Cpu, matrix: Matrix<'_, i8>, inputs: usize, scales: &[f32]) -> Option<Self> {
+    pub fn pack(
+        memory: &WeightMemory,
+        cpu: Cpu,
+        matrix: Matrix<'_, i8>,
+        inputs: usize,
+        scales: &[f32],
+    ) -> Option<Self> {
         let fits = matrix.numbers() == inputs.checked_mul(scales.len())?;
-        fits.then(|| cpu.run(PackInt8 { matrix, inputs, scales }))
+        fits.then(|| cpu.run(PackInt8 { memory, matrix, inputs, scales }))
     }
 
     /// How many panels there are.
@@ -118,6 +124,7 @@ impl Int8Weights {
 }
 
 struct PackInt8<'a> {
+    memory: &'a WeightMemory,
     matrix: Matrix<'a, i8>,
     inputs: usize,
     scales: &'a [f32],
@@ -133,7 +140,7 @@ impl Operation for PackInt8<'_> {
         let (inputs, outputs) = (self.inputs, self.scales.len());
         let length = inputs.next_multiple_of(INPUT_PADDING) * columns;
         let count = outputs.div_ceil(columns);
-        let mut panels = AlignedBytes::zeroed(count * length);
+        let mut panels = self.memory.zeroed(count * length);
         let packed = &mut panels.as_i8_mut()[..count * length];
         match self.matrix {
             Matrix::InputsFirst(values) => {
@@ -238,13 +245,18 @@ pub struct F32Weights {
 }
 
 impl F32Weights {
-    /// Packs `matrix`, of so many outputs. `None` if its size is another.
+    /// Packs `matrix`, of so many outputs, into `memory`. `None` if its size is another.
     #[must_use]
-    pub fn pack(matrix: Matrix<'_, f32>, inputs: usize, outputs: usize) -> Option<Self> {
+    pub fn pack(
+        memory: &WeightMemory,
+        matrix: Matrix<'_, f32>,
+        inputs: usize,
+        outputs: usize,
+    ) -> Option<Self> {
         if matrix.numbers() != inputs.checked_mul(outputs)? {
             return None;
         }
-        let mut panels = AlignedBytes::zeroed(4 * inputs * outputs.next_multiple_of(LANES));
+        let mut panels = memory.zeroed(4 * inputs * outputs.next_multiple_of(LANES));
         let length = (inputs * LANES).max(1);
         for (index, panel) in panels.as_f32_mut().chunks_exact_mut(length).enumerate() {
             let first = index * LANES;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use coca_kernels::{Cpu, F32Weights, Int8Weights, Matrix, Weights};
+use coca_kernels::{F32Weights, Int8Weights, Matrix, Weights};
 use half::f16;
 use tract_onnx::pb::{NodeProto, TensorProto, tensor_proto::DataType};
 
@@ -10,6 +10,7 @@ use super::{
     Rewriter,
     network::{attribute, integer, integers},
 };
+use crate::Engine;
 
 /// A weight matrix or table, as it is stored.
 pub(super) struct Stored<'a> {
@@ -183,7 +184,13 @@ impl<'a> Stored<'a> {
 
     /// The weights of a linear layer from `[inputs, outputs]`, or `[outputs, inputs]` if `outputs_first`,
     /// as the graph uses them. int8 stays int8 if `keep_int8`, and if each scale belongs to an output.
-    pub(super) fn pack(&self, cpu: Cpu, outputs_first: bool, keep_int8: bool) -> Option<Weights> {
+    pub(super) fn pack(
+        &self,
+        engine: &Engine,
+        outputs_first: bool,
+        keep_int8: bool,
+    ) -> Option<Weights> {
+        let memory = engine.weight_memory();
         let [first, second] = self.dims[..] else { return None };
         let outputs_first = outputs_first != self.turned;
         let (inputs, outputs) = if outputs_first { (second, first) } else { (first, second) };
@@ -193,10 +200,11 @@ impl<'a> Stored<'a> {
         {
             let values: &[i8] = bytemuck::cast_slice(&self.bytes);
             let matrix = order(outputs_first, values);
-            return Int8Weights::pack(cpu, matrix, inputs, scales).map(Weights::Int8);
+            let packed = Int8Weights::pack(memory, engine.cpu(), matrix, inputs, scales);
+            return packed.map(Weights::Int8);
         }
         let values = self.to_f32();
-        F32Weights::pack(order(outputs_first, &values), inputs, outputs).map(Weights::F32)
+        F32Weights::pack(memory, order(outputs_first, &values), inputs, outputs).map(Weights::F32)
     }
 }
 

@@ -44,7 +44,7 @@ impl Rewriter<'_> {
         match (groups, channels) {
             (1, _) => {
                 let weights =
-                    channels_last(stored, window)?.pack(self.engine.cpu(), true, self.int8)?;
+                    channels_last(stored, window)?.pack(self.engine, true, self.int8)?;
                 if self.adds_picture(&found) {
                     self.follow_residual(&mut found);
                 }
@@ -56,7 +56,8 @@ impl Rewriter<'_> {
             }
             (groups, 1) if groups == outputs => {
                 let (values, bias) = (stored.to_f32(), found.bias.as_deref());
-                let filters = DepthwiseFilters::pack(&values, bias, outputs, window)?;
+                let memory = self.engine.weight_memory();
+                let filters = DepthwiseFilters::pack(memory, &values, bias, outputs, window)?;
                 let activation = found.activation;
                 let operator = fused::DepthwiseConvolution {
                     engine: self.engine.clone(),

@@ -80,14 +80,14 @@ impl Rewriter<'_> {
         let node = self.network.node(at)?;
         let stored = self.stored(node.input.get(1)?)?;
         if node.op_type == "MatMul" {
-            return Some((stored.pack(self.engine.cpu(), false, self.int8)?, None));
+            return Some((stored.pack(self.engine, false, self.int8)?, None));
         }
         let plain = float(node, "alpha", 1.0) == 1.0
             && float(node, "beta", 1.0) == 1.0
             && integer(node, "transA", 0) == 0;
         plain.then_some(())?;
         let bias = self.optional_numbers(node, 2)?;
-        let weights = stored.pack(self.engine.cpu(), integer(node, "transB", 0) == 1, self.int8)?;
+        let weights = stored.pack(self.engine, integer(node, "transB", 0) == 1, self.int8)?;
         bias.as_ref().is_none_or(|bias| bias.len() == weights.outputs()).then_some(())?;
         Some((weights, bias))
     }

@@ -37,7 +37,7 @@ impl Rewriter<'_> {
         (flattened && turned).then_some(())?;
         let (input, output) = (conv.input.first()?.clone(), transpose.output.first()?.clone());
         stored.dims = vec![outputs, channels * height * width];
-        let weights = stored.pack(self.engine.cpu(), true, self.int8)?;
+        let weights = stored.pack(self.engine, true, self.int8)?;
         let linear = fused::Linear {
             engine: self.engine.clone(),
             norm: None,

@@ -1,0 +1,235 @@
+//! Memory for packed weights: one stream in large pages.
+//!
+//! Decoding reads all weights for every token. With pages of 4 KiB a fifth of that time goes into looking
+//! up addresses; pages of 2 MiB need one address space for many layers, so all layers of an engine share it.
+//!
+//! ```text
+//! region   | layer | layer |   layer   | … reserved, not yet touched … |
+//!           ^ 64-byte aligned            ^ free
+//! ```
+
+use std::{
+    io,
+    ptr::NonNull,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use memmap2::MmapMut;
+
+/// A large page.
+const LARGE_PAGE: usize = 2 << 20;
+
+/// What is reserved at once. Only what is written to takes memory.
+const REGION: usize = 256 << 20;
+
+/// Every piece starts on a cache line.
+const LINE: usize = 64;
+
+/// Memory that packed weights are cut from, layer after layer.
+///
+/// A layer that is dropped gives its pages back to the system; a region without layers gives back its addresses too.
+#[derive(Debug, Default)]
+pub struct WeightMemory {
+    current: Mutex<Option<Region>>,
+}
+
+/// Zeroed bytes that start on a cache line and read as f32 or i8.
+pub(crate) struct AlignedBytes {
+    start: NonNull<u8>,
+    length: usize,
+    /// Keeps the memory mapped.
+    region: Arc<MmapMut>,
+}
+
+// SAFETY: a piece is the only one that refers to its bytes, as a `Vec` is.
+unsafe impl Send for AlignedBytes {}
+// SAFETY: as above; shared references only read.
+unsafe impl Sync for AlignedBytes {}
+
+/// The region that pieces are cut from at present.
+#[derive(Debug)]
+struct Region {
+    /// Pieces alone keep it mapped.
+    map: Weak<MmapMut>,
+    /// Where the next piece starts.
+    free: NonNull<u8>,
+    left: usize,
+}
+
+// SAFETY: `free` points into `map`, which may move between threads.
+unsafe impl Send for Region {}
+
+impl WeightMemory {
+    /// Memory that nothing has been cut from.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { current: Mutex::new(None) }
+    }
+
+    /// Allocates `length` zeroed bytes, 64-byte aligned.
+    ///
+    /// # Panics
+    /// When the system has no memory left, as an allocation would.
+    pub(crate) fn zeroed(&self, length: usize) -> AlignedBytes {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let needed = length.next_multiple_of(LINE);
+        if let Some(piece) = current.as_mut().and_then(|region| region.cut(needed, length)) {
+            return piece;
+        }
+        match Region::starting_with(needed, length) {
+            Ok((region, piece)) => {
+                *current = Some(region);
+                piece
+            }
+            Err(error) => panic!("no memory for {length} bytes of weights: {error}"),
+        }
+    }
+}
+
+impl Region {
+    /// A new region, and its first piece.
+    fn starting_with(needed: usize, length: usize) -> io::Result<(Self, AlignedBytes)> {
+        let size = REGION.max(needed) + LARGE_PAGE;
+        // A board that cannot reserve as much address space gets what it asked for.
+        let mut map =
+            MmapMut::map_anon(size).or_else(|_| MmapMut::map_anon(needed + LARGE_PAGE))?;
+        // A system without large pages refuses, which costs speed alone.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage);
+        let skipped = map.as_ptr().align_offset(LARGE_PAGE).min(LARGE_PAGE);
+        let (start, left) = (map[skipped..].as_mut_ptr(), map.len() - skipped);
+        let free = NonNull::new(start).ok_or_else(|| io::Error::other("a mapping at address 0"))?;
+        let map = Arc::new(map);
+        let mut region = Self { map: Arc::downgrade(&map), free, left };
+        let piece = region.cut(needed, length);
+        Ok((region, piece.ok_or_else(|| io::Error::other("a mapping that is too short"))?))
+    }
+
+    /// The next `needed` bytes, of which `length` are used; `None` when so many are not left.
+    fn cut(&mut self, needed: usize, length: usize) -> Option<AlignedBytes> {
+        let region = self.map.upgrade().filter(|_| needed <= self.left)?;
+        let start = self.free;
+        // SAFETY: the region is mapped, and `needed` bytes of it are left behind `free`.
+        self.free = unsafe { start.add(needed) };
+        self.left -= needed;
+        Some(AlignedBytes { start, length, region })
+    }
+}
+
+impl AlignedBytes {
+    pub(crate) fn as_i8(&self) -> &[i8] {
+        bytemuck::cast_slice(self.as_bytes())
+    }
+
+    pub(crate) fn as_i8_mut(&mut self) -> &mut [i8] {
+        bytemuck::cast_slice_mut(self.as_bytes_mut())
+    }
+
+    pub(crate) fn as_f32(&self) -> &[f32] {
+        bytemuck::cast_slice(self.as_bytes())
+    }
+
+    pub(crate) fn as_f32_mut(&mut self) -> &mut [f32] {
+        bytemuck::cast_slice_mut(self.as_bytes_mut())
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        // SAFETY: the bytes lie in the region, which lives as long as `self`, and belong to this piece alone.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
+    }
+
+    fn as_bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and `self` is borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
+    }
+}
+
+impl Drop for AlignedBytes {
+    /// Gives the pages that no other piece has a part of back to the system.
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        {
+            let page = rustix::param::page_size();
+            let start = self.start.addr().get() - self.region.as_ptr().addr();
+            let end = (start + self.length) / page * page;
+            let start = start.next_multiple_of(page);
+            if start < end {
+                // SAFETY: whole pages within this piece, whose bytes nobody refers to any more. The region starts at
+                // a page, so that offsets are aligned as addresses are.
+                let _: io::Result<()> = unsafe {
+                    let advice = memmap2::UncheckedAdvice::DontNeed;
+                    self.region.unchecked_advise_range(advice, start, end - start)
+                };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_zeroed_aligned_and_apart() {
+        let memory = WeightMemory::new();
+        let mut pieces: Vec<_> = [1, 64, 100, 3 << 20].map(|n| memory.zeroed(n)).into();
+        for (n, piece) in pieces.iter_mut().enumerate() {
+            assert!(piece.start.addr().get().is_multiple_of(LINE));
+            assert!(piece.as_i8().iter().all(|&byte| byte == 0));
+            piece.as_i8_mut().fill(n as i8 + 1);
+        }
+        for (n, piece) in pieces.iter().enumerate() {
+            assert!(piece.as_i8().iter().all(|&byte| byte == n as i8 + 1));
+        }
+    }
+
+    #[test]
+    fn a_region_lives_as_long_as_its_last_piece() {
+        let memory = WeightMemory::new();
+        let [first, second] = [memory.zeroed(100), memory.zeroed(100)];
+        let region = Arc::downgrade(&first.region);
+        drop(first);
+        assert!(region.upgrade().is_some(), "the second piece lies in it");
+        drop(second);
+        assert!(region.upgrade().is_none());
+        let mut piece = memory.zeroed(100);
+        piece.as_i8_mut().fill(1);
+    }
+
+    #[test]
+    fn a_piece_larger_than_a_region_has_one_of_its_own() {
+        let memory = WeightMemory::new();
+        let [small, large] = [memory.zeroed(64), memory.zeroed(REGION + LARGE_PAGE)];
+        assert!(!Arc::ptr_eq(&small.region, &large.region));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_dropped_piece_gives_its_pages_back_while_its_neighbours_stay() {
+        let memory = WeightMemory::new();
+        let [mut before, mut between, mut after] = [100, 8 << 20, 100].map(|n| memory.zeroed(n));
+        for piece in [&mut before, &mut between, &mut after] {
+            piece.as_i8_mut().fill(7);
+        }
+        let (start, length) = (between.start.addr().get(), between.length);
+        let pages = length / rustix::param::page_size();
+        assert!(resident_pages(start, length) >= pages - 1);
+        drop(between);
+        // A page at each end is shared with a neighbour.
+        assert!(resident_pages(start, length) <= 2);
+        for piece in [&before, &after] {
+            assert!(piece.as_i8().iter().all(|&byte| byte == 7));
+        }
+    }
+
+    /// Whole pages of an address range that take memory (`/proc/self/pagemap`, bit 63 of an entry).
+    #[cfg(target_os = "linux")]
+    fn resident_pages(start: usize, length: usize) -> usize {
+        use std::os::unix::fs::FileExt;
+        let page = rustix::param::page_size();
+        let mut entries = vec![0; 8 * (length / page)];
+        let pagemap = std::fs::File::open("/proc/self/pagemap").unwrap();
+        pagemap.read_exact_at(&mut entries, (8 * (start / page)) as u64).unwrap();
+        entries.chunks_exact(8).filter(|entry| entry[7] & 0x80 != 0).count()
+    }
+}
