@@ -91,10 +91,16 @@ fn every_step_of_a_caption_has_pytorchs_logits() {
     let (coca, golden) = (pocket(), golden());
     let bundle = coca.bundle();
     let pixels = coca.preprocessor().preprocess(picture()).unwrap();
-    let tokens =
-        bundle.load_image_encoder(coca.engine()).unwrap().run(vec![pixels.into_array().into()]).unwrap();
-    let cross =
-        bundle.load_cross_kv(coca.engine()).unwrap().run(vec![Input::F32(tokens[1].clone())]).unwrap();
+    let tokens = bundle
+        .load_image_encoder(coca.engine())
+        .unwrap()
+        .run(vec![pixels.into_array().into()])
+        .unwrap();
+    let cross = bundle
+        .load_cross_kv(coca.engine())
+        .unwrap()
+        .run(vec![Input::F32(tokens[1].clone())])
+        .unwrap();
     let decoder = bundle.load_caption_decoder(coca.engine()).unwrap();
     for (step, end) in golden.caption.steps.iter().zip(1..) {
         let inputs = prefill(bundle, &golden.caption.ids[..end], &cross);

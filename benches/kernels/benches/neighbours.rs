@@ -8,7 +8,8 @@ use kernel_benches::{
     cpus,
     kernels::{
         Activation, Attention, AttentionInput, AttentionShape, Depthwise, DepthwiseFilters,
-        HeadRows, LayerNorm, Memory, PackedKeys, QuantizedRows, Window, pack_keys, pack_values,
+        HeadRows, LayerNorm, Memory, PackedKeys, QuantizedRows, WeightMemory, Window, pack_keys,
+        pack_values,
     },
     numbers,
 };
@@ -87,7 +88,13 @@ fn attention(
 fn depthwise(criterion: &mut Criterion) {
     let (channels, size) = (480, [14, 14]);
     let window = Window { size: [5, 5], strides: [1, 1], before: [2, 2], behind: [2, 2] };
-    let filters = DepthwiseFilters::pack(&WeightMemory::new(), &numbers(channels * 25), None, channels, window);
+    let filters = DepthwiseFilters::pack(
+        &WeightMemory::new(),
+        &numbers(channels * 25),
+        None,
+        channels,
+        window,
+    );
     let filters = filters.expect("fits");
     let input = numbers(channels * size[0] * size[1]);
     let mut output = vec![0.0; input.len()];

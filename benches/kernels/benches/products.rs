@@ -10,7 +10,7 @@ use kernel_benches::{
     cpus,
     kernels::{
         Activation, Cpu, Epilogue, F32Weights, Int8Weights, Linear, LinearInput, Matrix,
-        QuantizedRows, Weights,
+        QuantizedRows, WeightMemory, Weights,
     },
     numbers, weights,
 };
@@ -54,12 +54,14 @@ fn ours(group: &mut BenchmarkGroup<WallTime>, [rows, inputs, outputs]: [usize; 3
     for cpu in cpus() {
         let name = cpu.instruction_set().name();
         let matrix = Matrix::OutputsFirst(&int8);
-        let packed = Int8Weights::pack(&WeightMemory::new(), cpu, matrix, inputs, &vec![0.01; outputs]);
+        let packed =
+            Int8Weights::pack(&WeightMemory::new(), cpu, matrix, inputs, &vec![0.01; outputs]);
         let packed = Weights::Int8(packed.expect("sizes that fit"));
         group.bench_function(format!("ours, int8, {name}"), |bencher| {
             bencher.iter(|| layer(cpu, &input, &packed, &bias, &mut output));
         });
-        let packed = F32Weights::pack(&WeightMemory::new(), Matrix::OutputsFirst(&f32), inputs, outputs);
+        let packed =
+            F32Weights::pack(&WeightMemory::new(), Matrix::OutputsFirst(&f32), inputs, outputs);
         let packed = Weights::F32(packed.expect("sizes that fit"));
         group.bench_function(format!("ours, f32, {name}"), |bencher| {
             bencher.iter(|| layer(cpu, &input, &packed, &bias, &mut output));

@@ -17,6 +17,7 @@ use tract_onnx::{
 use crate::{
     Arithmetic, Engine, Error, Rules, Weights,
     error::chain,
+    fused::Fused,
     layout::Layout,
     rewrite::{FUSED, rewrite},
     weights::is_external,
@@ -188,7 +189,7 @@ impl Onnx {
             .map_err(|e| Error::Unsupported { part: part.clone(), reason: chain(&e) })?;
         for node in model.nodes.iter_mut().filter(|node| node.name.starts_with(FUSED)) {
             if let Some(operator) = operators.remove(&node.name) {
-                node.op = expand(operator);
+                node.op = expand(Fused::new(operator, engine));
             }
         }
         Ok(FusedModel { model, layouts })

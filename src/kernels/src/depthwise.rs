@@ -8,8 +8,8 @@ use crate::{
     activation::Activation,
     instruction_set::{Cpu, Isa, Operation},
     lanes::{LANES, Lanes},
-    weight_memory::{AlignedBytes, WeightMemory},
     shared_output::{SharedOutput, Shares},
+    weight_memory::{AlignedBytes, WeightMemory},
     window::Window,
 };
 

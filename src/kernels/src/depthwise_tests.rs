@@ -51,8 +51,13 @@ fn case() -> impl Strategy<Value = Case> {
 
 impl Case {
     fn run(&self, cpu: Cpu) -> Vec<f32> {
-        let filters =
-            DepthwiseFilters::pack(&WeightMemory::new(), &self.filters, Some(&self.bias), self.channels, self.window);
+        let filters = DepthwiseFilters::pack(
+            &WeightMemory::new(),
+            &self.filters,
+            Some(&self.bias),
+            self.channels,
+            self.window,
+        );
         let [lines, columns] = self.window.outputs(self.inputs);
         let mut output = vec![0.0; self.batch * lines * columns * self.channels];
         let activation = Activation::Clamp { low: 0.0, high: 6.0 };

@@ -48,14 +48,17 @@ fn layer(cpu: Cpu, int8: bool, activation: Activation) -> Vec<f32> {
         let scales: Vec<f32> = (0..OUTPUTS).map(|i| 0.002 + i as f32 * 1e-4).collect();
         let matrix = made_up.weights(INPUTS * OUTPUTS);
         let matrix = Matrix::OutputsFirst(&matrix[..]);
-        let weights = Weights::Int8(Int8Weights::pack(&WeightMemory::new(), cpu, matrix, INPUTS, &scales).unwrap());
+        let weights = Weights::Int8(
+            Int8Weights::pack(&WeightMemory::new(), cpu, matrix, INPUTS, &scales).unwrap(),
+        );
         let rows = QuantizedRows::new(cpu, &input, INPUTS, Some(&norm), None);
         let rows = LinearInput::Int8(&rows);
         Linear::new(cpu, rows, &weights, epilogue, &mut output, 1).unwrap().work();
     } else {
         let matrix = made_up.numbers(INPUTS * OUTPUTS);
         let matrix = Matrix::OutputsFirst(&matrix[..]);
-        let weights = Weights::F32(F32Weights::pack(&WeightMemory::new(), matrix, INPUTS, OUTPUTS).unwrap());
+        let weights =
+            Weights::F32(F32Weights::pack(&WeightMemory::new(), matrix, INPUTS, OUTPUTS).unwrap());
         let mut rows = vec![0.0; input.len()];
         norm.apply(cpu, &input, &mut rows);
         let rows = LinearInput::F32(&rows);

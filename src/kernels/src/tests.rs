@@ -111,13 +111,16 @@ impl Layer {
     fn run_int8(&self, cpu: Cpu) -> Vec<f32> {
         let rows = QuantizedRows::new(cpu, self.input(), self.inputs, self.norm().as_ref(), None);
         let matrix = Matrix::InputsFirst(&self.int8[..]);
-        let weights = Int8Weights::pack(&WeightMemory::new(), cpu, matrix, self.inputs, &self.scales).unwrap();
+        let weights =
+            Int8Weights::pack(&WeightMemory::new(), cpu, matrix, self.inputs, &self.scales)
+                .unwrap();
         self.run(cpu, LinearInput::Int8(&rows), &Weights::Int8(weights))
     }
 
     fn run_f32(&self, cpu: Cpu) -> Vec<f32> {
         let matrix = Matrix::InputsFirst(&self.f32[..]);
-        let weights = F32Weights::pack(&WeightMemory::new(), matrix, self.inputs, self.outputs).unwrap();
+        let weights =
+            F32Weights::pack(&WeightMemory::new(), matrix, self.inputs, self.outputs).unwrap();
         self.run(cpu, LinearInput::F32(self.input()), &Weights::F32(weights))
     }
 }
@@ -386,9 +389,17 @@ proptest! {
 #[test]
 fn sizes_that_do_not_fit_are_refused() {
     let cpu = Cpu::best();
-    assert!(Int8Weights::pack(&WeightMemory::new(), cpu, Matrix::InputsFirst(&[1, 2, 3]), 2, &[1.0]).is_none());
-    assert!(F32Weights::pack(&WeightMemory::new(), Matrix::InputsFirst(&[1.0, 2.0, 3.0]), 2, 1).is_none());
-    let weights = Weights::F32(F32Weights::pack(&WeightMemory::new(), Matrix::InputsFirst(&[1.0, 2.0]), 2, 1).unwrap());
+    assert!(
+        Int8Weights::pack(&WeightMemory::new(), cpu, Matrix::InputsFirst(&[1, 2, 3]), 2, &[1.0])
+            .is_none()
+    );
+    assert!(
+        F32Weights::pack(&WeightMemory::new(), Matrix::InputsFirst(&[1.0, 2.0, 3.0]), 2, 1)
+            .is_none()
+    );
+    let weights = Weights::F32(
+        F32Weights::pack(&WeightMemory::new(), Matrix::InputsFirst(&[1.0, 2.0]), 2, 1).unwrap(),
+    );
     let epilogue = Epilogue { bias: None, activation: Activation::Identity, residual: None };
     let rows = LinearInput::F32(&[1.0, 2.0]);
     assert!(Linear::new(cpu, rows, &weights, epilogue, &mut [0.0; 2], 1).is_none());

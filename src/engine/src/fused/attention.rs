@@ -38,7 +38,6 @@ pub(crate) enum Memory {
 /// `softmax(scale × queries × keysᵀ + mask) × values` → `[B, queries, heads × head_width]`
 #[derive(Debug)]
 pub(crate) struct Attention {
-    pub(crate) engine: Engine,
     pub(crate) heads: usize,
     pub(crate) head_width: usize,
     pub(crate) scale: f32,
@@ -150,7 +149,7 @@ impl FusedOperator for Attention {
         Ok(tvec![batch.clone(), rows.clone(), self.width().to_dim()])
     }
 
-    fn run(&self, inputs: &[TValue]) -> TractResult<Tensor> {
+    fn run(&self, engine: &Engine, inputs: &[TValue]) -> TractResult<Tensor> {
         let queries = inputs[self.queries.input].shape();
         let of_keys = self.keys_input().map_or(&[1, 1, 1][..], |keys| inputs[keys].shape());
         ensure!(queries.len() == 3 && of_keys.len() == 3, "attention takes three axes");
@@ -166,9 +165,9 @@ impl FusedOperator for Attention {
             mask: self.mask(inputs, keys)?,
         };
         filled(&[batch, shape.queries, self.width()], |output| {
-            let job = coca_kernels::Attention::new(self.engine.cpu(), input, output);
+            let job = coca_kernels::Attention::new(engine.cpu(), input, output);
             let job = job.ok_or_else(|| format_err!("an attention's shapes do not fit"))?;
-            self.engine.broadcast(|| job.work());
+            engine.broadcast(|| job.work());
             Ok(())
         })
     }

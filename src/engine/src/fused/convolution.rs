@@ -44,7 +44,7 @@ impl FusedOperator for Convolution {
         output_shape(inputs[0], self.window, self.linear.weights.outputs())
     }
 
-    fn run(&self, inputs: &[TValue]) -> TractResult<Tensor> {
+    fn run(&self, engine: &Engine, inputs: &[TValue]) -> TractResult<Tensor> {
         let &[batch, height, width, channels] = inputs[0].shape() else {
             bail!("a picture has four axes")
         };
@@ -57,20 +57,19 @@ impl FusedOperator for Convolution {
         let residual = residual.map(numbers).transpose()?;
         let pictures = numbers(&inputs[0])?;
         if self.window.is_pointwise() {
-            return filled(&shape, |output| self.linear.apply(pictures, residual, output));
+            return filled(&shape, |output| self.linear.apply(engine, pictures, residual, output));
         }
         let mut rows = Vec::with_capacity(batch * lines * columns * self.linear.weights.inputs());
         for picture in pictures.chunks_exact((height * width * channels).max(1)) {
             self.rows(picture, [height, width], channels, &mut rows);
         }
-        filled(&shape, |output| self.linear.apply(&rows, residual, output))
+        filled(&shape, |output| self.linear.apply(engine, &rows, residual, output))
     }
 }
 
 /// A filter for each channel: `[N, H, W, C]` → `[N, H', W', C]`.
 #[derive(Debug)]
 pub(crate) struct DepthwiseConvolution {
-    pub(crate) engine: Engine,
     pub(crate) filters: DepthwiseFilters,
     pub(crate) activation: Activation,
 }
@@ -84,7 +83,7 @@ impl FusedOperator for DepthwiseConvolution {
         output_shape(inputs[0], self.filters.window(), self.filters.channels())
     }
 
-    fn run(&self, inputs: &[TValue]) -> TractResult<Tensor> {
+    fn run(&self, engine: &Engine, inputs: &[TValue]) -> TractResult<Tensor> {
         let &[batch, height, width, channels] = inputs[0].shape() else {
             bail!("a picture has four axes")
         };
@@ -94,7 +93,7 @@ impl FusedOperator for DepthwiseConvolution {
         filled(&[batch, lines, columns, channels], |output| {
             let size = [height, width];
             let job = coca_kernels::Depthwise::new(
-                self.engine.cpu(),
+                engine.cpu(),
                 pictures,
                 size,
                 &self.filters,
@@ -102,7 +101,7 @@ impl FusedOperator for DepthwiseConvolution {
                 output,
             );
             let job = job.ok_or_else(|| format_err!("a convolution's shapes do not fit"))?;
-            self.engine.broadcast(|| job.work());
+            engine.broadcast(|| job.work());
             Ok(())
         })
     }

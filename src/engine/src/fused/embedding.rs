@@ -6,7 +6,7 @@ use half::f16;
 use tract_onnx::tract_hir::internal::*;
 
 use super::FusedOperator;
-use crate::weights::WeightFile;
+use crate::{Engine, weights::WeightFile};
 
 /// The bytes of a table `[entries, width]`.
 #[derive(Clone)]
@@ -90,7 +90,7 @@ impl FusedOperator for Embedding {
         Ok(shape)
     }
 
-    fn run(&self, inputs: &[TValue]) -> TractResult<Tensor> {
+    fn run(&self, _: &Engine, inputs: &[TValue]) -> TractResult<Tensor> {
         let ids = inputs[0].cast_to::<i64>()?;
         let ids = ids.to_plain_array_view::<i64>()?;
         let mut rows = Vec::with_capacity(ids.len() * self.table.width);

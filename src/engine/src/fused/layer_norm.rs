@@ -9,7 +9,6 @@ use crate::Engine;
 /// Normalises the last axis.
 #[derive(Debug)]
 pub(crate) struct LayerNormalization {
-    pub(crate) engine: Engine,
     pub(crate) norm: LayerNorm,
 }
 
@@ -22,11 +21,11 @@ impl FusedOperator for LayerNormalization {
         Ok(inputs[0].into())
     }
 
-    fn run(&self, inputs: &[TValue]) -> TractResult<Tensor> {
+    fn run(&self, engine: &Engine, inputs: &[TValue]) -> TractResult<Tensor> {
         let rows = numbers(&inputs[0])?;
         ensure!(rows.len().is_multiple_of(self.norm.weight.len()), "rows of another width");
         filled(inputs[0].shape(), |normalized| {
-            self.norm.apply(self.engine.cpu(), rows, normalized);
+            self.norm.apply(engine.cpu(), rows, normalized);
             Ok(())
         })
     }

@@ -9,7 +9,6 @@ use crate::Engine;
 /// `activation(norm(x) × weights + bias) + residual`, rows of any number of axes in front.
 #[derive(Debug)]
 pub(crate) struct Linear {
-    pub(crate) engine: Engine,
     pub(crate) norm: Option<LayerNorm>,
     pub(crate) weights: Weights,
     pub(crate) bias: Option<Vec<f32>>,
@@ -22,6 +21,7 @@ impl Linear {
     /// Writes the layer's `output` for rows that stand one after the other; `residual` has the output's shape.
     pub(super) fn apply(
         &self,
+        engine: &Engine,
         rows: &[f32],
         residual: Option<&[f32]>,
         output: &mut [f32],
@@ -29,12 +29,12 @@ impl Linear {
         let inputs = self.weights.inputs();
         let epilogue =
             Epilogue { bias: self.bias.as_deref(), activation: self.activation, residual };
-        let cpu = self.engine.cpu();
+        let cpu = engine.cpu();
         let (quantized, normalized);
         let input = match &self.weights {
             Weights::Int8(_) => {
                 quantized =
-                    QuantizedRows::new(cpu, rows, inputs, self.norm.as_ref(), self.engine.pool());
+                    QuantizedRows::new(cpu, rows, inputs, self.norm.as_ref(), engine.pool());
                 LinearInput::Int8(&quantized)
             }
             Weights::F32(_) => LinearInput::F32(match &self.norm {
@@ -53,10 +53,10 @@ impl Linear {
             &self.weights,
             epilogue,
             output,
-            self.engine.threads(),
+            engine.threads(),
         );
         let job = job.ok_or_else(|| format_err!("a linear layer's shapes do not fit"))?;
-        self.engine.broadcast(|| job.work());
+        engine.broadcast(|| job.work());
         Ok(())
     }
 }
@@ -80,7 +80,7 @@ impl FusedOperator for Linear {
         Ok(shape)
     }
 
-    fn run(&self, inputs: &[TValue]) -> TractResult<Tensor> {
+    fn run(&self, engine: &Engine, inputs: &[TValue]) -> TractResult<Tensor> {
         let mut shape: TVec<usize> = inputs[0].shape().into();
         let Some(last) = shape.last_mut() else { bail!("a linear layer needs rows") };
         *last = self.weights.outputs();
@@ -88,7 +88,7 @@ impl FusedOperator for Linear {
         let same_shape = residual.filter(|residual| residual.shape() == &*shape);
         let rows = numbers(&inputs[0])?;
         let same_shape = same_shape.map(numbers).transpose()?;
-        let output = filled(&shape, |output| self.apply(rows, same_shape, output))?;
+        let output = filled(&shape, |output| self.apply(engine, rows, same_shape, output))?;
         match residual {
             Some(other) if same_shape.is_none() => {
                 let output = output.to_plain_array_view::<f32>()?;

@@ -17,6 +17,8 @@ pub(super) use linear::Linear;
 pub(super) use patch_embedding::PatchEmbedding;
 use tract_onnx::tract_hir::internal::*;
 
+use crate::Engine;
+
 /// An operator with one output of 32-bit numbers.
 pub(super) trait FusedOperator: Debug + Send + Sync {
     /// Its name in listings.
@@ -26,16 +28,25 @@ pub(super) trait FusedOperator: Debug + Send + Sync {
     fn output_shape(&self, inputs: &[&[TDim]]) -> TractResult<TVec<TDim>>;
 
     /// Computes the output.
-    fn run(&self, inputs: &[TValue]) -> TractResult<Tensor>;
+    fn run(&self, engine: &Engine, inputs: &[TValue]) -> TractResult<Tensor>;
 }
 
-/// A fused operator as tract holds it.
+/// A fused operator as tract holds it, with the engine that runs it.
 #[derive(Debug, Clone)]
-pub(super) struct Fused(pub(super) Arc<dyn FusedOperator>);
+pub(super) struct Fused {
+    operator: Arc<dyn FusedOperator>,
+    engine: Engine,
+}
+
+impl Fused {
+    pub(super) fn new(operator: Arc<dyn FusedOperator>, engine: &Engine) -> Self {
+        Self { operator, engine: engine.clone() }
+    }
+}
 
 impl PartialEq for Fused {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.operator, &other.operator)
     }
 }
 
@@ -43,7 +54,7 @@ impl Eq for Fused {}
 
 impl Op for Fused {
     fn name(&self) -> StaticName {
-        self.0.name().into()
+        self.operator.name().into()
     }
 
     op_as_typed_op!();
@@ -53,7 +64,7 @@ impl EvalOp for Fused {
     op_out_of_plan!();
 
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        Ok(tvec!(self.0.run(&inputs)?.into_tvalue()))
+        Ok(tvec!(self.operator.run(&self.engine, &inputs)?.into_tvalue()))
     }
 }
 
@@ -63,13 +74,13 @@ impl TypedOp for Fused {
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
         let shapes: Vec<TVec<TDim>> = inputs.iter().map(|fact| fact.shape.to_tvec()).collect();
         let shapes: Vec<&[TDim]> = shapes.iter().map(|shape| &shape[..]).collect();
-        Ok(tvec!(f32::fact(self.0.output_shape(&shapes)?)))
+        Ok(tvec!(f32::fact(self.operator.output_shape(&shapes)?)))
     }
 }
 
 impl Expansion for Fused {
     fn name(&self) -> StaticName {
-        self.0.name().into()
+        self.operator.name().into()
     }
 
     fn wire(
@@ -90,7 +101,7 @@ impl Expansion for Fused {
         s.equals(&outputs[0].datum_type, f32::datum_type())?;
         s.given_all(inputs.iter().map(|input| &input.shape), move |s, shapes| {
             let shapes: Vec<&[TDim]> = shapes.iter().map(|shape| &shape[..]).collect();
-            s.equals(&outputs[0].shape, ShapeFactoid::from(self.0.output_shape(&shapes)?))
+            s.equals(&outputs[0].shape, ShapeFactoid::from(self.operator.output_shape(&shapes)?))
         })
     }
 }

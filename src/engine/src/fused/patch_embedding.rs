@@ -3,6 +3,7 @@
 use tract_onnx::tract_hir::internal::*;
 
 use super::{FusedOperator, Linear, filled, numbers};
+use crate::Engine;
 
 /// `[N, C, H, W]` → `[N, patches, outputs]`, row-major patches of `height × width`.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl FusedOperator for PatchEmbedding {
         Ok(tvec![batch.clone(), patches, self.linear.weights.outputs().to_dim()])
     }
 
-    fn run(&self, inputs: &[TValue]) -> TractResult<Tensor> {
+    fn run(&self, engine: &Engine, inputs: &[TValue]) -> TractResult<Tensor> {
         let &[batch, channels, height, width] = inputs[0].shape() else {
             bail!("a picture has four axes")
         };
@@ -50,6 +51,6 @@ impl FusedOperator for PatchEmbedding {
             self.rows(picture, height, width, &mut rows);
         }
         let shape = [batch, patches, self.linear.weights.outputs()];
-        filled(&shape, |output| self.linear.apply(&rows, None, output))
+        filled(&shape, |output| self.linear.apply(engine, &rows, None, output))
     }
 }

@@ -178,15 +178,7 @@ impl Rewriter<'_> {
         };
         let mask = found.mask.map(|mask| inputs.index(mask));
         let scale = found.scale;
-        let operator = fused::Attention {
-            engine: self.engine.clone(),
-            heads,
-            head_width,
-            scale,
-            queries,
-            memory,
-            mask,
-        };
+        let operator = fused::Attention { heads, head_width, scale, queries, memory, mask };
         let (at, output) = (found.at, found.output.to_owned());
         for (input, layout) in laid_out {
             if layout == Layout::Store {

@@ -43,14 +43,13 @@ impl Rewriter<'_> {
         self.follow_activation(&mut found);
         match (groups, channels) {
             (1, _) => {
-                let weights =
-                    channels_last(stored, window)?.pack(self.engine, true, self.int8)?;
+                let weights = channels_last(stored, window)?.pack(self.engine, true, self.int8)?;
                 if self.adds_picture(&found) {
                     self.follow_residual(&mut found);
                 }
                 let mut inputs = vec![self.channels_last(&input)];
                 inputs.extend(found.residual.as_ref().map(|residual| self.channels_last(residual)));
-                let linear = found.linear(self.engine, None, weights);
+                let linear = found.linear(None, weights);
                 let operator = fused::Convolution { linear, window };
                 self.put_convolution(found, inputs, outputs, operator);
             }
@@ -59,11 +58,7 @@ impl Rewriter<'_> {
                 let memory = self.engine.weight_memory();
                 let filters = DepthwiseFilters::pack(memory, &values, bias, outputs, window)?;
                 let activation = found.activation;
-                let operator = fused::DepthwiseConvolution {
-                    engine: self.engine.clone(),
-                    filters,
-                    activation,
-                };
+                let operator = fused::DepthwiseConvolution { filters, activation };
                 let inputs = vec![self.channels_last(&input)];
                 self.put_convolution(found, inputs, outputs, operator);
             }

@@ -6,7 +6,7 @@ use super::{
     Rewriter,
     network::{float, integer, other_operand},
 };
-use crate::{Engine, fused};
+use crate::fused;
 
 /// A product and what follows it, up to the tensor `output`, which the node `at` makes.
 pub(super) struct Found {
@@ -25,21 +25,9 @@ impl Found {
     }
 
     /// The layer that it is with these weights.
-    pub(super) fn linear(
-        &self,
-        engine: &Engine,
-        norm: Option<LayerNorm>,
-        weights: Weights,
-    ) -> fused::Linear {
+    pub(super) fn linear(&self, norm: Option<LayerNorm>, weights: Weights) -> fused::Linear {
         let (bias, activation) = (self.bias.clone(), self.activation);
-        fused::Linear {
-            engine: engine.clone(),
-            norm,
-            weights,
-            bias,
-            activation,
-            residual: self.residual.is_some(),
-        }
+        fused::Linear { norm, weights, bias, activation, residual: self.residual.is_some() }
     }
 }
 
@@ -69,7 +57,7 @@ impl Rewriter<'_> {
             Some((input, norm)) => (input, Some(norm)),
             None => (input.clone(), None),
         };
-        let operator = found.linear(self.engine, norm, weights);
+        let operator = found.linear(norm, weights);
         let inputs = std::iter::once(input).chain(found.residual).collect();
         self.network.replace(found.at, inputs, found.output, operator);
         Some(())

@@ -14,20 +14,20 @@ mod network;
 mod normalization;
 mod patches;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 pub(super) use network::FUSED;
 use network::Network;
 use tract_onnx::pb::GraphProto;
 
-use super::{Weights, fused::Fused, layout::Layout};
+use super::{Engine, Weights, fused::FusedOperator, layout::Layout};
 
 /// A graph with fused operators in it.
 pub(super) struct Rewritten {
     /// The nodes of type [`FUSED`] stand for the operators.
     pub(super) graph: GraphProto,
     /// The fused operators by the names of their nodes.
-    pub(super) operators: Vec<(String, Fused)>,
+    pub(super) operators: Vec<(String, Arc<dyn FusedOperator>)>,
     /// The inputs that are laid out otherwise than the file says. If there are stores among them, one more
     /// input, the last, says which of their rows are whose.
     pub(super) layouts: BTreeMap<String, Layout>,

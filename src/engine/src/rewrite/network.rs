@@ -12,7 +12,7 @@ use tract_onnx::pb::{
     type_proto,
 };
 
-use crate::fused::{Fused, FusedOperator};
+use crate::fused::FusedOperator;
 
 /// The operator type of nodes that [`Network::replace`] makes; their names count up.
 pub(crate) const FUSED: &str = "CocaFused";
@@ -26,7 +26,7 @@ pub(super) struct Network {
     readers: HashMap<String, Vec<usize>>,
     inputs: BTreeSet<String>,
     outputs: BTreeSet<String>,
-    operators: Vec<(String, Fused)>,
+    operators: Vec<(String, Arc<dyn FusedOperator>)>,
 }
 
 impl Network {
@@ -59,7 +59,7 @@ impl Network {
     }
 
     /// The graph as it is now, without what nobody reads, and its fused operators by node name.
-    pub(super) fn finish(mut self) -> (GraphProto, Vec<(String, Fused)>) {
+    pub(super) fn finish(mut self) -> (GraphProto, Vec<(String, Arc<dyn FusedOperator>)>) {
         let read =
             |name: &String| self.readers.get(name).is_some_and(|readers| !readers.is_empty());
         let mut initializers: Vec<_> = self
@@ -168,7 +168,7 @@ impl Network {
         operator: impl FusedOperator + 'static,
     ) {
         let name = format!("{FUSED} {}", self.operators.len());
-        self.operators.push((name.clone(), Fused(Arc::new(operator))));
+        self.operators.push((name.clone(), Arc::new(operator)));
         let node = NodeProto {
             name,
             op_type: FUSED.to_owned(),

@@ -22,7 +22,7 @@ impl Rewriter<'_> {
                 ))
             });
             if let Some((input, output, norm)) = found {
-                let operator = fused::LayerNormalization { engine: self.engine.clone(), norm };
+                let operator = fused::LayerNormalization { norm };
                 self.network.replace(at, vec![input], output, operator);
             }
         }

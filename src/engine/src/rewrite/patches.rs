@@ -39,7 +39,6 @@ impl Rewriter<'_> {
         stored.dims = vec![outputs, channels * height * width];
         let weights = stored.pack(self.engine, true, self.int8)?;
         let linear = fused::Linear {
-            engine: self.engine.clone(),
             norm: None,
             weights,
             bias,
