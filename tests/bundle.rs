@@ -59,14 +59,14 @@ fn failure(folder: &Path) -> String {
 }
 
 #[test]
-fn the_folder_and_the_embedded_model_are_the_same() {
+fn embedded_model_has_the_fingerprint_of_its_folder() {
     let (folder, embedded) = (Coca::open(pocket()).unwrap(), Coca::pocket().unwrap());
     assert_eq!(folder.bundle().config(), embedded.bundle().config());
     assert_eq!(folder.bundle().fingerprint(), embedded.bundle().fingerprint());
 }
 
 #[test]
-fn a_missing_file_is_named() {
+fn names_a_missing_file() {
     for file in FILES {
         let folder = copy();
         std::fs::remove_file(folder.path().join(file)).unwrap();
@@ -75,7 +75,7 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
-fn a_truncated_file_is_named_with_both_lengths() {
+fn names_a_truncated_file_with_both_lengths() {
     for file in &FILES[1..] {
         let folder = copy();
         let bytes = std::fs::read(folder.path().join(file)).unwrap();
@@ -88,7 +88,7 @@ fn a_truncated_file_is_named_with_both_lengths() {
 }
 
 #[test]
-fn an_altered_file_is_named_with_both_checksums() {
+fn names_an_altered_file_with_both_checksums() {
     for file in &FILES[1..] {
         let folder = copy();
         let mut bytes = std::fs::read(folder.path().join(file)).unwrap();
@@ -101,7 +101,7 @@ fn an_altered_file_is_named_with_both_checksums() {
 }
 
 #[test]
-fn a_foreign_part_is_named_with_what_was_expected() {
+fn names_a_misplaced_part_and_the_input_it_expected() {
     let folder = copy();
     let foreign = std::fs::read(folder.path().join("text_encoder.onnx")).unwrap();
     replace(folder.path(), "image_encoder.onnx", &foreign);
@@ -128,7 +128,7 @@ fn labels_need_no_decoder_and_no_text_encoder() {
 }
 
 #[test]
-fn a_model_of_another_format_says_so() {
+fn rejects_a_bundle_of_another_format_version() {
     let folder = copy();
     std::fs::write(folder.path().join("coca.json"), r#"{"format": 2, "new": true}"#).unwrap();
     let sentence = failure(folder.path());
@@ -136,7 +136,7 @@ fn a_model_of_another_format_says_so() {
 }
 
 #[test]
-fn a_model_without_a_decoder_labels_and_says_that_it_cannot_caption() {
+fn labels_with_a_model_without_decoder_and_rejects_captions() {
     let folder = copy();
     let path = folder.path().join("coca.json");
     let mut config: serde_json::Value =
@@ -177,7 +177,7 @@ proptest! {
 }
 
 #[test]
-fn int8_asked_of_a_model_that_is_not_quantised_is_refused_with_the_way_out() {
+fn rejects_int8_for_an_f32_model_and_names_the_remedy() {
     let folder = copy();
     let json = folder.path().join("coca.json");
     let text = std::fs::read_to_string(&json).unwrap();
@@ -198,7 +198,7 @@ fn with_memory(folder: &Path, bytes: u64) -> Coca {
 }
 
 #[test]
-fn a_part_that_does_not_fit_into_memory_is_refused_before_its_weights_are_touched() {
+fn rejects_a_part_larger_than_memory_before_reading_its_weights() {
     let folder = copy();
     let coca = with_memory(folder.path(), 1_000_000);
     for (error, needed_for) in [
@@ -215,7 +215,7 @@ fn a_part_that_does_not_fit_into_memory_is_refused_before_its_weights_are_touche
 }
 
 #[test]
-fn captions_are_refused_where_the_parts_fit_one_by_one_but_not_together() {
+fn rejects_captions_when_parts_fit_in_memory_only_one_by_one() {
     let folder = copy();
     let coca = with_memory(folder.path(), 10_000_000);
     let missing = |result: Result<(), Error>| result.unwrap_err().to_string();

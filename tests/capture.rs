@@ -57,7 +57,7 @@ fn end(capture: &Capture) -> Result<Taken, Error> {
 }
 
 #[test]
-fn the_pattern_moves() {
+fn the_test_pattern_changes_from_frame_to_frame() {
     let capture = capture("test");
     let (a, b) = (next(&capture), next(&capture));
     assert_eq!((a.size, a.format), ((640, 480), PixelFormat::Rgb));
@@ -65,7 +65,7 @@ fn the_pattern_moves() {
 }
 
 #[test]
-fn a_folder_shows_its_pictures_over_and_over_and_passes_over_what_is_none() {
+fn a_folder_repeats_its_images_and_skips_other_files() {
     let folder = tempfile::tempdir().unwrap();
     for (name, width) in [("a.png", 8), ("c.png", 16)] {
         image::RgbImage::new(width, 8).save(folder.path().join(name)).unwrap();
@@ -83,14 +83,14 @@ fn a_folder_shows_its_pictures_over_and_over_and_passes_over_what_is_none() {
 }
 
 #[test]
-fn one_picture_stays() {
+fn a_single_image_is_shown_in_every_frame() {
     let capture = capture(&photo("cat.jpg"));
     let (a, b) = (next(&capture), next(&capture));
     assert!(b.number > a.number && b.bytes == a.bytes && a.size.0 > 100);
 }
 
 #[test]
-fn what_is_not_there_ends_the_capture_with_its_name() {
+fn a_missing_source_ends_the_capture_and_is_named() {
     for spec in ["dir:/no/such/folder", "/no/such/picture.jpg", "cmd:/no/such/program"] {
         let error = end(&capture(spec)).unwrap_err();
         assert!(error.is_final() && error.to_string().contains("/no/such/"), "{error}");
@@ -99,13 +99,13 @@ fn what_is_not_there_ends_the_capture_with_its_name() {
 
 #[cfg(not(feature = "camera"))]
 #[test]
-fn a_program_without_cameras_says_how_to_get_them() {
+fn a_build_without_cameras_names_the_feature() {
     let error = end(&capture("auto")).unwrap_err().to_string();
     assert!(error.contains("--features camera") && error.contains("cmd:"), "{error}");
 }
 
 #[test]
-fn a_pipe_brings_mjpeg_and_ends_with_its_command() {
+fn reads_mjpeg_from_a_pipe_until_its_command_ends() {
     let spec = format!("cmd:cat {0} {0}", photo("cat.jpg"));
     let capture = capture(&spec);
     let frame = next(&capture);
@@ -116,7 +116,7 @@ fn a_pipe_brings_mjpeg_and_ends_with_its_command() {
 }
 
 #[test]
-fn a_pipe_brings_raw_frames_of_every_format() {
+fn reads_raw_frames_of_every_format_from_a_pipe() {
     for format in ["yuv420", "nv12", "yuyv", "rgb", "grey"] {
         let bytes = format.parse::<PixelFormat>().unwrap().frame_bytes(4, 2).unwrap();
         let capture = capture(&format!("{format}:4x2:cmd:head -c {bytes} /dev/zero"));
@@ -128,7 +128,7 @@ fn a_pipe_brings_raw_frames_of_every_format() {
 }
 
 #[test]
-fn a_pipe_with_a_wrong_byte_count_is_reported_and_opened_again() {
+fn reports_and_reopens_a_pipe_that_ends_inside_a_frame() {
     let capture = capture("rgb:4x2:cmd:head -c 30 /dev/zero");
     let mut frame = next(&capture);
     let first = frame.number;
@@ -137,7 +137,7 @@ fn a_pipe_with_a_wrong_byte_count_is_reported_and_opened_again() {
 }
 
 #[test]
-fn a_command_that_fails_is_started_again() {
+fn restarts_a_command_that_fails() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("starts");
     let command = format!("sh -c 'echo x >> {}; head -c 24 /dev/zero; exit 3'", log.display());
@@ -148,7 +148,7 @@ fn a_command_that_fails_is_started_again() {
 }
 
 #[test]
-fn a_command_that_hangs_is_killed_with_all_that_it_started_and_started_again() {
+fn kills_a_hanging_command_with_its_children_and_restarts_it() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("pids");
     let command =
@@ -203,7 +203,7 @@ fn mjpeg_answer(files: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn a_network_camera_that_stalls_is_connected_to_again() {
+fn reconnects_to_a_network_camera_that_stalls() {
     let (cat, coffee) =
         (std::fs::read(photo("cat.jpg")).unwrap(), std::fs::read(photo("coffee.jpg")).unwrap());
     let answers = vec![mjpeg_answer(&[&cat]), mjpeg_answer(&[&coffee])];
@@ -214,7 +214,7 @@ fn a_network_camera_that_stalls_is_connected_to_again() {
 }
 
 #[test]
-fn a_small_camera_that_sends_chunks_is_understood() {
+fn reads_a_chunked_answer_of_a_network_camera() {
     let cat = std::fs::read(photo("cat.jpg")).unwrap();
     let mut answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n".to_vec();
     answer.extend(b"Content-Type: multipart/x-mixed-replace; boundary=x\r\n\r\n");
@@ -227,7 +227,7 @@ fn a_small_camera_that_sends_chunks_is_understood() {
 }
 
 #[test]
-fn a_server_that_sends_something_else_is_reported() {
+fn reports_a_server_that_sends_no_mjpeg() {
     let source: SourceSpec =
         server(vec![b"HTTP/1.1 404 Not Found\r\n\r\n".to_vec()]).parse().unwrap();
     let error = source.open(&SourceSettings::default()).err().unwrap().to_string();
@@ -296,7 +296,7 @@ fn play(script: &[Fault]) -> (Vec<u32>, coca_edge::camera::CaptureStatus) {
 }
 
 #[test]
-fn every_fault_is_survived_and_counted() {
+fn survives_and_counts_every_fault() {
     use Fault::{End, Fail, Flagged, Frame, Hang, Panic};
     let script = [
         Frame(1),
@@ -324,7 +324,7 @@ fn every_fault_is_survived_and_counted() {
 }
 
 #[test]
-fn trouble_is_told_while_it_lasts() {
+fn status_reports_trouble_while_it_lasts() {
     let attempts = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&attempts);
     let capture = Capture::start("script", PATIENCE, move || {
@@ -351,7 +351,7 @@ fn trouble_is_told_while_it_lasts() {
 }
 
 #[test]
-fn a_capture_of_a_hanging_source_ends_at_once() {
+fn dropping_a_capture_does_not_wait_for_a_hanging_source() {
     let script = Arc::new(Mutex::new(vec![Fault::Frame(1), Fault::Hang]));
     let patience = Patience { stall: Duration::from_secs(3600), ..PATIENCE };
     let capture =

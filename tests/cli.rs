@@ -43,7 +43,7 @@ fn classify(image: &Path) -> Output {
 }
 
 #[test]
-fn a_photo_gets_a_caption_that_is_a_sentence() {
+fn captions_a_photo_with_a_sentence() {
     let output = coca(["caption".into(), photo("cat.jpg")]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let (source, caption) = stdout(&output).trim_end().rsplit_once(": ").unwrap();
@@ -76,7 +76,7 @@ fn a_prompt_begins_the_caption() {
 }
 
 #[test]
-fn the_same_seed_draws_the_same_caption() {
+fn samples_the_same_caption_from_the_same_seed() {
     let image = photo("rocket.jpg");
     let sample = |seed: &str| {
         let arguments = ["caption", image.to_str().unwrap(), "--search", "sample", "--seed", seed];
@@ -87,7 +87,7 @@ fn the_same_seed_draws_the_same_caption() {
 }
 
 #[test]
-fn labels_are_scored_best_first_and_their_scores_add_up_to_one() {
+fn label_scores_come_best_first_and_sum_to_one() {
     for (file, expected) in [("cat.jpg", "cat"), ("coffee.jpg", "cup of coffee")] {
         let output = classify(&photo(file));
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -101,7 +101,7 @@ fn labels_are_scored_best_first_and_their_scores_add_up_to_one() {
 }
 
 #[test]
-fn without_labels_everyday_things_are_chosen_among() {
+fn classifies_among_everyday_things_without_labels() {
     let image = photo("cat.jpg");
     let answer = lines(&coca(["classify", image.to_str().unwrap(), "--format", "jsonl"])).remove(0);
     assert_eq!(answer["labels"].as_array().unwrap().len(), 5, "{answer}");
@@ -121,7 +121,7 @@ fn top_k_and_threshold_leave_labels_out() {
 }
 
 #[test]
-fn a_table_answers_as_the_labels_it_was_built_from() {
+fn a_table_gives_the_scores_of_the_labels_it_was_built_from() {
     let folder = tempfile::tempdir().unwrap();
     let (list, table) = (folder.path().join("labels.txt"), folder.path().join("labels.table"));
     std::fs::write(&list, LABELS.replace(',', "\n") + "\n\n").unwrap();
@@ -141,7 +141,7 @@ fn a_table_answers_as_the_labels_it_was_built_from() {
 }
 
 #[test]
-fn a_picture_that_cannot_be_read_is_reported_and_the_rest_go_on() {
+fn reports_an_unreadable_image_and_answers_the_others() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy(photo("cat.jpg"), folder.path().join("a.jpg")).unwrap();
     std::fs::write(folder.path().join("b.jpg"), "no picture").unwrap();
@@ -158,7 +158,7 @@ fn a_picture_that_cannot_be_read_is_reported_and_the_rest_go_on() {
 }
 
 #[test]
-fn a_missing_file_and_an_empty_folder_are_reported() {
+fn reports_a_missing_file_and_an_empty_folder() {
     let folder = tempfile::tempdir().unwrap();
     for name in [folder.path().to_path_buf(), folder.path().join("none.jpg")] {
         let output = classify(&name);
@@ -169,7 +169,7 @@ fn a_missing_file_and_an_empty_folder_are_reported() {
 }
 
 #[test]
-fn a_picture_may_come_from_standard_input() {
+fn reads_an_image_from_standard_input() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_coca"))
         .args(["classify", "-", "--labels", LABELS, "--format", "jsonl"])
         .stdin(Stdio::piped())
@@ -183,7 +183,7 @@ fn a_picture_may_come_from_standard_input() {
 }
 
 #[test]
-fn every_format_of_the_same_picture_gets_the_same_label() {
+fn gives_the_same_label_to_every_format_of_an_image() {
     let folder = tempfile::tempdir().unwrap();
     let picture = vision::open(photo("cat.jpg"), &Limits::default(), Detail::Full).unwrap();
     for ending in ["png", "webp", "bmp", "gif"] {
@@ -231,7 +231,7 @@ fn wrong_usage_exits_with_two_and_says_what_was_expected() {
 }
 
 #[test]
-fn a_folder_that_is_no_model_is_named() {
+fn names_a_folder_that_holds_no_model() {
     let folder = tempfile::tempdir().unwrap();
     let output = coca(["--model", folder.path().to_str().unwrap(), "info"]);
     assert_eq!(output.status.code(), Some(1));
@@ -239,7 +239,7 @@ fn a_folder_that_is_no_model_is_named() {
 }
 
 #[test]
-fn info_names_the_precision_kernel_and_threads_really_used() {
+fn info_reports_the_precision_kernel_and_threads_in_use() {
     let output = coca(["--threads", "1", "info", "--format", "json"]);
     let info: Value = serde_json::from_str(stdout(&output)).unwrap();
     assert_eq!((&info["threads"], &info["precision"]), (&1.into(), &"int8".into()));
@@ -261,7 +261,7 @@ fn info_names_the_precision_kernel_and_threads_really_used() {
 }
 
 #[test]
-fn an_instruction_set_can_be_forced_and_every_one_gives_the_same_answer() {
+fn every_forced_instruction_set_gives_the_same_answer() {
     let image = photo("cat.jpg");
     let answer = |set: &str| {
         Command::new(env!("CARGO_BIN_EXE_coca"))
@@ -284,7 +284,7 @@ fn an_instruction_set_can_be_forced_and_every_one_gives_the_same_answer() {
 }
 
 #[test]
-fn bench_prints_the_keys_that_scripts_read() {
+fn bench_prints_its_documented_keys() {
     let output = coca(["--threads", "1", "bench", "--part", "step", "--format", "json"]);
     let answer: Value = serde_json::from_str(stdout(&output)).unwrap();
     for key in ["part", "median_ms", "min_ms", "runs", "threads", "precision", "kernel", "rss_mb"] {
@@ -293,7 +293,7 @@ fn bench_prints_the_keys_that_scripts_read() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_closed_standard_output_is_no_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_coca"))
         .args(["embed", "--text", "a", "--text", "b"])
         .stdout(Stdio::piped())

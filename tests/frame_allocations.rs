@@ -68,7 +68,7 @@ fn preprocessor() -> FramePreprocessor {
 }
 
 #[test]
-fn the_count_counts() {
+fn the_allocator_counts_allocations() {
     assert_eq!(allocations(|| drop(vec![1_u8; 10])), 1);
 }
 

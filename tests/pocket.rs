@@ -66,7 +66,7 @@ fn assert_close<'a>(
 }
 
 #[test]
-fn a_picture_has_pytorchs_embedding_and_image_tokens() {
+fn image_embedding_and_tokens_equal_pytorchs() {
     let (coca, golden) = (pocket(), golden());
     let pixels = coca.preprocessor().preprocess(picture()).unwrap();
     let encoder = coca.bundle().load_image_encoder(coca.engine()).unwrap();
@@ -78,7 +78,7 @@ fn a_picture_has_pytorchs_embedding_and_image_tokens() {
 }
 
 #[test]
-fn texts_have_pytorchs_embeddings() {
+fn text_embeddings_equal_pytorchs() {
     let coca = pocket();
     for text in golden().texts {
         let embedding = coca.encode_text(&text.text).unwrap();
@@ -87,7 +87,7 @@ fn texts_have_pytorchs_embeddings() {
 }
 
 #[test]
-fn every_step_of_a_caption_has_pytorchs_logits() {
+fn logits_of_every_caption_step_equal_pytorchs() {
     let (coca, golden) = (pocket(), golden());
     let bundle = coca.bundle();
     let pixels = coca.preprocessor().preprocess(picture()).unwrap();

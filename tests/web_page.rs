@@ -78,7 +78,7 @@ fn skipped(reason: &str) {
 }
 
 #[test]
-fn the_page_does_in_a_browser_what_it_should() {
+fn the_page_works_in_a_browser() {
     let DisplaySpec::Web(spec) = "web:127.0.0.1:0?token=open%20sesame".parse().unwrap() else {
         panic!()
     };

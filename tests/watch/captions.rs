@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{PHOTOS, command, command_for, end, signal, start, start_pattern};
 
 #[test]
-fn captions_come_beside_the_labels() {
+fn reports_carry_captions_beside_labels() {
     let photo = format!("{PHOTOS}/cat.jpg");
     let mut child = start(command_for(&photo, &["--caption-on", "scene"]));
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -25,7 +25,7 @@ fn captions_come_beside_the_labels() {
 }
 
 #[test]
-fn a_signal_asks_for_a_caption_of_a_scene_that_is_not_new() {
+fn sigusr1_requests_a_caption_of_an_old_scene() {
     let photo = format!("{PHOTOS}/cat.jpg");
     let asked = ["--source", &photo, "--format", "jsonl", "--caption-on", "request"];
     let mut child = start(command(&asked));

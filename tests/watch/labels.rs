@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{LABELS, PHOTOS, command_for, end, reports, start_pattern, stderr, watch};
 
 #[test]
-fn a_folder_becomes_json_lines_with_the_right_labels() {
+fn labels_a_folder_as_json_lines() {
     let folder = format!("dir:{PHOTOS}?fps=5");
     let ten = ["--frames", "10", "--smoothing", "0", "--caption-on", "never"];
     let output = command_for(&folder, &ten).output().unwrap();
@@ -31,7 +31,7 @@ fn a_folder_becomes_json_lines_with_the_right_labels() {
 }
 
 #[test]
-fn a_slow_watch_sees_the_newest_frame() {
+fn a_slow_model_labels_the_newest_frame() {
     let slow = ["--fps", "50", "--max-fps", "0.5", "--caption-on", "never"];
     let (child, reports) = start_pattern(&slow);
     let reports: Vec<_> = reports.take(4).collect();
@@ -51,7 +51,7 @@ fn a_slow_watch_sees_the_newest_frame() {
 }
 
 #[test]
-fn a_label_runs_its_command() {
+fn a_label_that_enters_runs_its_command() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let action = format!("cat=sh -c 'echo \"$COCA_LABEL\" >> {}'", log.display());
@@ -75,7 +75,7 @@ fn a_label_runs_its_command() {
 }
 
 #[test]
-fn the_rate_can_be_bounded() {
+fn max_fps_bounds_the_rate() {
     let bounded = [
         ["--fps", "60"],
         ["--max-fps", "4"],
@@ -89,7 +89,7 @@ fn the_rate_can_be_bounded() {
 }
 
 #[test]
-fn a_pipe_that_ends_ends_the_watch() {
+fn the_end_of_a_pipe_ends_the_watch() {
     let source = format!("cmd:cat {PHOTOS}/cat.jpg");
     let output = command_for(&source, &["--caption-on", "never"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -97,7 +97,7 @@ fn a_pipe_that_ends_ends_the_watch() {
 }
 
 #[test]
-fn raw_frames_may_come_from_standard_input() {
+fn reads_raw_frames_from_standard_input() {
     let picture = image::open(format!("{}/{PHOTOS}/cat.jpg", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let rgb = picture.resize_exact(320, 240, image::imageops::FilterType::Triangle).into_rgb8();
     let folder = tempfile::tempdir().unwrap();
@@ -111,7 +111,7 @@ fn raw_frames_may_come_from_standard_input() {
 }
 
 #[test]
-fn without_labels_everyday_things_are_looked_for() {
+fn looks_for_everyday_things_without_labels() {
     let arguments =
         ["--source", "test", "--caption-on", "never", "--frames", "2", "--format", "jsonl"];
     let output = watch(&arguments);

@@ -11,7 +11,7 @@ use std::{
 use crate::{LABELS, command, command_for, end, signal, start, start_pattern, stderr, wait_until};
 
 #[test]
-fn signals_end_it_within_a_second_with_a_summary() {
+fn signals_end_the_watch_with_a_summary() {
     for name in ["TERM", "INT"] {
         let mut child = start(command_for("test", &[]));
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -28,7 +28,7 @@ fn signals_end_it_within_a_second_with_a_summary() {
 }
 
 #[test]
-fn a_reader_that_goes_away_does_not_stop_the_labels() {
+fn a_closed_standard_output_does_not_stop_labelling() {
     let six = ["--fps", "30", "--frames", "6", "--caption-on", "never"];
     let mut child = start(command_for("test", &six));
     drop(child.stdout.take());
@@ -39,7 +39,7 @@ fn a_reader_that_goes_away_does_not_stop_the_labels() {
 }
 
 #[test]
-fn a_full_disk_does_not_stop_the_labels() {
+fn a_full_disk_does_not_stop_labelling() {
     let Ok(full) = File::options().write(true).open("/dev/full") else { return };
     let arguments =
         ["--source", "test", "--labels", LABELS, "--frames", "4", "--caption-on", "never"];
@@ -51,7 +51,7 @@ fn a_full_disk_does_not_stop_the_labels() {
 }
 
 #[test]
-fn messages_that_nobody_can_read_do_not_stop_the_labels() {
+fn a_closed_standard_error_does_not_stop_labelling() {
     let (mut child, mut reports) = start_pattern(&["--caption-on", "never", "--frames", "5"]);
     drop(child.stderr.take());
     assert!(reports.by_ref().count() >= 5);
@@ -59,7 +59,7 @@ fn messages_that_nobody_can_read_do_not_stop_the_labels() {
 }
 
 #[test]
-fn a_display_that_fails_does_not_stop_the_labels_and_shows_again() {
+fn a_failing_display_does_not_stop_labelling_and_recovers() {
     let folder = tempfile::tempdir().unwrap();
     let (inside, png) = (folder.path().join("inside"), folder.path().join("inside/now.png"));
     fs::create_dir(&inside).unwrap();
@@ -79,7 +79,7 @@ fn a_display_that_fails_does_not_stop_the_labels_and_shows_again() {
 }
 
 #[test]
-fn the_service_manager_hears_of_start_life_and_end() {
+fn notifies_the_service_manager_of_start_watchdog_and_stop() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
@@ -105,7 +105,7 @@ fn the_service_manager_hears_of_start_life_and_end() {
 }
 
 #[test]
-fn niceness_reaches_every_thread_and_captions_yield_to_labels() {
+fn nice_reaches_every_thread_and_captions_yield_to_labels() {
     let niceness = |stat: &str| -> i32 {
         stat.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().parse().unwrap()
     };
