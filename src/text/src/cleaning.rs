@@ -1,22 +1,29 @@
-//! What is done to a text before it is cut into tokens.
+//! Text cleaning before tokenization.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ftfy, html, whitespace::single_spaces};
 
-/// How a model's texts were cleaned when it was trained.
+/// Text cleaning that a model was trained with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cleaning {
     /// As open_clip 3.3.0's `SimpleTokenizer` (`_clean_lower`): ftfy, HTML entities twice, single
     /// spaces, small letters.
     OpenClip,
-    /// Not at all.
+    /// None.
     None,
 }
 
 impl Cleaning {
-    /// The text that is cut into tokens.
+    /// Cleans a text.
+    ///
+    /// ```
+    /// use coca_text::Cleaning;
+    ///
+    /// assert_eq!(Cleaning::OpenClip.apply("  A Cat&amp;Dog’s\tBed"), "a cat&dog's bed");
+    /// assert_eq!(Cleaning::None.apply(" A Cat"), " A Cat");
+    /// ```
     pub fn apply(self, text: &str) -> String {
         match self {
             Self::OpenClip => {

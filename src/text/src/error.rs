@@ -1,48 +1,49 @@
-//! What can be wrong with texts, templates and tokenizers.
+//! Errors of texts, templates and tokenizers.
 
 use std::{io, path::PathBuf};
 
 /// A text, a template or a tokenizer that cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// `coca.json` describes texts in a way that cannot be.
+    /// A value of the `text` object of `coca.json` is out of range.
     #[error("{key}: expected {expected}, found {found}")]
     Spec {
         /// The key in coca.json's `text`.
         key: &'static str,
-        /// What it may be.
+        /// Its range.
         expected: String,
-        /// What it is.
+        /// Its value.
         found: String,
     },
     /// `tokenizer.json` is not in the Hugging Face tokenizers format, or not byte-pair encoding.
-    #[error("tokenizer.json: expected a byte-pair encoding by Hugging Face tokenizers: {reason}")]
-    Tokenizer {
-        /// What the tokenizers library said.
-        reason: String,
-    },
+    #[error("tokenizer.json: expected a byte-pair encoding by Hugging Face tokenizers: {0}")]
+    Tokenizer(#[source] serde_json::Error),
     /// `tokenizer.json` belongs to another model than `coca.json`.
     #[error("tokenizer.json: expected {expected}, found {found}")]
     Vocabulary {
-        /// What coca.json says.
+        /// Requirement of coca.json.
         expected: String,
-        /// What the tokenizer has.
+        /// What the tokenizer holds.
         found: String,
     },
     /// The tokenizer has no token for a part of a text.
-    #[error("{text:?} cannot be turned into tokens: {reason}")]
+    #[error("{text:?} cannot be turned into tokens: {source}")]
     Encode {
         /// The text.
         text: String,
-        /// What the tokenizers library said.
-        reason: String,
+        /// Error of the tokenizers library.
+        source: tokenizers::Error,
     },
+    /// Token ids cannot be turned into text.
+    #[error("tokenizer.json: its decoder failed: {0}")]
+    Decode(#[source] tokenizers::Error),
     /// A file of templates cannot be read.
     #[error("{}: cannot be read: {source}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// A template does not say where the label goes.

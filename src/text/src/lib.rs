@@ -1,6 +1,10 @@
-//! Texts: from a label or a prompt to token ids, and from token ids to a caption.
+//! Tokenization for CLIP and CoCa: labels and prompts to token ids, token ids to captions.
 //!
-//! A text is [cleaned](Cleaning), cut into tokens by the model's `tokenizer.json`, and framed by
+//! ```text
+//! label ── Templates ──▶ sentences ── Cleaning ──▶ clean text ── Tokenizer ──▶ ids [N, L]
+//! ```
+//!
+//! A text is [cleaned](Cleaning), tokenized by the model's `tokenizer.json`, and framed by
 //! the start and end ids that `coca.json` names ([`TextSpec`]). For a model imported from
 //! open_clip every id is the one that open_clip 3.3.0 gives, but for characters that were added to
 //! Unicode after version 14: whether such a one is a letter depends on the age of the tables, in

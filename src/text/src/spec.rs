@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Cleaning, Error};
 
-/// How a model wants its texts.
+/// Tokenization of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TextSpec {
-    /// The most ids in a text, start and end included: 2 to 4096.
+    /// Maximum number of ids in a text, start and end included: 2 to 4096.
     pub context_length: usize,
-    /// Ids are below this: the rows of the token embedding.
+    /// Number of token ids: the rows of the token embedding, `V`.
     pub vocab_size: u32,
     /// The id in front of every text.
     pub start_id: u32,
@@ -18,17 +18,17 @@ pub struct TextSpec {
     pub end_id: u32,
     /// The id that fills short rows of a batch.
     pub pad_id: u32,
-    /// What is done to a text before it is cut into tokens.
+    /// Text cleaning before tokenization.
     pub cleaning: Cleaning,
     /// Whether a text that is too long still ends with `end_id`, as in open_clip.
     pub truncate_to_end: bool,
 }
 
 impl TextSpec {
-    /// Checks that the numbers can belong together.
+    /// Checks every value's range.
     ///
     /// # Errors
-    /// [`Error::Spec`], which names the key, if one cannot be.
+    /// [`Error::Spec`] names the first value that is out of range.
     pub fn validate(&self) -> Result<(), Error> {
         if !(2..=4096).contains(&self.context_length) {
             return Err(Error::Spec {
@@ -58,12 +58,12 @@ impl TextSpec {
     }
 }
 
-/// What a search must know of the model's text side.
+/// Token ids that a caption search needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vocabulary {
-    /// The number of token ids.
+    /// Number of token ids, `V`.
     pub size: usize,
-    /// The most tokens the decoder can read.
+    /// Maximum number of tokens that the decoder reads.
     pub context_length: usize,
     /// The token before every caption.
     pub start_id: u32,

@@ -1,4 +1,4 @@
-//! Sentences that stand for a label: "a photo of a {}."
+//! Prompt templates: "a photo of a {}."
 //!
 //! The embedding of a label is the mean over its sentences' embeddings. The two named lists come
 //! from OpenAI's CLIP (MIT) and are the ones that published zero-shot results were measured with.
@@ -9,6 +9,15 @@ use crate::Error;
 
 /// One or more sentences with `{}` where the label goes.
 ///
+/// ```
+/// use coca_text::Templates;
+///
+/// let templates = Templates::parse("a photo of a {}.\na drawing of a {}.", "my templates")?;
+/// let sentences: Vec<_> = templates.apply("cat").collect();
+/// assert_eq!(sentences, ["a photo of a cat.", "a drawing of a cat."]);
+/// # Ok::<(), coca_text::Error>(())
+/// ```
+///
 /// Two values are equal exactly if they make the same sentences in the same order, whatever they
 /// were made from. The text of [`Display`](fmt::Display), a template a line, says which, and
 /// [`parse`](Self::parse) reads it back: a label table keeps it to tell what it was built with.
@@ -16,17 +25,17 @@ use crate::Error;
 pub struct Templates(Vec<String>);
 
 impl Templates {
-    /// open_clip's short list of 7.
+    /// The 7 templates of open_clip's short list.
     pub fn simple() -> Self {
         Self(SIMPLE.map(str::to_owned).to_vec())
     }
 
-    /// OpenAI's list of 80 for ImageNet: slower to encode, a little more accurate.
+    /// The 80 templates of OpenAI's list for ImageNet: slower to encode, a little more accurate.
     pub fn imagenet() -> Self {
         Self(IMAGENET.map(str::to_owned).to_vec())
     }
 
-    /// A single sentence, such as the default one in `coca.json`.
+    /// A single template, such as the default one in `coca.json`.
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
@@ -34,7 +43,7 @@ impl Templates {
         Self::parse(template, "template")
     }
 
-    /// What `--templates` names: `simple`, `imagenet`, or else a file.
+    /// The list of that name, `simple` or `imagenet`, or else the file at that path.
     ///
     /// # Errors
     /// As [`parse`](Self::parse), or [`Error::Unreadable`].
@@ -52,8 +61,8 @@ impl Templates {
         Self::parse(&text, &path.display().to_string())
     }
 
-    /// One template a line; blank lines and lines that begin with `#` do not count.
-    /// `place` says in an error where `text` is from.
+    /// Parses one template a line; blank lines and lines that begin with `#` do not count.
+    /// `place` names the origin of `text` in errors.
     ///
     /// # Errors
     /// [`Error::NoLabel`], with the number of the line, or [`Error::NoTemplates`].
@@ -72,7 +81,7 @@ impl Templates {
         Ok(Self(templates))
     }
 
-    /// How many sentences a label gets: at least 1.
+    /// Number of templates: at least 1.
     #[allow(clippy::len_without_is_empty, reason = "never empty")]
     pub fn len(&self) -> usize {
         self.0.len()

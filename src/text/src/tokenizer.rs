@@ -1,4 +1,4 @@
-//! Texts to token ids and back.
+//! Tokenization.
 
 use ndarray::Array2;
 use serde::Deserialize;
@@ -9,12 +9,12 @@ use tokenizers::{
 
 use crate::{Error, TextSpec};
 
-/// The ids of one text: start id first, as many as there are tokens, no padding.
+/// The token ids of one text: start id first, no padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenIds(Vec<u32>);
 
 impl TokenIds {
-    /// Ids in the text, start and end included: 1 to the context length.
+    /// Number of ids, start and end included: 1 to the context length.
     #[allow(clippy::len_without_is_empty, reason = "the start id is always there")]
     pub fn len(&self) -> usize {
         self.0.len()
@@ -22,7 +22,7 @@ impl TokenIds {
 
     /// The ids after the start id.
     pub fn without_start(&self) -> &[u32] {
-        self.0.get(1..).unwrap_or_default()
+        &self.0[1..]
     }
 }
 
@@ -38,8 +38,8 @@ impl From<TokenIds> for Vec<u32> {
     }
 }
 
-/// What `tokenizer.json` describes. Naming the model, byte-pair encoding, lets the file be read in
-/// two thirds of the time that the library's own [`tokenizers::Tokenizer`] takes to find it out.
+/// A byte-pair encoding. Naming the model lets `tokenizer.json` be read in two thirds of the time that the
+/// library's own [`tokenizers::Tokenizer`] takes to find it out.
 type BytePairs = TokenizerImpl<
     BPE,
     NormalizerWrapper,
@@ -48,12 +48,35 @@ type BytePairs = TokenizerImpl<
     DecoderWrapper,
 >;
 
-/// A model's `tokenizer.json`, and what its `coca.json` says about texts.
+/// The tokenizer of a model.
+///
+/// ```
+/// use coca_text::{Cleaning, TextSpec, Tokenizer};
+///
+/// // A vocabulary of five; a model's own `tokenizer.json` is read the same way.
+/// let json = br#"{"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null,
+///     "post_processor": null, "decoder": null, "truncation": null, "padding": null,
+///     "model": {"type": "BPE", "vocab": {"!": 0, "c": 1, "t": 2, "<s>": 3, "</s>": 4}, "merges": []}}"#;
+/// let spec = TextSpec {
+///     context_length: 8,
+///     vocab_size: 5,
+///     start_id: 3,
+///     end_id: 4,
+///     pad_id: 0,
+///     cleaning: Cleaning::OpenClip,
+///     truncate_to_end: true,
+/// };
+/// let tokenizer = Tokenizer::new(json, spec)?;
+/// let ids = tokenizer.encode("CT")?;
+/// assert_eq!(ids.as_ref(), [3, 1, 2, 4]);
+/// assert_eq!(tokenizer.batch(&[ids]).shape(), [1, 5]);
+/// # Ok::<(), coca_text::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Tokenizer {
     tokenizer: BytePairs,
     spec: TextSpec,
-    /// Texts that are an id of their own: `<start_of_text>` and `<end_of_text>` in CLIP.
+    /// Special tokens: `<start_of_text>` and `<end_of_text>` in CLIP.
     specials: Vec<(String, u32)>,
 }
 
@@ -66,14 +89,14 @@ impl Tokenizer {
     /// do not belong together.
     pub fn new(json: &[u8], spec: TextSpec) -> Result<Self, Error> {
         spec.validate()?;
-        let mut tokenizer = read(json).map_err(|e| Error::Tokenizer { reason: e.to_string() })?;
+        let mut tokenizer = read(json).map_err(Error::Tokenizer)?;
         // A special token is one only where open_clip's pattern finds it: see `special_words`.
         tokenizer.set_encode_special_tokens(true);
         let specials = specials(&tokenizer, &spec)?;
         Ok(Self { tokenizer, spec, specials })
     }
 
-    /// The start id, `text`, and the end id.
+    /// Tokenizes `text` between start and end id.
     ///
     /// A text that is too long is cut to the context length; its last id is then the end id if
     /// the model wants it so (`truncate_to_end`). This is a row of open_clip's
@@ -94,8 +117,8 @@ impl Tokenizer {
         Ok(TokenIds(ids))
     }
 
-    /// The start id and `text`, to be continued by a caption: no end id, and cut so that at least
-    /// one more id fits into the context.
+    /// Tokenizes `text` after the start id, to be continued by a caption: no end id, and cut so that at
+    /// least one more id fits into the context.
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
@@ -105,7 +128,7 @@ impl Tokenizer {
         Ok(TokenIds(ids))
     }
 
-    /// `texts` as input of the text encoder, one a row: `[texts, length]`.
+    /// Pads `texts` to one batch for the text encoder, `[N, L]`.
     ///
     /// The length is that of the longest text and one pad more, or the context length if that is
     /// less: open_clip's CLS token sees the first pad, so this gives the same embeddings as rows
@@ -119,16 +142,18 @@ impl Tokenizer {
         })
     }
 
-    /// The text of `ids`, for people: without start and end, and with full stops and the like
-    /// against their words. Ids that the vocabulary lacks are skipped.
-    pub fn decode(&self, ids: &[u32]) -> String {
+    /// Decodes `ids` for people: without start and end, and without spaces before punctuation. Ids that the vocabulary lacks are skipped, as Hugging Face's decoders do.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] if the decoder that `tokenizer.json` names fails.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, Error> {
         let is_frame = |id: u32| id == self.spec.start_id || id == self.spec.end_id;
         let words: Vec<u32> = ids.iter().copied().filter(|&id| !is_frame(id)).collect();
-        let text = self.tokenizer.decode(&words, true).unwrap_or_default();
-        join_punctuation(text.trim())
+        let text = self.tokenizer.decode(&words, true).map_err(Error::Decode)?;
+        Ok(join_punctuation(text.trim()))
     }
 
-    /// How the model wants its texts.
+    /// The model's tokenization settings.
     pub fn spec(&self) -> &TextSpec {
         &self.spec
     }
@@ -138,7 +163,7 @@ impl Tokenizer {
         let encoding = self
             .tokenizer
             .encode(clean.as_str(), false)
-            .map_err(|e| Error::Encode { text: clean.clone(), reason: e.to_string() })?;
+            .map_err(|source| Error::Encode { text: clean.clone(), source })?;
         let mut ids = vec![self.spec.start_id];
         if self.specials.iter().any(|(special, _)| clean.contains(special)) {
             ids.extend(self.special_words(&clean, &encoding));
@@ -166,8 +191,8 @@ impl Tokenizer {
         for word in tokens.chunk_by(|((a, _), _), ((b, _), _)| a == b) {
             let start = word.first().map_or(0, |((_, (start, _)), _)| *start);
             let end = word.last().map_or(0, |((_, (_, end)), _)| *end);
-            let text = text.get(start..end).unwrap_or_default();
-            match self.specials.iter().find(|(special, _)| special == text) {
+            let word_text = text.get(start..end);
+            match self.specials.iter().find(|(special, _)| word_text == Some(special)) {
                 Some((_, id)) => ids.push(*id),
                 None => ids.extend(word.iter().map(|(_, id)| **id)),
             }

@@ -150,8 +150,9 @@ impl Runs<'_> {
         let tokenizer = Tokenizer::new((*json).as_ref(), config.text.clone())
             .map_err(coca_model::Error::from)?;
         let captions = captions.iter().map(|ids| tokenizer.decode(ids));
-        let labels = LABELS.iter().map(|label| config.template.replace("{}", label));
-        let texts: Vec<String> = captions.chain(labels).collect();
+        let labels = LABELS.iter().map(|label| Ok(config.template.replace("{}", label)));
+        let texts = captions.chain(labels).collect::<Result<Vec<String>, _>>();
+        let texts = texts.map_err(coca_model::Error::from)?;
         for (done, text) in texts.iter().enumerate() {
             self.tell("reading texts", done, texts.len());
             let ids = tokenizer.encode(text).map_err(coca_model::Error::from)?;

@@ -6,7 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::html;
 
-/// The longest name or number of an entity, without `&` and `;`.
+/// Maximum length of the name or number of an entity, without `&` and `;`.
 const MAX_ENTITY_LENGTH: usize = 24;
 
 /// Decodes entities that end in `;`, also names that somebody has turned into capitals.

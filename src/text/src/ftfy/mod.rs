@@ -1,4 +1,4 @@
-//! What `ftfy.fix_text` 6.3.1 does to a text, with its default settings.
+//! A port of `ftfy.fix_text` 6.3.1 with its default settings.
 //!
 //! open_clip cleans every text with [ftfy](https://ftfy.readthedocs.io) (Robyn Speer, Apache-2.0)
 //! before it looks for tokens, so a curly quote or a ligature in a label counts. The facts (which
@@ -21,7 +21,7 @@ use std::borrow::Cow;
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-/// Characters in a line that are looked at together: ftfy's `max_decode_length`.
+/// Maximum number of characters that are fixed together: ftfy's `max_decode_length`.
 const MAX_SEGMENT_LENGTH: usize = 1_000_000;
 
 /// Fixes `text` line by line.

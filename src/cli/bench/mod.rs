@@ -1,0 +1,96 @@
+//! `coca bench`: times a part of the model on made-up input.
+
+mod timing;
+mod workload;
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use coca_edge::engine::{self, Arithmetic};
+use serde::Serialize;
+
+use super::{Global, Outcome, output::ReportFormat};
+
+/// Time a part of the model on made-up input
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// What to time
+    #[arg(long)]
+    part: Part,
+    /// Rows of a step, beams of a caption
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=256))]
+    beams: u16,
+    /// Tokens in the cache before a step
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    past: u16,
+    /// Tokens of the label that text runs, start and end included
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..))]
+    tokens: u16,
+    /// The length of the caption
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(2..))]
+    max_tokens: u16,
+    /// How to print it
+    #[arg(long, default_value = "text")]
+    format: ReportFormat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Part {
+    Image,
+    Text,
+    CrossKv,
+    Step,
+    Caption,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    part: String,
+    median_ms: f64,
+    min_ms: f64,
+    runs: usize,
+    threads: usize,
+    precision: Arithmetic,
+    kernel: &'static str,
+    rss_mb: Option<u64>,
+}
+
+/// How long each part is timed for.
+const BUDGET: Duration = Duration::from_secs(3);
+
+pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
+    let coca = global.open_model()?;
+    let timing = workload::time(&coca, arguments, BUDGET)?;
+    let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
+    let answer = Answer {
+        part: arguments.part.to_possible_value().map_or_else(String::new, |p| p.get_name().into()),
+        median_ms: milliseconds(timing.median()),
+        min_ms: milliseconds(timing.min()),
+        runs: timing.runs(),
+        threads: engine::threads(),
+        precision: coca.bundle().arithmetic(),
+        kernel: engine::cpu()?.instruction_set().name(),
+        rss_mb: coca_edge::host::resident_memory().map(|bytes| bytes >> 20),
+    };
+    match arguments.format {
+        ReportFormat::Json => println!("{}", serde_json::to_string(&answer)?),
+        ReportFormat::Text => println!("{}", answer.text()),
+    }
+    Ok(Outcome::Done)
+}
+
+impl Answer {
+    fn text(&self) -> String {
+        let memory = self.rss_mb.map(|mb| format!(", {mb} MB resident")).unwrap_or_default();
+        format!(
+            "{}: median {:.3} ms, min {:.3} ms, {} runs, {} threads, {}, {}{memory}",
+            self.part,
+            self.median_ms,
+            self.min_ms,
+            self.runs,
+            self.threads,
+            self.precision,
+            self.kernel
+        )
+    }
+}
