@@ -1,4 +1,4 @@
-//! Files to pictures.
+//! Decoding files.
 
 use std::{
     fs::File,
@@ -12,12 +12,12 @@ use image::{
 
 use crate::{Error, Image, jpeg, upright_image::swaps_sides};
 
-/// How much a picture may take to decode.
+/// Limits of decoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Width × height.
+    /// Maximum of width × height.
     pub pixels: u64,
-    /// Bytes of the file, and bytes of the decoded pixels. A decoder needs up to twice as much again to work in.
+    /// Maximum number of bytes of the file, and of the decoded pixels. A decoder works in up to twice as much again.
     pub bytes: u64,
 }
 
@@ -28,7 +28,7 @@ impl Default for Limits {
     }
 }
 
-/// How much of a picture's resolution is wanted.
+/// The resolution to decode at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
     /// Every pixel.
@@ -42,7 +42,7 @@ pub enum Detail {
     },
 }
 
-/// Decodes the picture in a file; see [`decode`].
+/// Decodes an image file; see [`decode`].
 ///
 /// # Errors
 /// [`Error::Read`] if the file cannot be read, else what [`decode`] says.
@@ -63,8 +63,8 @@ pub fn open(
 /// Reads any colour type: grey, palette, CMYK, 8 and 16 bits; what is transparent becomes black.
 ///
 /// # Errors
-/// [`Error::UnknownFormat`], [`Error::Undecodable`] and [`Error::Empty`] if the bytes are no picture, [`Error::TooManyPixels`]
-/// and [`Error::TooMuchMemory`] if it exceeds the limits. Those are checked before anything of the picture's size is allocated.
+/// [`Error::UnknownFormat`], [`Error::Undecodable`] and [`Error::Empty`] if the bytes are no image, [`Error::TooManyPixels`]
+/// and [`Error::TooMuchMemory`] if it exceeds the limits. Those are checked before anything of the image's size is allocated.
 pub fn decode(bytes: &[u8], limits: &Limits, detail: Detail) -> Result<Image<'static>, Error> {
     let format = format_of(bytes)?;
     if bytes.len() as u64 > limits.bytes {
@@ -90,6 +90,7 @@ pub fn decode(bytes: &[u8], limits: &Limits, detail: Detail) -> Result<Image<'st
     if decoder.total_bytes() > limits.bytes {
         return Err(Error::TooMuchMemory { limit: limits.bytes });
     }
+    // Damaged EXIF data leaves a good picture as it is stored.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
 
     if format == ImageFormat::Jpeg {
@@ -108,7 +109,7 @@ pub fn decode(bytes: &[u8], limits: &Limits, detail: Detail) -> Result<Image<'st
     Ok(Image::from(image))
 }
 
-/// The format that the first bytes tell.
+/// The format according to the first bytes.
 fn format_of(bytes: &[u8]) -> Result<ImageFormat, Error> {
     use ImageFormat::{Bmp, Gif, Jpeg, Png, WebP};
     let found = match image::guess_format(bytes) {
@@ -120,7 +121,7 @@ fn format_of(bytes: &[u8]) -> Result<ImageFormat, Error> {
     Err(Error::UnknownFormat { found })
 }
 
-/// How many times smaller than stored a JPEG may be decoded: 1, 2, 4 or 8.
+/// The divisor of a JPEG's size at which it may be decoded: 1, 2, 4 or 8.
 fn scale_for(detail: Detail, (width, height): (u32, u32), orientation: Orientation) -> u32 {
     let Detail::AtLeast { width: across, height: down } = detail else { return 1 };
     let (across, down) = if swaps_sides(orientation) { (down, across) } else { (across, down) };

@@ -1,22 +1,22 @@
-//! What can be wrong with a picture or with how a model wants its pictures.
+//! Errors of images, frames and preprocessing.
 
-/// A picture that cannot be used. The text names no file: the caller knows which one it was.
+/// An image that cannot be used. The sentence names no file: the caller knows which one it was.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The file cannot be read.
     #[error("cannot be read: {0}")]
-    Read(std::io::Error),
-    /// The bytes are of no format that is known here.
+    Read(#[source] std::io::Error),
+    /// The format is unknown or not supported.
     #[error("not a picture: {found}; expected JPEG, PNG, WebP, BMP or GIF")]
     UnknownFormat {
-        /// What the bytes are instead.
+        /// Kind of the content.
         found: String,
     },
     /// The format is known but the content is damaged, or of a kind that is not supported.
     #[error("not a picture: {0}")]
-    Undecodable(image::ImageError),
-    /// The picture has no pixels.
+    Undecodable(#[source] image::ImageError),
+    /// The image has no pixels.
     #[error("not a picture: its size is {width}×{height}")]
     Empty {
         /// Columns.
@@ -24,7 +24,7 @@ pub enum Error {
         /// Rows.
         height: u32,
     },
-    /// The picture's header announces more pixels than [`Limits`](super::Limits) allows.
+    /// The image's header announces more pixels than [`Limits`](super::Limits) allows.
     #[error(
         "too large a picture: {width}×{height} pixels, where at most {limit} in all are allowed"
     )]
@@ -33,23 +33,23 @@ pub enum Error {
         width: u32,
         /// Rows.
         height: u32,
-        /// The most that is allowed.
+        /// The limit.
         limit: u64,
     },
-    /// The file or the decoded picture takes more memory than [`Limits`](super::Limits) allows.
+    /// The file or the decoded image takes more memory than [`Limits`](super::Limits) allows.
     #[error("too large a picture: it needs more than the allowed {limit} bytes of memory")]
     TooMuchMemory {
-        /// The most that is allowed.
+        /// The limit.
         limit: u64,
     },
-    /// A value of a model's `image` object cannot be used.
+    /// A value of a model's `image` object is out of range.
     #[error("image.{key}: expected {expected}, found {found}")]
     Spec {
-        /// The value's key.
+        /// Its key.
         key: &'static str,
-        /// What would be right.
+        /// Its range.
         expected: &'static str,
-        /// What is there.
+        /// Its value.
         found: String,
     },
     /// A camera's frame has fewer bytes than its format and size ask for.
@@ -57,21 +57,21 @@ pub enum Error {
         "not a whole frame: {format} of {width}×{height} pixels takes {expected} bytes, found {found}"
     )]
     FrameLength {
-        /// How the bytes are laid out.
+        /// Layout of the bytes.
         format: super::PixelFormat,
         /// Columns.
         width: u32,
         /// Rows.
         height: u32,
-        /// The bytes that a frame takes.
+        /// Length of a whole frame.
         expected: usize,
-        /// The bytes that are there.
+        /// Length of this one.
         found: usize,
     },
     /// A camera's JPEG frame is cut off or garbled.
     #[error("not a whole frame: the JPEG is cut off or garbled")]
     DamagedFrame,
-    /// The picture cannot be resized.
+    /// The image cannot be resized.
     #[error("cannot be resized: {0}")]
     Resize(String),
 }

@@ -1,19 +1,20 @@
-//! From the bytes of a picture to the numbers that an image encoder reads.
+//! Image preprocessing for CLIP-like encoders: decoding, resizing, normalising.
 //!
 //! ```text
-//! file ── decode ──▶ Image ── Preprocessor::preprocess ──▶ Pixels [1, 3, height, width]
+//! file ─── decode ──▶ Image ────── Preprocessor ────────▶ Pixels [1, 3, H, W]
+//! camera ────────────▶ FrameView ── FramePreprocessor ───▶ Pixels [1, 3, H, W]
 //! ```
 //!
 //! [`decode`] and [`open`] read JPEG, PNG, WebP, BMP and GIF (the first frame) of any colour type, found by
-//! content. The picture comes out upright (EXIF orientation applied), in RGB, transparency over black,
+//! content. The image comes out upright (EXIF orientation applied), in RGB, transparency over black,
 //! and within [`Limits`], so that a decompression bomb is an error and not an allocation. A large JPEG
 //! is decoded straight to the smallest size that the model's input needs.
 //!
 //! [`Preprocessor`] resizes, crops and normalises as a model's [`PixelSpec`] asks. For the same decoded pixels it agrees
 //! with `image_transform` of open_clip 3.3.0 within 2/255. Two things differ on purpose: open_clip ignores EXIF
-//! orientation, and it drops an alpha channel instead of laying the picture over black.
+//! orientation, and it drops an alpha channel instead of laying the image over black.
 //!
-//! A camera's frames take a shorter way: [`FramePreprocessor`] makes them [`Pixels`] straight from [`FrameView`].
+//! A camera's frames take a shorter way: [`FramePreprocessor`] resizes their planes before it converts colours.
 //!
 //! ```
 //! use coca_vision::{Interpolation, PixelSpec, Preprocessor, Resize};

@@ -1,4 +1,4 @@
-//! Pictures to normalised pixels.
+//! Resizing and normalising images.
 
 use fast_image_resize::{
     FilterType, ResizeAlg, ResizeOptions, Resizer,
@@ -9,7 +9,7 @@ use ndarray::{Array4, ArrayView4};
 
 use crate::{Detail, Error, Image, Interpolation, PixelSpec, geometry::Placement};
 
-/// How many times larger than the input a scaled-down JPEG must at least be.
+/// Factor by which a scaled-down JPEG must at least exceed the input's size.
 ///
 /// Measured against full decoding, on pictures of 1 to 12 megapixels full of detail, by the cosine of a B-32 tower's embeddings: at
 /// least 0.99995 at 2, down to 0.9991 at 1.
@@ -33,7 +33,24 @@ impl Pixels {
     }
 }
 
-/// Resizes, crops and normalises pictures as one model wants them.
+/// Resizes, crops and normalises images for one model.
+///
+/// ```
+/// use coca_vision::{Interpolation, Limits, PixelSpec, Preprocessor, Resize};
+///
+/// let preprocessor = Preprocessor::new(PixelSpec {
+///     width: 224,
+///     height: 224,
+///     mean: [0.48145466, 0.4578275, 0.40821073],
+///     std: [0.26862954, 0.26130258, 0.27577711],
+///     resize: Resize::Shortest,
+///     interpolation: Interpolation::Bicubic,
+/// })?;
+/// let photo = "../../tests/photos/cat.jpg";
+/// let image = coca_vision::open(photo, &Limits::default(), preprocessor.detail())?;
+/// assert_eq!(preprocessor.preprocess(&image)?.view().shape(), [1, 3, 224, 224]);
+/// # Ok::<(), coca_vision::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Preprocessor {
     spec: PixelSpec,
@@ -42,6 +59,8 @@ pub struct Preprocessor {
 }
 
 impl Preprocessor {
+    /// A preprocessor for the input that `spec` describes.
+    ///
     /// # Errors
     /// [`Error::Spec`] if a value of `spec` is out of range.
     pub fn new(spec: PixelSpec) -> Result<Self, Error> {
@@ -55,19 +74,19 @@ impl Preprocessor {
         Ok(Self { spec, levels })
     }
 
-    /// What the pictures are made to fit.
+    /// The description of the model's input.
     #[must_use]
     pub fn spec(&self) -> &PixelSpec {
         &self.spec
     }
 
-    /// How much resolution [`decode`](super::decode) must leave a picture for this input.
+    /// The resolution that [`decode`](super::decode) must at least keep for this input.
     #[must_use]
     pub fn detail(&self) -> Detail {
         Detail::AtLeast { width: SURPLUS * self.spec.width, height: SURPLUS * self.spec.height }
     }
 
-    /// Black, normalised: what frames are [written](Self::write) into.
+    /// A normalised black image, into which frames are [written](Self::write).
     pub(crate) fn black(&self) -> Pixels {
         let shape = (1, 3, self.spec.height as usize, self.spec.width as usize);
         Pixels(Array4::from_shape_fn(shape, |(_, channel, ..)| self.levels[channel][0]))
@@ -83,7 +102,8 @@ impl Preprocessor {
     ) {
         let [across, down] = [start.0, start.1].map(|start| start as usize);
         let covers = size == (self.spec.width, self.spec.height);
-        let Some(values) = pixels.0.as_slice_mut() else { return };
+        #[expect(clippy::expect_used, reason = "an invariant of Pixels")]
+        let values = pixels.0.as_slice_mut().expect("pixels are in row-major order");
         let plane = self.spec.width as usize * self.spec.height as usize;
         if !covers {
             for (plane, levels) in values.chunks_mut(plane).zip(&self.levels) {
@@ -104,12 +124,12 @@ impl Preprocessor {
         }
     }
 
-    /// Resizes, crops and normalises a picture.
+    /// Resizes, crops and normalises an image.
     ///
     /// Follows `image_transform` of open_clip 3.3.0: resized in 8 bits with an antialiasing filter, then `(level / 255 - mean) / std`.
     ///
     /// # Errors
-    /// [`Error::Empty`] if the picture has no pixels.
+    /// [`Error::Empty`] if the image has no pixels.
     pub fn preprocess<'a>(&self, picture: impl Into<Image<'a>>) -> Result<Pixels, Error> {
         let rgb = self.resize(&picture.into())?;
         let (pixels, _) = rgb.as_chunks::<3>();
@@ -121,7 +141,7 @@ impl Preprocessor {
         Array4::from_shape_vec(shape, values).map(Pixels).map_err(Error::resize)
     }
 
-    /// RGB rows of the input's size.
+    /// The image in RGB, resized to the input's size.
     fn resize(&self, picture: &Image) -> Result<Vec<u8>, Error> {
         let (width, height) = picture.size();
         if width == 0 || height == 0 {

@@ -1,22 +1,22 @@
-//! Pictures from files, folders and standard input, decoded ahead of the model.
+//! Images from files, folders and standard input, decoded ahead of the model.
 
 use std::{
     fmt,
     io::Read,
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, sync_channel},
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use crate::{Error, Limits, Pixels, Preprocessor, decode};
 
-/// Pictures that may wait, decoded and resized, for the model.
+/// Preprocessed images that may wait for the model.
 const AHEAD: usize = 4;
 
-/// File name endings of the formats that can be decoded: what counts as a picture in a folder.
-const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
+/// File name extensions that count as images in a folder: those of the formats that can be decoded.
+const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
 
-/// Where a picture comes from.
+/// Origin of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A file.
@@ -34,36 +34,37 @@ impl fmt::Display for Source {
     }
 }
 
-/// A picture that cannot be read; the sentence names it.
+/// An input that cannot be read. The sentence names it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReadError {
     /// The file or folder cannot be read.
-    #[error("{source_name}: {error}")]
+    #[error("{input}: {source}")]
     Io {
-        /// The source.
-        source_name: String,
-        /// What the operating system said.
-        error: std::io::Error,
+        /// The input.
+        input: Source,
+        /// Error of the operating system.
+        source: std::io::Error,
     },
-    /// The folder holds no picture.
-    #[error("{}: no picture in this folder: expected files that end in {}", path.display(), ENDINGS.join(", "))]
+    /// The folder holds no image.
+    #[error("{}: no picture in this folder: expected files that end in {}", path.display(), EXTENSIONS.join(", "))]
     EmptyFolder {
         /// The folder.
         path: PathBuf,
     },
-    /// The bytes are no picture, or a broken one.
-    #[error("{source_name}: {error}")]
+    /// The bytes are no image, or a damaged one.
+    #[error("{input}: {source}")]
     Image {
-        /// The source.
-        source_name: String,
-        /// Why.
-        error: Error,
+        /// The input.
+        input: Source,
+        /// Error of the decoder.
+        source: Error,
     },
 }
 
-/// Expands what a user names: a file, a folder (every picture in it, sorted by name) or `-`.
+/// Expands paths to inputs: a file, a folder (every image in it, sorted by name) or `-` for standard input.
 ///
-/// Whatever cannot be expanded stays in its place as an error.
+/// A folder that cannot be expanded stays in its place as an error.
 #[must_use]
 pub fn sources(names: &[PathBuf]) -> Vec<(Source, Option<ReadError>)> {
     names.iter().flat_map(|name| expand(name)).collect()
@@ -77,61 +78,95 @@ fn expand(name: &Path) -> Vec<(Source, Option<ReadError>)> {
     if !name.is_dir() {
         return vec![(source, None)];
     }
-    match pictures_in(name) {
-        Ok(pictures) if pictures.is_empty() => {
+    match images_in(name) {
+        Ok(images) if images.is_empty() => {
             vec![(source, Some(ReadError::EmptyFolder { path: name.to_path_buf() }))]
         }
-        Ok(pictures) => pictures.into_iter().map(|path| (Source::File(path), None)).collect(),
-        Err(error) => {
-            let source_name = source.to_string();
-            vec![(source, Some(ReadError::Io { source_name, error }))]
-        }
+        Ok(images) => images.into_iter().map(|path| (Source::File(path), None)).collect(),
+        Err(error) => vec![(source.clone(), Some(ReadError::Io { input: source, source: error }))],
     }
 }
 
-fn pictures_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut pictures = Vec::new();
+fn images_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut images = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        let ending = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-        if ending.is_some_and(|e| ENDINGS.contains(&e.as_str())) && path.is_file() {
-            pictures.push(path);
+        let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+        if extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str())) && path.is_file() {
+            images.push(path);
         }
     }
-    pictures.sort();
-    Ok(pictures)
+    images.sort();
+    Ok(images)
 }
 
-/// Reads pictures in a thread of its own, a few ahead of the model, and gives them in order.
+/// Reads and preprocesses images on a thread of its own, a few ahead of the model, and yields them in order.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use coca_vision::{ImageReader, Interpolation, PixelSpec, Preprocessor, Resize, sources};
+///
+/// # let folder = "../../tests/photos";
+/// let preprocessor = Preprocessor::new(PixelSpec {
+///     width: 224,
+///     height: 224,
+///     mean: [0.5; 3],
+///     std: [0.5; 3],
+///     resize: Resize::Shortest,
+///     interpolation: Interpolation::Bicubic,
+/// })?;
+/// for (source, pixels) in ImageReader::start(sources(&[folder.into()]), preprocessor) {
+///     match pixels {
+///         Ok(pixels) => println!("{source}: {:?}", pixels.view().shape()),
+///         Err(error) => eprintln!("{error}"),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct ImageReader {
-    pictures: Receiver<(Source, Result<Pixels, ReadError>)>,
+    images: Receiver<(Source, Result<Pixels, ReadError>)>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl ImageReader {
-    /// Starts reading; each picture is decoded and made ready for `preprocessor`'s model.
+    /// Starts reading; each image is decoded and preprocessed by `preprocessor`.
     #[must_use]
     pub fn start(sources: Vec<(Source, Option<ReadError>)>, preprocessor: Preprocessor) -> Self {
-        let (sender, pictures) = sync_channel(AHEAD);
-        thread::spawn(move || {
+        Self::with(sources, move |source| read(source, &preprocessor))
+    }
+
+    fn with(
+        sources: Vec<(Source, Option<ReadError>)>,
+        read: impl Fn(&Source) -> Result<Pixels, ReadError> + Send + 'static,
+    ) -> Self {
+        let (sender, images) = sync_channel(AHEAD);
+        let thread = thread::spawn(move || {
             for (source, error) in sources {
-                let pixels = match error {
-                    Some(error) => Err(error),
-                    None => read(&source, &preprocessor),
-                };
+                let pixels = error.map_or_else(|| read(&source), Err);
                 if sender.send((source, pixels)).is_err() {
                     return;
                 }
             }
         });
-        Self { pictures }
+        Self { images, thread: Some(thread) }
     }
 }
 
 impl Iterator for ImageReader {
     type Item = (Source, Result<Pixels, ReadError>);
 
+    /// # Panics
+    /// When a decoder panicked on the reading thread: a truncated list of answers would look complete.
     fn next(&mut self) -> Option<Self::Item> {
-        self.pictures.recv().ok()
+        let next = self.images.recv().ok();
+        if next.is_none()
+            && let Some(thread) = self.thread.take()
+            && let Err(panic) = thread.join()
+        {
+            std::panic::resume_unwind(panic);
+        }
+        next
     }
 }
 
@@ -143,8 +178,31 @@ fn read(source: &Source, preprocessor: &Preprocessor) -> Result<Pixels, ReadErro
             std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
         }
     };
-    let bytes = bytes.map_err(|error| ReadError::Io { source_name: source.to_string(), error })?;
+    let bytes = bytes.map_err(|error| ReadError::Io { input: source.clone(), source: error })?;
     decode(&bytes, &Limits::default(), preprocessor.detail())
-        .and_then(|picture| preprocessor.preprocess(&picture))
-        .map_err(|error| ReadError::Image { source_name: source.to_string(), error })
+        .and_then(|image| preprocessor.preprocess(&image))
+        .map_err(|error| ReadError::Image { input: source.clone(), source: error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "a decoder's fault")]
+    fn a_decoder_that_panics_does_not_end_the_list_of_images_in_silence() {
+        let sources = vec![(Source::Stdin, None), (Source::Stdin, None)];
+        ImageReader::with(sources, |_| panic!("a decoder's fault")).for_each(drop);
+    }
+
+    #[test]
+    fn a_folder_that_is_expanded_to_nothing_is_yielded_as_an_error_in_its_place() {
+        let path = PathBuf::from("nothing here");
+        let error = ReadError::EmptyFolder { path: path.clone() };
+        let sources = vec![(Source::File(path), Some(error))];
+        let mut reader = ImageReader::with(sources, |_| unreachable!());
+        let (_, answer) = reader.next().unwrap();
+        assert!(answer.unwrap_err().to_string().starts_with("nothing here: no picture"));
+        assert!(reader.next().is_none());
+    }
 }

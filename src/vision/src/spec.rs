@@ -1,10 +1,10 @@
-//! How a model wants its pictures: the `image` object of `coca.json`.
+//! The `image` object of `coca.json`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// The largest width or height of a model's input.
+/// Maximum width or height of a model's input.
 const MAX_SIDE: u32 = 4096;
 
 /// The size and the normalisation of a model's input.
@@ -15,29 +15,29 @@ pub struct PixelSpec {
     pub width: u32,
     /// Rows, 1 to 4096.
     pub height: u32,
-    /// Mean of red, green and blue over the training pictures, where 0 is black and 1 is full.
+    /// Mean of red, green and blue over the training images, where 0 is black and 1 is full.
     pub mean: [f32; 3],
     /// Standard deviation of red, green and blue, on the same scale; more than 0.
     pub std: [f32; 3],
-    /// How a picture of another shape is fitted.
+    /// Fit of an image of another shape.
     pub resize: Resize,
-    /// How pixels between pixels are found.
+    /// Interpolation filter.
     pub interpolation: Interpolation,
 }
 
-/// How a picture is fitted into the model's input; `resize_mode` of open_clip.
+/// Fit of an image into the model's input: `resize_mode` of open_clip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Resize {
-    /// The whole input is covered and the centre is kept: what sticks out is cut off.
+    /// Covers the input and crops the centre.
     Shortest,
-    /// The whole picture is kept, centred on black.
+    /// Keeps the whole image, centred on black.
     Longest,
-    /// Width and height are changed independently.
+    /// Stretches width and height independently.
     Squash,
 }
 
-/// The filter that resizes, widened when it shrinks so that it does not alias; as Pillow does it.
+/// Interpolation filter, widened on shrinking against aliasing, as in Pillow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Interpolation {

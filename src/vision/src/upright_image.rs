@@ -1,10 +1,10 @@
-//! A decoded picture.
+//! Decoded images.
 
 use std::borrow::Cow;
 
 use image::{DynamicImage, RgbImage, Rgba, RgbaImage, metadata::Orientation};
 
-/// An upright RGB picture, perhaps scaled down while it was decoded.
+/// An upright RGB image, perhaps scaled down while it was decoded.
 ///
 /// [`decode`](super::decode) makes one from a file, `From` from an [`RgbImage`] or a [`DynamicImage`], borrowed or not. Transparent
 /// pixels are laid over black.
@@ -12,26 +12,26 @@ use image::{DynamicImage, RgbImage, Rgba, RgbaImage, metadata::Orientation};
 pub struct Image<'a> {
     rgb: Cow<'a, RgbImage>,
     full_size: (u32, u32),
-    /// How many times smaller `rgb` is than the full picture.
+    /// Divisor of the full size that gives the size of `rgb`.
     scale: u32,
-    /// Where the full picture begins in `rgb`. Rounding its size up leaves part of a pixel over on one side.
+    /// Origin of the full image in `rgb`: rounding the size up leaves part of a pixel over on one side.
     origin: (f64, f64),
 }
 
 impl<'a> Image<'a> {
-    /// The pixels; fewer than [`size`](Self::size) says if the picture was scaled down while it was decoded.
+    /// The pixels; fewer than [`size`](Self::size) says if the image was scaled down while it was decoded.
     #[must_use]
     pub fn rgb(&self) -> &RgbImage {
         &self.rgb
     }
 
-    /// Columns and rows of the full picture, upright.
+    /// Columns and rows of the full image, upright.
     #[must_use]
     pub fn size(&self) -> (u32, u32) {
         self.full_size
     }
 
-    /// Maps a point of the full picture to `rgb`, which may hold it scaled down.
+    /// Maps a point of the full image to `rgb`, which may hold it scaled down.
     pub(crate) fn locate(&self, (x, y): (f64, f64)) -> (f64, f64) {
         let scale = f64::from(self.scale);
         let (width, height) = self.rgb.dimensions();
@@ -41,7 +41,7 @@ impl<'a> Image<'a> {
         )
     }
 
-    /// A picture as it was stored: turns it upright. `stored` holds `full_size` at 1/`scale`, rounded up.
+    /// Turns a stored image upright. `stored` holds `full_size` at 1/`scale`, rounded up.
     pub(crate) fn upright(
         stored: RgbImage,
         full_size: (u32, u32),
@@ -83,7 +83,7 @@ impl<'a> Image<'a> {
     }
 }
 
-/// Whether a picture's width becomes its height when it is turned upright.
+/// Whether turning upright exchanges width and height.
 pub(crate) fn swaps_sides(orientation: Orientation) -> bool {
     use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
     matches!(orientation, Rotate90 | Rotate90FlipH | Rotate270 | Rotate270FlipH)
@@ -125,7 +125,7 @@ impl<'a> From<&'a Image<'_>> for Image<'a> {
     }
 }
 
-/// Lays a picture over black.
+/// Composes an image over black.
 fn over_black(image: &DynamicImage) -> RgbImage {
     match image {
         DynamicImage::ImageRgba8(rgba) => multiply_by_alpha(rgba),

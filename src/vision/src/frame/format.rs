@@ -1,10 +1,10 @@
-//! How the bytes of a camera's frame are laid out.
+//! Pixel formats of camera frames.
 
 use std::{fmt, str::FromStr};
 
 use crate::Error;
 
-/// The layouts that cameras and their tools deliver, all of 8 bits a sample.
+/// Pixel format of a camera frame, 8 bits a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PixelFormat {
     /// A JPEG file for each frame.
@@ -21,7 +21,7 @@ pub enum PixelFormat {
     Grey,
 }
 
-/// Which YCbCr the samples of a raw frame are. JPEG frames are always BT.601 in full range, RGB frames none.
+/// YCbCr encoding of a raw frame. JPEG frames are always BT.601 in full range; RGB frames have none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colours {
     /// ITU-R BT.601, luminance from 16 to 235: what USB cameras send.
@@ -40,7 +40,8 @@ impl PixelFormat {
         (Self::Grey, "grey"),
     ];
 
-    /// Bytes of a frame of `width` × `height` pixels; `None` for JPEG, whose frames vary. Halved sides are rounded up.
+    /// Length in bytes of a frame of `width` × `height` pixels; `None` for JPEG, whose frames vary. Halved sides are
+    /// rounded up.
     #[must_use]
     pub fn frame_bytes(self, width: u32, height: u32) -> Option<usize> {
         let [width, height] = [width as usize, height as usize];
@@ -56,7 +57,7 @@ impl PixelFormat {
 }
 
 impl Colours {
-    /// What libcamera's tools send for a video of this size: BT.709 from 1280×720 on.
+    /// The encoding that libcamera's tools choose for a video of this size: BT.709 from 1280×720 on.
     #[must_use]
     pub fn of_video(width: u32, height: u32) -> Self {
         if width >= 1280 || height >= 720 { Self::Bt709 } else { Self::Bt601 }
@@ -78,7 +79,7 @@ impl FromStr for PixelFormat {
     }
 }
 
-/// A camera's frame as it came, checked to be whole.
+/// The bytes of a camera frame, checked to be whole.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameView<'a> {
     format: PixelFormat,
@@ -116,25 +117,25 @@ impl<'a> FrameView<'a> {
         Ok(Self { format, width, height, colours, bytes })
     }
 
-    /// How the bytes are laid out.
+    /// Pixel format.
     #[must_use]
     pub fn format(&self) -> PixelFormat {
         self.format
     }
 
-    /// Columns and rows; of a JPEG frame only what was said of it.
+    /// Columns and rows; of a JPEG frame those that the caller gave.
     #[must_use]
     pub fn size(&self) -> (u32, u32) {
         (self.width, self.height)
     }
 
-    /// Which YCbCr the samples are.
+    /// YCbCr encoding.
     #[must_use]
     pub fn colours(&self) -> Colours {
         self.colours
     }
 
-    /// The frame, without what was behind it.
+    /// The bytes of the frame, without trailing ones.
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes

@@ -1,12 +1,12 @@
-//! A camera's frames, made ready for a model without waste.
+//! Camera frames to a model's input, or to RGB images for people.
 //!
 //! ```text
 //! bytes ── planes ── resized, cropped ── RGB of the input's size ── turned upright, normalised
 //! ```
 //!
 //! YCbCr frames are resized plane by plane and converted when they are small; JPEG frames are
-//! decoded straight to the smallest scale that still covers the model's input. Everything that a frame
-//! needs lasts from one frame to the next: while their size stays the same, nothing is allocated.
+//! decoded straight to the smallest scale that still covers the model's input. Buffers last from one frame
+//! to the next: while the size stays the same, nothing is allocated.
 
 mod format;
 mod planes;
@@ -24,7 +24,27 @@ use yuv::{YuvPlanarImage, yuv444_to_rgb};
 
 use super::{Error, Interpolation, Pixels, Preprocessor, geometry::Placement};
 
-/// Makes one model's input of frame after frame.
+/// Preprocesses camera frames for one model.
+///
+/// ```
+/// use coca_vision::{
+///     Colours, FramePreprocessor, FrameView, Interpolation, PixelFormat, PixelSpec, Preprocessor, Resize, Turn,
+/// };
+///
+/// let preprocessor = Preprocessor::new(PixelSpec {
+///     width: 224,
+///     height: 224,
+///     mean: [0.5; 3],
+///     std: [0.5; 3],
+///     resize: Resize::Shortest,
+///     interpolation: Interpolation::Bilinear,
+/// })?;
+/// let mut frames = FramePreprocessor::new(preprocessor, Turn::default());
+/// let bytes = vec![128; 640 * 480 * 3 / 2];
+/// let frame = FrameView::new(PixelFormat::Yuv420, (640, 480), Colours::Bt601, &bytes)?;
+/// assert_eq!(frames.preprocess(frame)?.view().shape(), [1, 3, 224, 224]);
+/// # Ok::<(), coca_vision::Error>(())
+/// ```
 pub struct FramePreprocessor {
     preprocessor: Preprocessor,
     turn: Turn,
@@ -34,7 +54,7 @@ pub struct FramePreprocessor {
 }
 
 impl FramePreprocessor {
-    /// For the model of `preprocessor`, and a camera whose frames are upright after `turn`.
+    /// A preprocessor of frames that are upright after `turn`.
     #[must_use]
     pub fn new(preprocessor: Preprocessor, turn: Turn) -> Self {
         Self {
@@ -46,7 +66,7 @@ impl FramePreprocessor {
         }
     }
 
-    /// Resizes, crops, turns and normalises a frame as [`Preprocessor::preprocess`] does a picture, to within a few levels.
+    /// Resizes, crops, turns and normalises a frame as [`Preprocessor::preprocess`] does an image, within a few levels.
     ///
     /// # Errors
     /// [`Error::DamagedFrame`] for a JPEG frame that is cut off or garbled.
@@ -75,49 +95,49 @@ impl FramePreprocessor {
     }
 }
 
-/// Shows frames to people: upright RGB pictures of a bounded width.
+/// Converts camera frames to upright RGB images of a bounded width, for people.
 pub struct FrameConverter {
     turn: Turn,
-    widest: usize,
+    max_width: usize,
     separator: Separator,
     converter: PlaneConverter,
 }
 
 impl FrameConverter {
-    /// Pictures of at most `widest` columns, at least 1, of a camera whose frames are upright after `turn`.
+    /// A converter of frames that are upright after `turn`, to at most `max_width` columns, at least 1.
     #[must_use]
-    pub fn new(turn: Turn, widest: u32) -> Self {
+    pub fn new(turn: Turn, max_width: u32) -> Self {
         Self {
             turn,
-            widest: widest.max(1) as usize,
+            max_width: max_width.max(1) as usize,
             separator: Separator::default(),
             converter: PlaneConverter::new(Interpolation::Bilinear),
         }
     }
 
-    /// The whole frame, upright.
+    /// Converts a whole frame.
     ///
     /// # Errors
     /// [`Error::DamagedFrame`] for a JPEG frame that is cut off or garbled.
     pub fn convert(&mut self, frame: FrameView) -> Result<RgbImage, Error> {
-        // A JPEG of more than the widest is better halved than decoded in full and then resized.
-        let least = self.turn.size((self.widest / 2 + 1, 1));
+        // A JPEG wider than that is better halved than decoded in full and then resized.
+        let least = self.turn.size((self.max_width / 2 + 1, 1));
         let planes = self.separator.separate(frame, least)?;
         let camera = planes.size();
         let (width, height) = self.turn.size(camera);
-        let shown = if width > self.widest {
-            (self.widest, (height * self.widest / width).max(1))
+        let shown = if width > self.max_width {
+            (self.max_width, (height * self.max_width / width).max(1))
         } else {
             (width, height)
         };
         let size = self.turn.size(shown);
         let rgb = self.converter.rgb(planes, Part::WHOLE, size)?;
         let (rgb, _) = rgb.as_chunks::<3>();
-        let mut picture = RgbImage::new(shown.0 as u32, shown.1 as u32);
-        for (row, pixels) in picture.rows_mut().enumerate() {
+        let mut image = RgbImage::new(shown.0 as u32, shown.1 as u32);
+        for (row, pixels) in image.rows_mut().enumerate() {
             pixels.zip(self.turn.row(rgb, size, row)).for_each(|(to, from)| *to = Rgb(*from));
         }
-        Ok(picture)
+        Ok(image)
     }
 }
 
@@ -132,7 +152,7 @@ impl Part {
     const WHOLE: Self = Self { columns: (0.0, 1.0), rows: (0.0, 1.0) };
 }
 
-/// Resizes planes and makes them RGB.
+/// Resizes planes and converts them to RGB.
 struct PlaneConverter {
     luma: PlaneScaler<1>,
     chroma: [PlaneScaler<1>; 2],
@@ -151,7 +171,7 @@ impl PlaneConverter {
         }
     }
 
-    /// RGB of `size` without gaps, not yet turned.
+    /// RGB rows of `size`, contiguous, not yet turned.
     fn rgb(&mut self, planes: Planes, part: Part, size: (usize, usize)) -> Result<&[u8], Error> {
         let Part { columns, rows } = part;
         let (width, height) = (size.0 as u32, size.1 as u32);

@@ -43,7 +43,7 @@ impl<'a, const N: usize> Plane<'a, N> {
         let (left, right) = range(columns, self.width);
         let (top, bottom) = range(rows, self.height);
         Self {
-            samples: self.samples.get(top * self.stride + left * N..).unwrap_or_default(),
+            samples: &self.samples[top * self.stride + left * N..],
             width: right - left,
             height: bottom - top,
             stride: self.stride,
@@ -51,16 +51,22 @@ impl<'a, const N: usize> Plane<'a, N> {
     }
 }
 
-/// Resizes planes of one size to another; its filter's weights and its buffers last until a size changes.
+/// Resizes planes; the filter's weights and the buffers last until a size changes.
 pub(super) struct PlaneScaler<const N: usize> {
     interpolation: Interpolation,
+    plan: Option<Plan<N>>,
+}
+
+/// A filter's weights and buffers for one pair of sizes.
+struct Plan<const N: usize> {
+    /// Columns and rows, before and after.
     sizes: [usize; 4],
-    plan: Option<Arc<Resampling<u8, N>>>,
+    resampling: Arc<Resampling<u8, N>>,
     scratch: Vec<u8>,
     resized: Vec<u8>,
 }
 
-/// How many samples a pixel has decides which of pic-scale's planners makes the plan.
+/// The planner of pic-scale for a number of samples a pixel.
 pub(super) trait Plannable {
     fn plan(
         scaler: &Scaler,
@@ -94,7 +100,7 @@ where
     Resampling<u8, N>: Plannable,
 {
     pub(super) fn new(interpolation: Interpolation) -> Self {
-        Self { interpolation, sizes: [0; 4], plan: None, scratch: Vec::new(), resized: Vec::new() }
+        Self { interpolation, plan: None }
     }
 
     /// The plane resized to `width` × `height` pixels, without gaps between rows.
@@ -104,10 +110,10 @@ where
         (width, height): (usize, usize),
     ) -> Result<&[u8], Error> {
         let sizes = [plane.width, plane.height, width, height];
-        if self.sizes != sizes || self.plan.is_none() {
-            self.plan(sizes)?;
-        }
-        let Some(plan) = &self.plan else { return Ok(&[]) };
+        let Plan { resampling, scratch, resized, .. } = match &mut self.plan {
+            Some(plan) if plan.sizes == sizes => plan,
+            stale => stale.insert(Plan::new(self.interpolation, sizes)?),
+        };
         let source = ImageStore::<u8, N> {
             buffer: Cow::Borrowed(plane.samples),
             channels: N,
@@ -116,31 +122,32 @@ where
             stride: plane.stride,
             bit_depth: 8,
         };
-        let mut target = ImageStoreMut::<u8, N>::borrow(&mut self.resized, width, height)
-            .map_err(Error::resize)?;
-        plan.resample_with_scratch(&source, &mut target, &mut self.scratch)
-            .map_err(Error::resize)?;
-        Ok(&self.resized)
+        let mut target =
+            ImageStoreMut::<u8, N>::borrow(resized, width, height).map_err(Error::resize)?;
+        resampling.resample_with_scratch(&source, &mut target, scratch).map_err(Error::resize)?;
+        Ok(resized)
     }
+}
 
-    fn plan(&mut self, sizes: [usize; 4]) -> Result<(), Error> {
-        let filter = match self.interpolation {
+impl<const N: usize> Plan<N>
+where
+    Resampling<u8, N>: Plannable,
+{
+    fn new(interpolation: Interpolation, sizes: [usize; 4]) -> Result<Self, Error> {
+        let filter = match interpolation {
             Interpolation::Bicubic => ResamplingFunction::CatmullRom,
             Interpolation::Bilinear => ResamplingFunction::Bilinear,
         };
         let mut scaler = Scaler::new(filter);
         scaler.set_threading_policy(ThreadingPolicy::Single);
         let [from_width, from_height, width, height] = sizes;
-        let plan = <Resampling<u8, N> as Plannable>::plan(
+        let resampling = <Resampling<u8, N> as Plannable>::plan(
             &scaler,
             ImageSize::new(from_width, from_height),
             ImageSize::new(width, height),
         )
         .map_err(Error::resize)?;
-        self.scratch = plan.alloc_scratch();
-        self.resized = vec![0; N * width * height];
-        self.plan = Some(plan);
-        self.sizes = sizes;
-        Ok(())
+        let (scratch, resized) = (resampling.alloc_scratch(), vec![0; N * width * height]);
+        Ok(Self { sizes, resampling, scratch, resized })
     }
 }

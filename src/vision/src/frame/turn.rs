@@ -1,6 +1,6 @@
-//! Cameras that are mounted turned, or that show a mirror image.
+//! Rotation and mirroring of camera frames.
 
-/// How a camera's picture has to be turned to be upright. The default leaves it as it is.
+/// Rotation and mirroring that make a camera's frames upright. The default changes nothing.
 ///
 /// ```
 /// use coca_vision::Turn;
@@ -19,7 +19,7 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// After this turn, left and right exchanged.
+    /// Then exchanges left and right.
     #[must_use]
     pub fn mirrored(mut self) -> Self {
         if self.swaps {
@@ -30,13 +30,13 @@ impl Turn {
         self
     }
 
-    /// After this turn, top and bottom exchanged.
+    /// Then exchanges top and bottom.
     #[must_use]
     pub fn flipped(self) -> Self {
         self.mirrored().rotated(2)
     }
 
-    /// After this turn, rotated clockwise by `quarters` × 90°.
+    /// Then rotates clockwise by `quarters` × 90°.
     #[must_use]
     pub fn rotated(mut self, quarters: u8) -> Self {
         for _ in 0..quarters % 4 {

@@ -17,7 +17,7 @@ pub(crate) struct ScaledDecoder {
     samples: [Vec<u8>; 3],
 }
 
-/// What became of a file.
+/// Outcome of decoding a file.
 pub(crate) enum Scaled<'a> {
     /// Y, Cb and Cr, or the first alone for grey.
     Planes([Option<ScaledPlane<'a>>; 3]),
@@ -39,7 +39,7 @@ pub(crate) struct ScaledPlane<'a> {
 impl<'a> ScaledPlane<'a> {
     pub(super) fn row(&self, row: usize) -> &'a [u8] {
         let first = row * self.stride;
-        self.samples.get(first..first + self.width).unwrap_or_default()
+        &self.samples[first..first + self.width]
     }
 }
 
