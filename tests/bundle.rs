@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use coca_edge::{
     Bundle, Coca, Engine, Error,
+    bundle::{self, MemoryHint},
     engine::Arithmetic,
     vision::{self, Detail, Limits},
 };
@@ -112,6 +113,33 @@ fn names_a_misplaced_part_and_the_input_it_expected() {
     );
 }
 
+/// Overwrites a file where it is, as a copy over a running model does.
+fn overwrite(path: &Path, bytes: &[u8]) {
+    use std::io::Write;
+    let mut file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+#[test]
+fn a_file_that_is_overwritten_after_its_check_keeps_the_checked_bytes() {
+    let folder = copy();
+    let path = folder.path().join("tokenizer.json");
+    let checked = Bundle::open(folder.path()).unwrap().read("tokenizer.json", "test").unwrap();
+    let before = std::fs::read(&path).unwrap();
+    overwrite(&path, &vec![b'x'; before.len()]);
+    assert!((*checked).as_ref() == before);
+}
+
+#[test]
+fn a_file_that_is_overwritten_between_two_reads_is_refused() {
+    let folder = copy();
+    let bundle = Bundle::open(folder.path()).unwrap();
+    bundle.read("tokenizer.json", "test").unwrap();
+    overwrite(&folder.path().join("tokenizer.json"), b"x");
+    let error = bundle.read("tokenizer.json", "test").err().expect("an error").to_string();
+    assert!(error.contains("tokenizer.json: expected SHA-256"), "{error}");
+}
+
 #[test]
 fn labels_need_no_decoder_and_no_text_encoder() {
     let folder = copy();
@@ -177,7 +205,7 @@ proptest! {
 }
 
 #[test]
-fn rejects_int8_for_an_f32_model_and_names_the_remedy() {
+fn rejects_int8_for_an_f32_model() {
     let folder = copy();
     let json = folder.path().join("coca.json");
     let text = std::fs::read_to_string(&json).unwrap();
@@ -185,7 +213,7 @@ fn rejects_int8_for_an_f32_model_and_names_the_remedy() {
     let bundle = Bundle::open(folder.path()).unwrap();
     assert_eq!(bundle.arithmetic(), Arithmetic::F32);
     let sentence = bundle.compute_in(Arithmetic::Int8).unwrap_err().to_string();
-    assert!(sentence.contains("coca-quantize int8"), "{sentence}");
+    assert!(sentence.contains("expected int8 weights, found f32"), "{sentence}");
 }
 
 /// The folder without any weights, on a machine with so many bytes of free memory.
@@ -197,6 +225,13 @@ fn with_memory(folder: &Path, bytes: u64) -> Coca {
     Coca::new(bundle, &Engine::new().unwrap()).unwrap()
 }
 
+fn hints(error: &Error) -> Vec<MemoryHint> {
+    match error {
+        Error::Model(bundle::Error::TooLittleMemory { hints, .. }) => hints.clone(),
+        other => panic!("{other}"),
+    }
+}
+
 #[test]
 fn rejects_a_part_larger_than_memory_before_reading_its_weights() {
     let folder = copy();
@@ -206,11 +241,14 @@ fn rejects_a_part_larger_than_memory_before_reading_its_weights() {
         (coca.labels(["cat"]).map(drop), "encoding texts"),
         (coca.check_memory_for_captions(), "captions"),
     ] {
-        let sentence = error.unwrap_err().to_string();
+        let error = error.unwrap_err();
+        let (sentence, hints) = (error.to_string(), hints(&error));
         assert!(sentence.starts_with(&folder.path().display().to_string()), "{sentence}");
-        for part in [needed_for, "MB are needed, 1 MB are free", "a smaller model", "--model"] {
+        for part in [needed_for, "MB are needed, 1 MB are free"] {
             assert!(sentence.contains(part), "{sentence}: no {part:?}");
         }
+        assert!(hints.contains(&MemoryHint::SmallerModel), "{hints:?}");
+        assert!(hints.contains(&MemoryHint::EmbeddedModel), "{hints:?}");
     }
 }
 
@@ -220,9 +258,9 @@ fn rejects_captions_when_parts_fit_in_memory_only_one_by_one() {
     let coca = with_memory(folder.path(), 10_000_000);
     let missing = |result: Result<(), Error>| result.unwrap_err().to_string();
     assert!(missing(coca.encode_image(cat()).map(drop)).contains("vision.bin: missing"));
-    let sentence = missing(coca.check_memory_for_captions());
-    assert!(sentence.contains("10 MB are free"), "{sentence}");
-    assert!(sentence.contains("--caption-on never"), "{sentence}");
+    let error = coca.check_memory_for_captions().unwrap_err();
+    assert!(error.to_string().contains("10 MB are free"), "{error}");
+    assert!(hints(&error).contains(&MemoryHint::LabelsOnly));
 }
 
 #[test]
@@ -231,13 +269,11 @@ fn computing_in_f32_needs_four_times_the_memory_of_int8() {
         let bundle = Bundle::open(pocket()).unwrap().with_available_memory(0);
         let bundle = bundle.compute_in(arithmetic).unwrap();
         match bundle.load_image_encoder(&Engine::new().unwrap()) {
-            Err(coca_edge::bundle::Error::TooLittleMemory { needed, way_out, .. }) => {
-                (needed as f64, way_out)
-            }
+            Err(bundle::Error::TooLittleMemory { needed, hints, .. }) => (needed as f64, hints),
             _ => panic!("not refused"),
         }
     };
-    let ((int8, _), (f32, way_out)) = (needed(Arithmetic::Int8), needed(Arithmetic::F32));
+    let ((int8, _), (f32, hints)) = (needed(Arithmetic::Int8), needed(Arithmetic::F32));
     assert!((2.0..=4.2).contains(&(f32 / int8)), "{f32} and {int8}");
-    assert!(way_out.contains("without --precision f32"), "{way_out}");
+    assert_eq!(hints[0], MemoryHint::ComputeInInt8);
 }

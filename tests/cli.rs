@@ -215,12 +215,13 @@ fn embeddings_have_length_one_as_json_and_as_numpy() {
 fn wrong_usage_exits_with_two_and_says_what_was_expected() {
     let image = photo("cat.jpg");
     let image = image.to_str().unwrap();
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 6] = [
         (&["classify", image, "--labels", "a", "--labels-file", "b"], "--labels-file"),
         (&["classify", image, "--labels", " , "], "a,b,c"),
         (&["classify", image, "--labels", "a", "--threshold", "2"], "0 to 1"),
         (&["caption", image, "--beams", "0"], "beams"),
         (&["caption", image, "--max-tokens", "4", "--min-tokens", "9"], "min_tokens"),
+        (&["watch", "--source", "test", "--display", "web:0", "--token", ""], "expected a secret"),
     ];
     for (arguments, expected) in cases {
         let output = coca(arguments);
@@ -294,13 +295,19 @@ fn bench_prints_its_documented_keys() {
 
 #[test]
 fn a_closed_standard_output_is_no_error() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_coca"))
-        .args(["embed", "--text", "a", "--text", "b"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
+    for arguments in [
+        &["embed", "--text", "a", "--text", "b"][..],
+        &["info"],
+        &["--threads", "1", "bench", "--part", "step"],
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_coca"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""), "{arguments:?}");
+    }
 }

@@ -1,4 +1,4 @@
-//! `coca caption`: a sentence about a picture.
+//! `coca caption`: captions of pictures.
 
 use clap::ValueEnum;
 use coca_edge::CaptionOptions;

@@ -1,6 +1,4 @@
-//! `coca classify`: which labels fit a picture.
-
-use std::fmt::Write;
+//! `coca classify`: labels of pictures.
 
 use coca_edge::ScoredLabel;
 use serde::Serialize;
@@ -59,10 +57,10 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
 
 impl Answer<'_> {
     fn text(&self) -> String {
-        let mut text = self.source.to_owned();
-        for ScoredLabel { label, score } in &self.labels {
-            let _ = write!(text, "\n  {score:.3}  {label}");
-        }
-        text
+        let labels = self
+            .labels
+            .iter()
+            .map(|ScoredLabel { label, score }| format!("\n  {score:.3}  {label}"));
+        std::iter::once(self.source.to_owned()).chain(labels).collect()
     }
 }

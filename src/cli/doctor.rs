@@ -1,9 +1,12 @@
-//! `coca doctor`: what stands in the way on this board.
+//! `coca doctor`: a check of this board.
 
 use coca_edge::doctor::{Board, Finding, Verdict, examine};
 use serde::Serialize;
 
-use super::{Global, Outcome, output::ReportFormat};
+use super::{
+    Global, Outcome,
+    output::{self, ReportFormat},
+};
 
 /// Look at this board's cameras, permissions, processor, memory, heat, disk and clock; say what to do
 ///
@@ -24,12 +27,10 @@ struct Diagnosis {
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
     let findings = examine(&Board::this(&global.engine()?), &global.open_bundle()?);
     let fine = !findings.iter().any(Finding::is_to_do);
-    match arguments.format {
-        ReportFormat::Text => findings.iter().for_each(|finding| println!("{}", line(finding))),
-        ReportFormat::Json => {
-            println!("{}", serde_json::to_string_pretty(&Diagnosis { fine, findings })?);
-        }
-    }
+    output::print_report(&match arguments.format {
+        ReportFormat::Text => findings.iter().map(line).collect::<Vec<_>>().join("\n"),
+        ReportFormat::Json => serde_json::to_string_pretty(&Diagnosis { fine, findings })?,
+    })?;
     Ok(if fine { Outcome::Done } else { Outcome::SomeFailed })
 }
 

@@ -1,4 +1,4 @@
-//! `coca embed`: the place of pictures and texts in the model's space.
+//! `coca embed`: embeddings of pictures and texts in the joint space.
 
 use std::{
     fs::File,
@@ -12,7 +12,7 @@ use coca_edge::Coca;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::{Global, Outcome, output, pictures};
+use super::{Global, Outcome, messages, output, pictures};
 
 /// Give the embeddings of pictures or texts
 #[derive(clap::Args)]
@@ -81,7 +81,7 @@ fn embed_images(
         Err(error) => {
             let error = error.to_string();
             if writer.format == Format::Npy {
-                bar.suspend(|| eprintln!("{error}"));
+                bar.suspend(|| messages::say(&error));
             }
             writer.write(bar, &Answer::Failure(output::Failure { source, error }))
         }
@@ -137,7 +137,7 @@ impl Writer {
     }
 }
 
-/// The header of a NumPy file, format 1.0, of f32 `[rows, columns]`, padded so that the numbers are aligned to 64 bytes.
+/// The header of a NumPy file, format 1.0, of f32 `[rows, columns]`, padded so that the elements are aligned to 64 bytes.
 fn npy_header(rows: usize, columns: usize) -> Vec<u8> {
     let mut header = b"\x93NUMPY\x01\x00\x00\x00".to_vec();
     let text =

@@ -1,4 +1,4 @@
-//! `coca info`: the model, and what it really runs on.
+//! `coca info`: the model, its precision, kernels and threads.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,10 @@ use coca_edge::{
 };
 use serde::Serialize;
 
-use super::{Global, Outcome, output::ReportFormat};
+use super::{
+    Global, Outcome,
+    output::{self, ReportFormat},
+};
 
 /// Describe the model, its precision, the CPU features found, the kernels and threads really used
 #[derive(clap::Args)]
@@ -45,7 +48,7 @@ struct Info<'a> {
     version: &'static str,
 }
 
-/// What a part of the model runs on.
+/// Operators of a part of the model.
 #[derive(Serialize)]
 struct Part {
     part: &'static str,
@@ -66,10 +69,10 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     let kernel = coca.engine().cpu().instruction_set().name();
     let parts = coca.load_all()?.into_iter().map(Part::from).collect();
     let info = Info::new(&coca, kernel, parts);
-    match arguments.format {
-        ReportFormat::Json => println!("{}", serde_json::to_string_pretty(&info)?),
-        ReportFormat::Text => print!("{}", info.text()),
-    }
+    output::print_report(&match arguments.format {
+        ReportFormat::Json => serde_json::to_string_pretty(&info)?,
+        ReportFormat::Text => info.text(),
+    })?;
     Ok(Outcome::Done)
 }
 
@@ -124,12 +127,11 @@ impl<'a> Info<'a> {
             ("threads", self.threads.to_string()),
             ("coca", self.version.to_owned()),
         ];
-        let mut text = rows.map(|(key, value)| format!("{key:<13} {value}\n")).concat();
-        for part in &self.parts {
-            let (fused, tract) = (counts(&part.fused), counts(&part.tract));
-            text += &format!("{}\n  fused       {fused}\n  on tract    {tract}\n", part.part);
-        }
-        text
+        let rows = rows.into_iter().map(|(key, value)| format!("{key:<13} {value}"));
+        let parts = self.parts.iter().map(|Part { part, fused, tract }| {
+            format!("{part}\n  fused       {}\n  on tract    {}", counts(fused), counts(tract))
+        });
+        rows.chain(parts).collect::<Vec<_>>().join("\n")
     }
 }
 

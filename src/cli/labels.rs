@@ -1,4 +1,4 @@
-//! `coca labels build`, and the labels that `coca classify` is given.
+//! `coca labels build`, and the options that choose labels.
 
 use std::path::{Path, PathBuf};
 

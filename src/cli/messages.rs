@@ -1,4 +1,4 @@
-//! Messages to standard error: warnings, and with `-v` more.
+//! Messages on standard error: warnings, and more with `-v`.
 
 use std::{
     fmt::Display,
@@ -14,7 +14,7 @@ pub(super) fn say(message: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{message}");
 }
 
-/// Shows what the library says at the level that the user asked for.
+/// Installs the logger at the level that the user asked for.
 pub(super) fn start(quiet: bool, verbose: u8) {
     let level = match (quiet, verbose) {
         (true, _) => LevelFilter::Error,

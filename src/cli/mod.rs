@@ -1,5 +1,6 @@
 //! The command line: parses, calls the library and prints.
 
+mod advice;
 mod bench;
 mod caption;
 mod classify;
@@ -72,7 +73,7 @@ enum Command {
     Manual(manual::Arguments),
 }
 
-/// How a command ended that did not break off.
+/// Outcome of a command that ran to completion.
 enum Outcome {
     /// Every input was answered.
     Done,
@@ -80,7 +81,7 @@ enum Outcome {
     SomeFailed,
 }
 
-/// Something that the user must say otherwise: exit status 2.
+/// A usage error: exit status 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(String);
@@ -93,7 +94,8 @@ pub(crate) fn run() -> ExitCode {
         Ok(Outcome::SomeFailed) => ExitCode::from(1),
         Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            messages::say(format_args!("coca: {}", sentence(&error)));
+            let advice = advice::advice(&error).map(|advice| format!(": {advice}"));
+            messages::say(format_args!("coca: {}{}", sentence(&error), advice.unwrap_or_default()));
             ExitCode::from(if is_usage(&error) { 2 } else { 1 })
         }
     }
@@ -164,7 +166,7 @@ fn sentence(error: &anyhow::Error) -> String {
     })
 }
 
-/// Whether the user has to say something else, rather than bring other files.
+/// Whether the command line is wrong, rather than a file.
 fn is_usage(error: &anyhow::Error) -> bool {
     use coca_edge::Error::{CannotCaption, NoLabels, Options};
     error.chain().any(|cause| {

@@ -1,4 +1,4 @@
-//! What results look like, and how inputs that failed are reported.
+//! Printing results, and inputs that failed.
 
 use std::io::{self, Write};
 
@@ -7,6 +7,8 @@ use clap::ValueEnum;
 use coca_edge::vision::ReadError;
 use indicatif::ProgressBar;
 use serde::Serialize;
+
+use super::messages;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -35,6 +37,11 @@ pub(super) fn print_json(bar: &ProgressBar, result: &impl Serialize) -> anyhow::
     print(bar, &serde_json::to_string(result)?)
 }
 
+/// Prints the one answer of a command.
+pub(super) fn print_report(text: &str) -> anyhow::Result<()> {
+    print(&ProgressBar::hidden(), text)
+}
+
 /// An input that could not be answered.
 #[derive(Serialize)]
 pub(super) struct Failure<'a> {
@@ -55,7 +62,7 @@ pub(super) fn report(
     match format {
         Format::Jsonl => print_json(bar, &Failure { source, error }),
         Format::Text => {
-            bar.suspend(|| eprintln!("{error}"));
+            bar.suspend(|| messages::say(error));
             Ok(())
         }
     }
@@ -63,7 +70,7 @@ pub(super) fn report(
 
 const STDOUT: &str = "cannot write to standard output";
 
-/// Whether the reader of standard output went away, as `head` does: no error of ours.
+/// Whether the reader of standard output went away, as `head` does; that is no failure.
 pub(super) fn is_closed(error: &anyhow::Error) -> bool {
     error
         .chain()

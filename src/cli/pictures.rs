@@ -1,4 +1,4 @@
-//! Running every picture that the user named through the model, in order.
+//! Encoding the IMAGE arguments, in order.
 
 use std::path::PathBuf;
 

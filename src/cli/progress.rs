@@ -1,10 +1,10 @@
-//! A bar on a terminal's standard error while long work goes on; nothing anywhere else.
+//! Progress bars on standard error, if it is a terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Global;
 
-/// A bar over `total` things, with what is being done in front. Hidden with `--quiet` and off a terminal.
+/// A bar over `total` items behind the word `doing`; hidden with `--quiet` and off a terminal.
 pub(super) fn bar(global: &Global, total: usize, doing: &'static str) -> ProgressBar {
     let target = if global.quiet || total < 2 {
         ProgressDrawTarget::hidden()

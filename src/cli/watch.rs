@@ -1,4 +1,4 @@
-//! `coca watch`: a camera in, live labels and captions out.
+//! `coca watch`: live labels and captions of a camera.
 
 mod ending;
 mod options;

@@ -6,10 +6,13 @@ mod workload;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use coca_edge::engine::{self, Arithmetic};
+use coca_edge::engine::Arithmetic;
 use serde::Serialize;
 
-use super::{Global, Outcome, output::ReportFormat};
+use super::{
+    Global, Outcome,
+    output::{self, ReportFormat},
+};
 
 /// Time a part of the model on made-up input
 #[derive(clap::Args)]
@@ -55,7 +58,7 @@ struct Answer {
     rss_mb: Option<u64>,
 }
 
-/// How long each part is timed for.
+/// Time spent on a part.
 const BUDGET: Duration = Duration::from_secs(3);
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
@@ -67,15 +70,15 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
         median_ms: milliseconds(timing.median()),
         min_ms: milliseconds(timing.min()),
         runs: timing.runs(),
-        threads: engine::threads(),
+        threads: coca.engine().threads(),
         precision: coca.bundle().arithmetic(),
-        kernel: engine::cpu()?.instruction_set().name(),
+        kernel: coca.engine().cpu().instruction_set().name(),
         rss_mb: coca_edge::host::resident_memory().map(|bytes| bytes >> 20),
     };
-    match arguments.format {
-        ReportFormat::Json => println!("{}", serde_json::to_string(&answer)?),
-        ReportFormat::Text => println!("{}", answer.text()),
-    }
+    output::print_report(&match arguments.format {
+        ReportFormat::Json => serde_json::to_string(&answer)?,
+        ReportFormat::Text => answer.text(),
+    })?;
     Ok(Outcome::Done)
 }
 

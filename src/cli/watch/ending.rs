@@ -1,4 +1,4 @@
-//! Signals: an end within a second, and a caption on request.
+//! Signals: SIGINT and SIGTERM end a watch within a second, SIGUSR1 asks for a caption.
 
 use std::{
     process,

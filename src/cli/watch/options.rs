@@ -1,4 +1,4 @@
-//! What `coca watch` is told.
+//! Options of `coca watch`.
 
 use std::{str::FromStr, time::Duration};
 
@@ -92,8 +92,8 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "D")]
     display: Vec<DisplaySpec>,
     /// What every request to a web display must bring: http://ADDRESS/?token=SECRET
-    #[arg(long, value_name = "SECRET", env = "COCA_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[arg(long, value_name = "SECRET", env = "COCA_TOKEN", hide_env_values = true, value_parser = secret)]
+    token: Option<Token>,
     /// How to print results
     #[arg(long, default_value = "text")]
     pub(super) format: Format,
@@ -200,11 +200,10 @@ impl Arguments {
 
     /// The displays; a web page without a token of its own gets the common one.
     fn displays(&self) -> Vec<DisplaySpec> {
-        let common = self.token.as_deref().and_then(Token::new);
         let mut displays = self.display.clone();
         for display in &mut displays {
             if let DisplaySpec::Web(web) = display {
-                web.token = web.token.take().or_else(|| common.clone());
+                web.token = web.token.take().or_else(|| self.token.clone());
             }
         }
         displays
@@ -263,9 +262,14 @@ fn size(text: &str) -> Result<(u32, u32), String> {
     parse_size(text).ok_or_else(|| "expected columns and rows, as in 640x480".to_owned())
 }
 
-fn within(text: &str, least: f32, most: f32) -> Result<f32, String> {
-    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
-    number.ok_or_else(|| format!("expected a number from {least} to {most}"))
+/// An empty secret would leave the page open to everybody.
+fn secret(text: &str) -> Result<Token, String> {
+    Token::new(text).ok_or_else(|| "expected a secret, found none".to_owned())
+}
+
+fn within(text: &str, min: f32, max: f32) -> Result<f32, String> {
+    let number = text.parse().ok().filter(|number| (min..=max).contains(number));
+    number.ok_or_else(|| format!("expected a number from {min} to {max}"))
 }
 
 fn rate(text: &str) -> Result<f32, String> {

@@ -1,15 +1,21 @@
-//! CoCa models: the folder that holds one, and its labels, captions and embeddings.
+//! CoCa (Contrastive Captioners) models: bundles, labels, captions and embeddings.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`bundle`] | a model's files: `coca.json`, ONNX parts, weights |
+//! | [`generate`] | beam searches, greedy search and sampling, without a model |
+//! | [`tasks`] | [`Coca`]: labels, captions, embeddings |
 //!
 //! ```
 //! # #[cfg(feature = "pocket")] {
 //! use coca_model::{CaptionOptions, Coca};
 //!
 //! let coca = Coca::pocket()?; // the model inside the program; or Coca::open("models/vit-b-32")
-//! let picture = coca.encode_image(&image::open("../../tests/photos/cat.jpg")?)?; // encoded once
+//! let image = coca.encode_image(&image::open("../../tests/photos/cat.jpg")?)?; // encoded once
 //! let labels = coca.labels(["cat", "dog", "house"])?; // text embeddings, computed once
-//! let best = labels.classify(&picture, 3)?;
+//! let best = labels.classify(&image, 3)?;
 //! assert_eq!(best[0].label, "cat");
-//! let caption = coca.caption(&picture, &CaptionOptions::default())?;
+//! let caption = coca.caption(&image, &CaptionOptions::default())?;
 //! println!("{}", caption.text);
 //! # }
 //! # Ok::<(), Box<dyn std::error::Error>>(())

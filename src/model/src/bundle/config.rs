@@ -1,4 +1,4 @@
-//! `coca.json`: what a model is and which files belong to it.
+//! `coca.json`: the description of a model and the list of its files.
 
 use std::collections::BTreeMap;
 
@@ -17,45 +17,45 @@ pub const FORMAT: u32 = 1;
 pub struct Config {
     /// Version of the bundle format: [`FORMAT`].
     pub format: u32,
-    /// The model's name, for people.
+    /// Name of the model, for people.
     pub name: String,
-    /// The family it belongs to: `coca`.
+    /// Model family: `coca`.
     pub architecture: String,
-    /// What the weights are stored as.
+    /// Storage type of the weights.
     pub precision: Precision,
-    /// Under what terms the weights may be used.
+    /// Licence of the weights.
     pub licence: String,
-    /// Where the weights come from.
+    /// Origin of the weights.
     pub source: String,
-    /// How a picture becomes pixels for the image encoder.
+    /// Image preprocessing.
     pub image: PixelSpec,
-    /// How a text becomes token ids.
+    /// Tokenization.
     pub text: TextSpec,
-    /// Sizes of what passes between the parts.
+    /// Sizes of the tensors that pass between the parts.
     pub dimensions: Dimensions,
-    /// What cosines are multiplied with before the softmax over labels. An imported model has 100, which
-    /// open_clip's zero-shot evaluation uses for every checkpoint.
+    /// Factor of cosines in the softmax over labels. An imported model has 100, as open_clip's zero-shot
+    /// evaluation uses for every checkpoint.
     pub logit_scale: f32,
-    /// The sentence a label is put into when the user names no templates; `{}` stands for the label.
+    /// Default template; `{}` stands for the label.
     pub template: String,
-    /// How captions are searched by default; absent from a model that cannot caption.
+    /// Default caption settings; absent from a model that cannot caption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caption: Option<CaptionSettings>,
     /// Every other file of the bundle, by name.
     pub files: BTreeMap<String, FileEntry>,
 }
 
-/// Sizes of what passes between the parts of a model.
+/// Sizes of the tensors that pass between the parts of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dimensions {
-    /// Numbers in an image or text embedding.
+    /// Width of an embedding, `E`.
     pub embedding: usize,
-    /// Image tokens that the decoder reads.
+    /// Number of image tokens that the decoder reads, `T`.
     pub image_tokens: usize,
-    /// Numbers in an image token.
+    /// Width of an image token, `D`.
     pub image_width: usize,
-    /// Numbers in a row of the KV cache, all heads together; 0 without a decoder.
+    /// Width of a row of the KV cache, all heads together, `W`; 0 without a decoder.
     pub decoder_width: usize,
     /// Layers of the text tower, which the decoder runs first.
     pub unimodal_layers: usize,
@@ -63,7 +63,7 @@ pub struct Dimensions {
     pub multimodal_layers: usize,
 }
 
-/// What weights are stored as.
+/// Storage type of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -85,13 +85,13 @@ impl std::fmt::Display for Precision {
     }
 }
 
-/// A file of the bundle.
+/// Length and checksum of a file of the bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileEntry {
-    /// Its length.
+    /// Length in bytes.
     pub bytes: u64,
-    /// Its SHA-256 in lower-case hexadecimal.
+    /// SHA-256 in lower-case hexadecimal.
     pub sha256: String,
 }
 
@@ -99,64 +99,100 @@ impl Config {
     /// Reads and checks the contents of a `coca.json`.
     ///
     /// # Errors
-    /// One sentence that names the key, what was expected and what was found.
-    pub fn parse(json: &[u8]) -> Result<Self, String> {
+    /// [`ConfigError`] names the first key that is wrong.
+    pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
         /// The format is looked at first: another version may have other keys.
         #[derive(Deserialize)]
         struct Version {
             format: u32,
         }
-        let version: Version =
-            serde_json::from_slice(json).map_err(|e| format!("not a model's coca.json: {e}"))?;
+        let version: Version = serde_json::from_slice(json).map_err(ConfigError::NotAConfig)?;
         if version.format != FORMAT {
-            return Err(format!(
-                "format: expected {FORMAT}, found {}: this model needs another version of coca",
-                version.format
-            ));
+            return Err(ConfigError::Format { found: version.format });
         }
-        let config: Self = serde_json::from_slice(json).map_err(|e| e.to_string())?;
+        let config: Self = serde_json::from_slice(json).map_err(ConfigError::Json)?;
         config.validate()?;
         Ok(config)
     }
 
-    fn validate(&self) -> Result<(), String> {
+    fn validate(&self) -> Result<(), ConfigError> {
         if self.architecture != "coca" {
-            return Err(format!("architecture: expected coca, found {}", self.architecture));
+            return Err(ConfigError::value("architecture", "coca", &self.architecture));
         }
-        self.image.validate().map_err(|e| e.to_string())?;
-        self.text.validate().map_err(|e| format!("text: {e}"))?;
+        self.image.validate().map_err(ConfigError::Image)?;
+        self.text.validate().map_err(ConfigError::Text)?;
         self.dimensions.validate(self.caption.is_some())?;
         if !self.logit_scale.is_finite() || self.logit_scale <= 0.0 {
-            return Err(format!(
-                "logit_scale: expected a number above 0, found {}",
-                self.logit_scale
-            ));
+            return Err(ConfigError::value("logit_scale", "a number above 0", self.logit_scale));
         }
         if !self.template.contains("{}") {
-            return Err(format!(
-                "template: expected {{}} where the label goes, found {:?}",
-                self.template
-            ));
+            let found = format!("{:?}", self.template);
+            return Err(ConfigError::value("template", "{} where the label goes", found));
         }
         self.files.iter().try_for_each(|(name, file)| file.validate(name))
     }
 }
 
+/// A `coca.json` that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file is no JSON object with a `format`.
+    #[error("not a model's coca.json: {0}")]
+    NotAConfig(#[source] serde_json::Error),
+    /// The file has another version of the bundle format.
+    #[error("format: expected {FORMAT}, found {found}: this model needs another version of coca")]
+    Format {
+        /// The version.
+        found: u32,
+    },
+    /// A key is missing, unknown or of another type.
+    #[error("{0}")]
+    Json(#[source] serde_json::Error),
+    /// A value of the object `image` is out of range.
+    #[error("{0}")]
+    Image(#[source] coca_vision::Error),
+    /// A value of the object `text` is out of range.
+    #[error("text: {0}")]
+    Text(#[source] coca_text::Error),
+    /// A value is out of range.
+    #[error("{key}: expected {expected}, found {found}")]
+    Value {
+        /// Path of the key.
+        key: String,
+        /// Its range.
+        expected: String,
+        /// Its value.
+        found: String,
+    },
+}
+
+impl ConfigError {
+    fn value(
+        key: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl std::fmt::Display,
+    ) -> Self {
+        Self::Value { key: key.into(), expected: expected.into(), found: found.to_string() }
+    }
+}
+
 impl Dimensions {
-    fn validate(&self, captions: bool) -> Result<(), String> {
+    fn validate(&self, has_decoder: bool) -> Result<(), ConfigError> {
         const MAX: usize = 1 << 16;
         let required = [
             ("embedding", self.embedding, true),
-            ("image_tokens", self.image_tokens, captions),
-            ("image_width", self.image_width, captions),
-            ("decoder_width", self.decoder_width, captions),
-            ("unimodal_layers", self.unimodal_layers, captions),
-            ("multimodal_layers", self.multimodal_layers, captions),
+            ("image_tokens", self.image_tokens, has_decoder),
+            ("image_width", self.image_width, has_decoder),
+            ("decoder_width", self.decoder_width, has_decoder),
+            ("unimodal_layers", self.unimodal_layers, has_decoder),
+            ("multimodal_layers", self.multimodal_layers, has_decoder),
         ];
         for (key, value, required) in required {
             let min = usize::from(required);
             if !(min..=MAX).contains(&value) {
-                return Err(format!("dimensions.{key}: expected {min} to {MAX}, found {value}"));
+                let key = format!("dimensions.{key}");
+                return Err(ConfigError::value(key, format!("{min} to {MAX}"), value));
             }
         }
         Ok(())
@@ -164,16 +200,14 @@ impl Dimensions {
 }
 
 impl FileEntry {
-    fn validate(&self, name: &str) -> Result<(), String> {
+    fn validate(&self, name: &str) -> Result<(), ConfigError> {
         if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', ':']) {
-            return Err(format!("files: expected plain file names, found {name:?}"));
+            return Err(ConfigError::value("files", "plain file names", format!("{name:?}")));
         }
         let hexadecimal = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
         if self.sha256.len() != 64 || !self.sha256.bytes().all(hexadecimal) {
-            return Err(format!(
-                "files.{name}.sha256: expected 64 hexadecimal digits, found {:?}",
-                self.sha256
-            ));
+            let (key, found) = (format!("files.{name}.sha256"), format!("{:?}", self.sha256));
+            return Err(ConfigError::value(key, "64 hexadecimal digits", found));
         }
         Ok(())
     }

@@ -1,14 +1,17 @@
-//! What can be wrong with a model bundle.
+//! Errors of model bundles.
 
 use std::{io, path::PathBuf};
 
-/// A model that cannot be opened, or a part of it that cannot be trusted.
+use super::MemoryHint;
+
+/// A bundle that cannot be opened, or a part of it that cannot be loaded.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// There is no model where one was said to be.
+    /// The path is no folder with a `coca.json`.
     #[error("{}: not a model: expected a folder with coca.json in it", path.display())]
     NotABundle {
-        /// Where it was looked for.
+        /// The path.
         path: PathBuf,
     },
     /// A file of the model is missing.
@@ -16,7 +19,7 @@ pub enum Error {
     Missing {
         /// The file.
         path: PathBuf,
-        /// Its length, from coca.json.
+        /// Its length according to coca.json.
         bytes: u64,
     },
     /// A file cannot be read.
@@ -24,23 +27,23 @@ pub enum Error {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// `coca.json` is not what it must be.
-    #[error("{}: {reason}", path.display())]
+    /// `coca.json` is invalid.
+    #[error("{}: {source}", path.display())]
     Config {
         /// The file.
         path: PathBuf,
-        /// The key, what was expected and what was found.
-        reason: String,
+        /// Key, expected and found value.
+        source: super::ConfigError,
     },
     /// A file has another length than `coca.json` says: it was cut off or replaced.
     #[error("{}: expected {expected} bytes, found {found}: copy or import the model again", path.display())]
     Length {
         /// The file.
         path: PathBuf,
-        /// From coca.json.
+        /// According to coca.json.
         expected: u64,
         /// On disk.
         found: u64,
@@ -50,7 +53,7 @@ pub enum Error {
     Checksum {
         /// The file.
         path: PathBuf,
-        /// From coca.json.
+        /// According to coca.json.
         expected: String,
         /// Of the file.
         found: String,
@@ -62,35 +65,35 @@ pub enum Error {
         path: PathBuf,
         /// The file that is not listed.
         name: String,
-        /// What it is needed for.
+        /// Purpose of the file.
         needed_for: &'static str,
     },
-    /// int8 is asked of a model whose weights are not.
-    #[error("{}: its weights are {precision}: make an int8 model of it with coca-quantize int8 MODEL OUT", path.display())]
+    /// int8 arithmetic is asked of a model whose weights are not quantized.
+    #[error("{}: expected int8 weights, found {precision}", path.display())]
     NotQuantized {
         /// coca.json.
         path: PathBuf,
-        /// What the weights are.
+        /// Storage type of the weights.
         precision: super::Precision,
     },
-    /// A part needs more memory than there is; nothing of it was loaded.
+    /// A part needs more memory than is free; nothing of it was loaded.
     #[error(
-        "{}: too little memory for {needed_for}: about {} MB are needed, {} MB are free: {way_out}",
+        "{}: too little memory for {needed_for}: about {} MB are needed, {} MB are free",
         path.display(), needed / 1_000_000, available / 1_000_000
     )]
     TooLittleMemory {
         /// The model.
         path: PathBuf,
-        /// What it is needed for.
+        /// Purpose of the memory.
         needed_for: &'static str,
         /// Bytes, about.
         needed: u64,
         /// Bytes that are free, swap space included.
         available: u64,
-        /// What can be done.
-        way_out: String,
+        /// Ways out, the best first.
+        hints: Vec<MemoryHint>,
     },
-    /// A part is no graph, or not the one that it must be.
+    /// A part is no ONNX graph, or lacks an input or output that it must have.
     #[error(transparent)]
     Graph(#[from] coca_engine::Error),
 }

@@ -1,19 +1,37 @@
-//! Whether a model fits into the memory that is free, asked before it is loaded.
+//! Memory that a model needs, compared with what is free before anything is loaded.
 
 use coca_engine::{Arithmetic, Onnx};
 use coca_host::AvailableMemory;
 
 use super::{Bundle, Error, Precision};
 
+/// A way out of too little memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MemoryHint {
+    /// The weights are int8 and the arithmetic is f32: compute in int8.
+    ComputeInInt8,
+    /// Take a smaller model.
+    SmallerModel,
+    /// Quantize the model to int8.
+    Quantize,
+    /// Do without captions.
+    LabelsOnly,
+    /// Take the model that is compiled into the program.
+    EmbeddedModel,
+    /// End other programs.
+    EndOtherPrograms,
+}
+
 impl Bundle {
-    /// Counts on `bytes` of memory and no swap rather than on what the system says is free.
+    /// Assumes that `bytes` of memory and no swap are free, whatever the system reports.
     #[must_use]
     pub fn with_available_memory(mut self, bytes: u64) -> Self {
         self.available_memory = Some(AvailableMemory { bytes, swap: 0 });
         self
     }
 
-    /// Refuses what needs more memory than is free for all of `parts`, by their files' names, at once.
+    /// Checks that the weights of all `parts`, given by file name, fit into the free memory together.
     ///
     /// # Errors
     /// [`Error::TooLittleMemory`], and as [`Bundle::load_image_encoder`].
@@ -21,7 +39,7 @@ impl Bundle {
         self.check_free(self.needed_memory(parts, needed_for)?, needed_for)
     }
 
-    /// About how many bytes of memory the weights of `parts`, by their files' names, take once they are loaded.
+    /// Estimates the bytes of memory that the weights of `parts`, given by file name, take once loaded.
     ///
     /// # Errors
     /// As [`Bundle::load_image_encoder`].
@@ -48,7 +66,7 @@ impl Bundle {
                 needed_for,
                 needed,
                 available: available.bytes + available.swap,
-                way_out: self.way_out(needed_for),
+                hints: self.hints(needed_for),
             });
         }
         if needed > available.bytes {
@@ -63,20 +81,15 @@ impl Bundle {
         Ok(())
     }
 
-    fn way_out(&self, needed_for: &str) -> String {
+    fn hints(&self, needed_for: &str) -> Vec<MemoryHint> {
         let smaller = match (self.config.precision, self.arithmetic) {
-            (Precision::Int8, Arithmetic::F32) => "compute in int8, without --precision f32",
-            (Precision::Int8, Arithmetic::Int8) => "take a smaller model",
-            _ => "make an int8 model of it with coca-quantize int8",
+            (Precision::Int8, Arithmetic::F32) => MemoryHint::ComputeInInt8,
+            (Precision::Int8, Arithmetic::Int8) => MemoryHint::SmallerModel,
+            _ => MemoryHint::Quantize,
         };
-        let mut ways = vec![smaller];
-        if needed_for == "captions" {
-            ways.push("label only (coca watch --caption-on never)");
-        }
-        if !self.files.is_embedded() {
-            ways.push("leave out --model for the model inside the program");
-        }
-        ways.push("end other programs");
-        ways.join(", or ")
+        let labels = (needed_for == "captions").then_some(MemoryHint::LabelsOnly);
+        let embedded = (!self.files.is_embedded()).then_some(MemoryHint::EmbeddedModel);
+        let last = Some(MemoryHint::EndOtherPrograms);
+        [Some(smaller), labels, embedded, last].into_iter().flatten().collect()
     }
 }

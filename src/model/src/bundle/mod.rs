@@ -1,71 +1,67 @@
-//! A model: a folder (or the copy inside the program) of ONNX parts, weights and a tokenizer, described by `coca.json`.
+//! Model bundles: ONNX parts, weights and a tokenizer, described by `coca.json`.
 //!
-//! Every file's length and SHA-256 stand in `coca.json` and are checked when the file is first needed,
-//! so that labelling never reads the decoder and no answer comes from an altered file.
+//! ```text
+//! coca.json                 description; length and SHA-256 of every other file
+//! tokenizer.json            Hugging Face tokenizers format
+//! image_encoder.onnx        pixel_values [N,3,H,W] → image_embedding [N,E], image_tokens [N,T,D]
+//! text_encoder.onnx         input_ids [N,L] → text_embedding [N,E]
+//! cross_kv.onnx             image_tokens → cross-attention keys and values
+//! caption_decoder.onnx      one cached step: ids, caches → logits [B,V], new keys and values
+//! *.bin                     weights, as ONNX external data
+//! ```
+//!
+//! A bundle is a folder, or the copy that is compiled into the program. Length and SHA-256 of a file are
+//! compared when the file is first needed, so that labelling never reads the decoder and no answer comes from an
+//! altered file.
 
 mod config;
 mod error;
+mod files;
+mod fingerprint;
 mod memory;
 mod parts;
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeSet, path::Path, sync::Mutex};
 
-use coca_engine::{Arithmetic, FileBytes};
+use coca_engine::Arithmetic;
 use coca_host::AvailableMemory;
-use coca_kernels::MappedFile;
-pub use config::{Config, Dimensions, FORMAT, FileEntry, Precision};
+pub use config::{Config, ConfigError, Dimensions, FORMAT, FileEntry, Precision};
 pub use error::Error;
-use sha2::{Digest, Sha256};
-
-/// A file of a bundle, checked against `coca.json`.
-pub type CheckedBytes = Arc<dyn FileBytes>;
+pub use files::CheckedBytes;
+use files::Files;
+pub use fingerprint::Fingerprint;
+pub(crate) use fingerprint::hexadecimal;
+pub use memory::MemoryHint;
 
 /// An opened model: its description, and access to its files.
+///
+/// ```no_run
+/// use coca_model::Bundle;
+///
+/// let bundle = Bundle::open("models/vit-b-32-int8")?;
+/// let config = bundle.config();
+/// println!("{}: {}, {} pixels wide", config.name, config.precision, config.image.width);
+/// assert_eq!(bundle.has_decoder(), config.caption.is_some());
+/// # Ok::<(), coca_model::bundle::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Bundle {
     config: Config,
     files: Files,
     fingerprint: Fingerprint,
     arithmetic: Arithmetic,
-    /// What to count on, if it is not what the system says.
+    /// Overrides what the system reports.
     available_memory: Option<AvailableMemory>,
-    /// The files whose checksum was right once.
+    /// Names of the mapped files whose checksum was right.
     checked: Mutex<BTreeSet<String>>,
 }
 
-/// SHA-256 over the names and checksums of a model's files: two models with the same fingerprint give the same answers.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Fingerprint(pub [u8; 32]);
-
-impl std::fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&hexadecimal(&self.0))
-    }
-}
-
-impl std::fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Fingerprint({self})")
-    }
-}
-
-/// Where a bundle's files are.
-#[derive(Debug)]
-enum Files {
-    Folder(PathBuf),
-    #[cfg(feature = "pocket")]
-    Embedded,
-}
-
 impl Bundle {
-    /// Opens the model in the folder `path`. Only `coca.json` is read now.
+    /// Opens the model in the folder `path`; reads `coca.json` alone.
     ///
     /// # Errors
-    /// When there is no such folder, when `coca.json` is missing or wrong.
+    /// [`Error::NotABundle`] when there is no such folder or no `coca.json` in it, [`Error::Config`] when that
+    /// is invalid.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let folder = path.as_ref().to_path_buf();
         if !folder.join("coca.json").is_file() {
@@ -74,7 +70,7 @@ impl Bundle {
         Self::from_files(Files::Folder(folder))
     }
 
-    /// The model inside the program.
+    /// Opens the model that is compiled into the program.
     ///
     /// # Errors
     /// None in a program whose build passed its tests; the signature is that of [`Bundle::open`].
@@ -84,10 +80,8 @@ impl Bundle {
     }
 
     fn from_files(files: Files) -> Result<Self, Error> {
-        let path = files.path("coca.json");
-        let json = files.read("coca.json", 0)?;
-        let config = Config::parse((*json).as_ref())
-            .map_err(|reason| Error::Config { path: path.clone(), reason })?;
+        let config = Config::parse((*files.config()?).as_ref())
+            .map_err(|source| Error::Config { path: files.path("coca.json"), source })?;
         let fingerprint = Fingerprint::of(&config);
         let arithmetic = match config.precision {
             Precision::Int8 => Arithmetic::Int8,
@@ -103,7 +97,7 @@ impl Bundle {
         })
     }
 
-    /// Computes in `arithmetic` rather than in what the model is made for.
+    /// Overrides the arithmetic that the model is made for.
     ///
     /// # Errors
     /// [`Error::NotQuantized`] for int8 with weights that are not.
@@ -116,133 +110,27 @@ impl Bundle {
         Ok(self)
     }
 
-    /// What linear layers are computed in.
+    /// The arithmetic of linear layers.
     #[must_use]
     pub fn arithmetic(&self) -> Arithmetic {
         self.arithmetic
     }
 
-    /// What `coca.json` says.
+    /// The contents of `coca.json`.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// What tells this model from every other.
+    /// The model's identity.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 
-    /// Whether the model has a decoder.
+    /// Whether the model can caption.
     #[must_use]
     pub fn has_decoder(&self) -> bool {
         self.config.caption.is_some()
     }
-
-    /// The file `name`, with the length and checksum that `coca.json` gives.
-    ///
-    /// # Errors
-    /// When the file is not listed, missing, of another length or altered.
-    pub fn read(&self, name: &str, needed_for: &'static str) -> Result<CheckedBytes, Error> {
-        let bytes = self.open_file(name, needed_for)?;
-        self.verify(name, &bytes)?;
-        Ok(bytes)
-    }
-
-    /// The file `name`, with the length that `coca.json` gives; its checksum is still to be compared.
-    fn open_file(&self, name: &str, needed_for: &'static str) -> Result<CheckedBytes, Error> {
-        let entry = self.config.files.get(name).ok_or_else(|| Error::NotListed {
-            path: self.files.path("coca.json"),
-            name: name.to_owned(),
-            needed_for,
-        })?;
-        let path = self.files.path(name);
-        let bytes = self.files.read(name, entry.bytes)?;
-        let found = (*bytes).as_ref().len() as u64;
-        if found != entry.bytes {
-            return Err(Error::Length { path, expected: entry.bytes, found });
-        }
-        Ok(bytes)
-    }
-
-    /// Compares a file's SHA-256 with that of `coca.json`, once.
-    fn verify(&self, name: &str, bytes: &CheckedBytes) -> Result<(), Error> {
-        let is_checked = |files: &BTreeSet<String>| files.contains(name);
-        let lock = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(entry) = self.config.files.get(name).filter(|_| !is_checked(&lock())) else {
-            return Ok(());
-        };
-        let mut hash = Sha256::new();
-        for piece in (**bytes).as_ref().chunks(1 << 22) {
-            hash.update(piece);
-            bytes.release();
-        }
-        let found = hexadecimal(&hash.finalize());
-        if found != entry.sha256 {
-            let path = self.files.path(name);
-            return Err(Error::Checksum { path, expected: entry.sha256.clone(), found });
-        }
-        lock().insert(name.to_owned());
-        Ok(())
-    }
-}
-
-impl Files {
-    fn is_embedded(&self) -> bool {
-        !matches!(self, Self::Folder(_))
-    }
-
-    /// The model's name for messages.
-    fn folder(&self) -> &Path {
-        match self {
-            Self::Folder(folder) => folder,
-            #[cfg(feature = "pocket")]
-            Self::Embedded => Path::new("embedded model"),
-        }
-    }
-
-    /// The file's name for messages.
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder().join(name)
-    }
-
-    fn read(&self, name: &str, bytes: u64) -> Result<CheckedBytes, Error> {
-        match self {
-            Self::Folder(folder) => read_file(&folder.join(name), bytes),
-            #[cfg(feature = "pocket")]
-            Self::Embedded => coca_pocket::file(name)
-                .map(|bytes| Arc::new(bytes) as CheckedBytes)
-                .ok_or_else(|| Error::Missing { path: self.path(name), bytes }),
-        }
-    }
-}
-
-fn read_file(path: &Path, bytes: u64) -> Result<CheckedBytes, Error> {
-    let unreadable = |source: std::io::Error| match source.kind() {
-        std::io::ErrorKind::NotFound => Error::Missing { path: path.to_path_buf(), bytes },
-        _ => Error::Unreadable { path: path.to_path_buf(), source },
-    };
-    // An empty file cannot be mapped everywhere.
-    if std::fs::metadata(path).map_err(unreadable)?.len() == 0 {
-        return Ok(Arc::new(Vec::new()));
-    }
-    Ok(Arc::new(MappedFile::open(path).map_err(unreadable)?))
-}
-
-impl Fingerprint {
-    fn of(config: &Config) -> Self {
-        let mut hash = Sha256::new();
-        for (name, entry) in &config.files {
-            hash.update(name.as_bytes());
-            hash.update([0]);
-            hash.update(entry.sha256.as_bytes());
-        }
-        Self(hash.finalize().into())
-    }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

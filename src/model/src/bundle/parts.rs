@@ -1,4 +1,4 @@
-//! The four ONNX parts of a model, each prepared with the inputs and outputs that it must have.
+//! The four ONNX parts of a model, each loaded with the inputs and outputs that it must have.
 
 use coca_engine::{Engine, Graph, Onnx, Weights};
 
@@ -8,8 +8,8 @@ const IMAGE_ENCODER: &str = "image_encoder.onnx";
 const IMAGE_TOKENS: &str = "image_tokens";
 
 impl Bundle {
-    /// `pixel_values [1,3,H,W]` → `image_embedding [1,E]` and, in a model that captions, what
-    /// [`Bundle::load_pooler`] makes the image tokens of: one picture a run, whatever batch the file allows.
+    /// Loads the image encoder: `pixel_values [1,3,H,W]` → `image_embedding [1,E]` and, in a model that captions,
+    /// the input of the [pooler](Bundle::load_pooler). The batch is 1 whatever the file allows.
     ///
     /// An attentional pooler answers one query here, that of the embedding.
     ///
@@ -26,7 +26,8 @@ impl Bundle {
         self.prepare(onnx, "encoding pictures", &["pixel_values".to_owned()], &outputs, engine)
     }
 
-    /// The image encoder's second output → `image_tokens [1,T,D]`; `None` where it is those already.
+    /// Loads the pooler of the caption queries: the image encoder's second output → `image_tokens [1,T,D]`;
+    /// `None` where that output holds the image tokens already.
     ///
     /// # Errors
     /// As [`Bundle::load_image_encoder`].
@@ -38,7 +39,7 @@ impl Bundle {
         self.prepare(onnx, "captions", &[pooler_input], &outputs, engine).map(Some)
     }
 
-    /// `input_ids [N,L]` → `text_embedding [N,E]`.
+    /// Loads the text encoder: `input_ids [N,L]` → `text_embedding [N,E]`.
     ///
     /// # Errors
     /// As [`Bundle::load_image_encoder`].
@@ -48,7 +49,7 @@ impl Bundle {
         self.part("text_encoder.onnx", "encoding texts", &inputs, &outputs, engine)
     }
 
-    /// `image_tokens [N,T,D]` → `cross_key.j [N,T,W]` and `cross_value.j [N,T,W]` for each multimodal layer j.
+    /// Loads the cross-attention projections: `image_tokens [N,T,D]` → `cross_key.j [N,T,W]` and `cross_value.j [N,T,W]` for each multimodal layer j.
     ///
     /// # Errors
     /// As [`Bundle::load_image_encoder`].
@@ -57,7 +58,7 @@ impl Bundle {
         self.part("cross_kv.onnx", "captions", &["image_tokens".to_owned()], &outputs, engine)
     }
 
-    /// One cached step: `input_ids [B,S]`, `position [S]`, `text_mask [B,S,P+S]`, `causal_mask [S,P+S]`,
+    /// Loads one cached step of the decoder: `input_ids [B,S]`, `position [S]`, `text_mask [B,S,P+S]`, `causal_mask [S,P+S]`,
     /// `past_key.i [B,P,W]`, `past_value.i [B,P,W]`, `cross_key.j [1,T,W]`, `cross_value.j [1,T,W]`
     /// → `logits [B,V]`, `new_key.i [B,S,W]`, `new_value.i [B,S,W]`.
     ///
@@ -103,11 +104,12 @@ impl Bundle {
         let mut weights = Weights::new();
         let mut files = Vec::new();
         for name in onnx.weight_files() {
-            let bytes = self.open_file(&name, needed_for)?;
+            let bytes = self.map(&name, needed_for)?;
             weights = weights.with(&name, bytes.clone());
             files.push((name, bytes));
         }
-        let verify = || files.iter().try_for_each(|(name, bytes)| self.verify(name, bytes));
+        let verify =
+            || files.iter().try_for_each(|(name, bytes)| self.verify_once(name, bytes, needed_for));
         let prepare =
             || Ok(Graph::prepare(onnx, &weights, inputs, outputs, self.arithmetic, engine)?);
         if engine.threads() == 1 {

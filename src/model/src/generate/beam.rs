@@ -23,7 +23,7 @@ pub(super) struct BeamSearch<'a> {
     processors: Processors<'a>,
     width: usize,
     add_log_probabilities: bool,
-    /// Tokens at the beginning that don't count as a caption's length.
+    /// Number of tokens at the beginning that do not count towards the length.
     uncounted: usize,
 }
 
@@ -70,7 +70,7 @@ impl<'a> BeamSearch<'a> {
     pub(super) fn run<D: StepDecoder>(&self, decoder: &mut D) -> Result<Decoded, D::Error> {
         let mut finished = Hypotheses::new(self.width);
         let mut beams = vec![Beam { parent: 0, tokens: self.search.prompt.clone(), score: 0.0 }];
-        let mut logits = decoder.prefill(&self.search.prompt)?;
+        let mut logits = self.search.prefill(decoder)?;
         for length in self.search.prompt.len() + 1.. {
             let candidates = self.candidates(&beams, &mut logits);
             let next = self.finish_or_continue(&beams, &candidates, length, &mut finished);
@@ -88,8 +88,9 @@ impl<'a> BeamSearch<'a> {
                 break;
             }
             let parents: Vec<usize> = beams.iter().map(|beam| beam.parent).collect();
-            let newest = beams.iter().filter_map(|beam| beam.tokens.last().copied());
-            logits = decoder.step(&parents, &newest.collect::<Vec<u32>>())?;
+            let newest: Vec<u32> =
+                beams.iter().map(|beam| beam.tokens[beam.tokens.len() - 1]).collect();
+            logits = self.search.step(decoder, &parents, &newest)?;
         }
         // There is no hypothesis only where not even the end was allowed.
         let best = finished.into_best().unwrap_or_else(|| self.cut_off(&beams[0]));
@@ -98,8 +99,7 @@ impl<'a> BeamSearch<'a> {
 
     /// The best `2 × width` continuations of all beams, best first. Overwrites the logits `[B, V]`.
     fn candidates(&self, beams: &[Beam], logits: &mut [f32]) -> Vec<Candidate> {
-        let vocabulary_size = (logits.len() / beams.len()).max(1);
-        let rows = logits.chunks_exact_mut(vocabulary_size);
+        let rows = logits.chunks_exact_mut(self.search.vocabulary.size);
         let mut candidates = Candidates::new(2 * self.width);
         for (index, (beam, row)) in beams.iter().zip(rows).enumerate() {
             if self.add_log_probabilities {
@@ -146,7 +146,7 @@ impl<'a> BeamSearch<'a> {
         Hypothesis { tokens: beam.tokens.clone(), score: self.score(beam.score, beam.tokens.len()) }
     }
 
-    /// What a caption of `length` tokens is compared by.
+    /// The score of a caption of `length` tokens.
     fn score(&self, sum: f32, length: usize) -> f64 {
         let counted = length.saturating_sub(self.uncounted).max(1) as f64;
         f64::from(sum) / counted.powf(f64::from(self.search.settings.length_penalty))

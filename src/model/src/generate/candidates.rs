@@ -1,6 +1,6 @@
 //! The best continuations of all beams, found without sorting the vocabulary.
 
-/// One way to continue one beam.
+/// One continuation of one beam.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Candidate {
     /// The beam it continues: its row in the last batch.
@@ -46,7 +46,7 @@ impl Candidates {
         self.best
     }
 
-    /// What a score must exceed to be kept.
+    /// The score that a candidate must exceed to be kept.
     fn threshold(&self) -> f32 {
         match self.best.last() {
             Some(worst) if self.best.len() == self.limit => worst.score,

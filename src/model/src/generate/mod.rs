@@ -45,6 +45,8 @@ mod settings;
 mod softmax;
 
 #[cfg(test)]
+mod contract_tests;
+#[cfg(test)]
 mod golden_tests;
 #[cfg(test)]
 mod property_tests;
@@ -127,6 +129,9 @@ impl<'a> CaptionSearch<'a> {
     ///
     /// # Errors
     /// Those of the decoder.
+    ///
+    /// # Panics
+    /// When the decoder returns other than `[B, V]` logits.
     pub fn run<D: StepDecoder>(&self, decoder: &mut D) -> Result<Decoded, D::Error> {
         match self.settings.search {
             Search::OpenClip => BeamSearch::open_clip(self).run(decoder),
@@ -134,6 +139,31 @@ impl<'a> CaptionSearch<'a> {
             Search::Greedy => sampling::greedy(self, decoder),
             Search::Sample => sampling::sample(self, decoder),
         }
+    }
+
+    /// Runs the prompt.
+    fn prefill<D: StepDecoder>(&self, decoder: &mut D) -> Result<Vec<f32>, D::Error> {
+        let logits = decoder.prefill(&self.prompt)?;
+        self.check(&logits, 1);
+        Ok(logits)
+    }
+
+    /// Runs one step.
+    fn step<D: StepDecoder>(
+        &self,
+        decoder: &mut D,
+        parents: &[usize],
+        tokens: &[u32],
+    ) -> Result<Vec<f32>, D::Error> {
+        let logits = decoder.step(parents, tokens)?;
+        self.check(&logits, tokens.len());
+        Ok(logits)
+    }
+
+    /// Rows cut from logits of another width would look like captions.
+    fn check(&self, logits: &[f32], rows: usize) {
+        let expected = rows * self.vocabulary.size;
+        assert_eq!(logits.len(), expected, "a decoder returns one logit a row and token id");
     }
 
     fn processors(&self) -> Processors<'_> {

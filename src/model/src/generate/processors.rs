@@ -1,4 +1,4 @@
-//! The rules that change or forbid tokens before a search sees their scores.
+//! Logits processors: penalties and bans that apply before a search sees the scores.
 //!
 //! They work on logits and log-probabilities alike, in place, and touch only the tokens they concern.
 //! Their order does not matter: a forbidden score is -inf, which the repetition penalty leaves as it is.

@@ -1,4 +1,4 @@
-//! One token after another: the likeliest, or one drawn at random.
+//! Greedy search and sampling.
 //!
 //! The loop is that of open_clip 3.3's `generate` with `top_k` or `top_p`. Two of its habits are not
 //! obvious: the last place before `max_tokens` always takes the end token, and a generated pad token
@@ -49,7 +49,7 @@ fn decode<D: StepDecoder>(
     let processors = search.processors();
     let mut tokens = search.prompt.clone();
     let mut log_probability = 0.0;
-    let mut logits = decoder.prefill(&tokens)?;
+    let mut logits = search.prefill(decoder)?;
     let mut processed = Vec::new();
     loop {
         let token = if tokens.len() + 1 == search.settings.max_tokens {
@@ -59,14 +59,12 @@ fn decode<D: StepDecoder>(
             processors.apply(&tokens, &mut processed);
             choose(&processed).unwrap_or(end)
         };
-        let logit = logits.get(token as usize).copied();
-        log_probability +=
-            LogSoftmax::of(&logits).log_probability(logit.unwrap_or(f32::NEG_INFINITY));
+        log_probability += LogSoftmax::of(&logits).log_probability(logits[token as usize]);
         tokens.push(token);
         if token == end || token == search.vocabulary.pad_id {
             break;
         }
-        logits = decoder.step(&[0], &[token])?;
+        logits = search.step(decoder, &[0], &[token])?;
     }
     let generated = tokens.len() - search.prompt.len();
     Ok(Decoded { tokens, score: log_probability / generated as f32 })

@@ -8,7 +8,7 @@
 /// Partial sums kept side by side, so that the loops vectorise at any register width.
 const LANES: usize = 16;
 
-/// What turns one row's logits into log-probabilities.
+/// The normalisation of one row of logits.
 pub(super) struct LogSoftmax {
     max: f32,
     log_sum: f32,

@@ -1,4 +1,4 @@
-//! Zero-shot labels: which of some texts is nearest to a picture.
+//! Zero-shot classification.
 
 use ndarray::{Array1, Array2, Axis};
 use serde::Serialize;
@@ -6,10 +6,24 @@ use serde::Serialize;
 use super::{Embedding, Error};
 use crate::bundle::Fingerprint;
 
-/// Labels with their text embeddings, computed once and compared with any number of pictures.
+/// Labels with their text embeddings, computed once and compared with any number of images.
 ///
 /// A label's embedding is the normalised mean of the normalised embeddings of all its templates
 /// (open_clip's `build_zero_shot_classifier`).
+///
+/// ```
+/// # #[cfg(feature = "pocket")] {
+/// use coca_model::Coca;
+///
+/// let coca = Coca::pocket()?;
+/// let labels = coca.labels(["cat", "dog", "rocket"])?;
+/// let image = coca.encode_image(&image::open("../../tests/photos/rocket.jpg")?)?;
+/// let best = labels.classify(&image, 1)?;
+/// assert_eq!(best[0].label, "rocket");
+/// assert_eq!(labels.scores(image.embedding())?.len(), 3); // in the order of the names
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Labels {
     names: Vec<String>,
@@ -20,17 +34,17 @@ pub struct Labels {
     model: Fingerprint,
 }
 
-/// A label and how well it fits.
+/// A label and its score.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ScoredLabel {
-    /// The label, as it was given.
+    /// Name of the label, as it was given.
     pub label: String,
-    /// Softmax over all labels of logit scale × cosine: 0 to 1, all labels together 1.
+    /// Softmax over all labels of logit scale × cosine: 0 to 1; the scores of all labels add up to 1.
     pub score: f32,
 }
 
 impl Labels {
-    /// `embeddings` is `[labels, E]`; its rows are brought to length 1.
+    /// Normalises the rows of `embeddings`, `[labels, E]`, to length 1.
     pub(super) fn new(
         names: Vec<String>,
         templates: Vec<String>,
@@ -48,40 +62,40 @@ impl Labels {
         Ok(Self { names, templates, embeddings, logit_scale, model })
     }
 
-    /// The labels, in the order they were given.
+    /// The names, in the order they were given.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The templates that each label was put into.
+    /// The templates whose sentences were averaged.
     #[must_use]
     pub fn templates(&self) -> &[String] {
         &self.templates
     }
 
-    /// The model that these embeddings come from.
+    /// The fingerprint of the model whose embeddings these are.
     #[must_use]
     pub fn model(&self) -> Fingerprint {
         self.model
     }
 
-    /// The labels' text embeddings `[labels, E]`, rows of length 1.
+    /// The text embeddings `[labels, E]`, rows of length 1.
     #[must_use]
     pub fn embeddings(&self) -> &Array2<f32> {
         &self.embeddings
     }
 
-    /// The `top_k` labels that fit best, best first; equal scores stay in the order of the labels.
+    /// The `top_k` labels with the highest scores, best first; equal scores stay in the order of the labels.
     ///
     /// # Errors
-    /// [`Error::OtherModel`] if the picture was encoded by another model.
+    /// [`Error::OtherModel`] if another model encoded the image.
     pub fn classify(
         &self,
-        picture: impl AsRef<Embedding>,
+        image: impl AsRef<Embedding>,
         top_k: usize,
     ) -> Result<Vec<ScoredLabel>, Error> {
-        let scores = self.scores(picture.as_ref())?;
+        let scores = self.scores(image.as_ref())?;
         let mut order: Vec<usize> = (0..self.names.len()).collect();
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
         order.truncate(top_k);
@@ -89,15 +103,15 @@ impl Labels {
         Ok(best.map(|i| ScoredLabel { label: self.names[i].clone(), score: scores[i] }).collect())
     }
 
-    /// The score of every label, in the order they were given: softmax over logit scale × cosine.
+    /// The scores of all labels, in their order: softmax over logit scale × cosine.
     ///
     /// # Errors
-    /// [`Error::OtherModel`] if the picture was encoded by another model.
-    pub fn scores(&self, picture: &Embedding) -> Result<Array1<f32>, Error> {
-        if picture.model() != self.model {
-            return Err(Error::OtherModel { expected: self.model, found: picture.model() });
+    /// [`Error::OtherModel`] if another model encoded the image.
+    pub fn scores(&self, image: &Embedding) -> Result<Array1<f32>, Error> {
+        if image.model() != self.model {
+            return Err(Error::OtherModel { expected: self.model, found: image.model() });
         }
-        let mut scores = self.embeddings.dot(&picture.view()) * self.logit_scale;
+        let mut scores = self.embeddings.dot(&image.view()) * self.logit_scale;
         let largest = scores.fold(f32::NEG_INFINITY, |a, &b| a.max(b));
         scores.mapv_inplace(|logit| (logit - largest).exp());
         let total = scores.sum();
@@ -142,7 +156,7 @@ mod tests {
 
     #[test]
     fn scores_are_the_softmax_of_scaled_cosines() {
-        let picture = Embedding::new(array![0.6, 0.8], MODEL);
+        let picture = Embedding::new(vec![0.6, 0.8], MODEL);
         let scores = labels().scores(&picture).unwrap();
         let total = 6_f32.exp() + 8_f32.exp() + (-6_f32).exp();
         assert!((scores[0] - 6_f32.exp() / total).abs() < 1e-6);
@@ -151,14 +165,14 @@ mod tests {
 
     #[test]
     fn the_best_labels_come_first_and_no_more_than_asked_for() {
-        let picture = Embedding::new(array![0.6, 0.8], MODEL);
+        let picture = Embedding::new(vec![0.6, 0.8], MODEL);
         let best = labels().classify(&picture, 2).unwrap();
         assert_eq!(best.iter().map(|l| l.label.as_str()).collect::<Vec<_>>(), ["up", "right"]);
     }
 
     #[test]
     fn a_picture_of_another_model_is_refused() {
-        let picture = Embedding::new(array![0.6, 0.8], Fingerprint([8; 32]));
+        let picture = Embedding::new(vec![0.6, 0.8], Fingerprint([8; 32]));
         assert!(matches!(labels().classify(&picture, 1), Err(Error::OtherModel { .. })));
     }
 

@@ -1,44 +1,56 @@
-//! Points in the space that pictures and texts share.
+//! Vectors in the joint image-text space.
 
-use ndarray::{Array1, ArrayView1};
+use ndarray::{ArrayView1, aview1};
 
 use crate::bundle::Fingerprint;
 
-/// A picture's or a text's place in a model's embedding space: `[E]` numbers of Euclidean length 1.
+/// The embedding of an image or a text, `[E]`, of Euclidean length 1.
 ///
-/// It knows its model: places in the spaces of two models cannot be compared.
+/// It knows its model: embeddings of two models cannot be compared.
+///
+/// ```
+/// # #[cfg(feature = "pocket")] {
+/// # use coca_model::Coca;
+/// let coca = Coca::pocket()?;
+/// let cat = coca.encode_text("a photo of a cat")?;
+/// let kitten = coca.encode_text("a photo of a kitten")?;
+/// let rocket = coca.encode_text("a photo of a rocket")?;
+/// assert!(cat.cosine(&kitten) > cat.cosine(&rocket));
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedding {
-    values: Array1<f32>,
+    elements: Vec<f32>,
     model: Fingerprint,
 }
 
 impl Embedding {
-    pub(crate) fn new(values: Array1<f32>, model: Fingerprint) -> Self {
-        Self { values, model }
+    pub(crate) fn new(elements: Vec<f32>, model: Fingerprint) -> Self {
+        Self { elements, model }
     }
 
-    /// The numbers `[E]`.
+    /// The elements `[E]`.
     #[must_use]
     pub fn view(&self) -> ArrayView1<'_, f32> {
-        self.values.view()
+        aview1(&self.elements)
     }
 
-    /// The numbers `[E]` as a slice; always there, as they stand in one run.
+    /// The elements `[E]` as a slice.
     #[must_use]
     pub fn as_slice(&self) -> &[f32] {
-        self.values.as_slice().unwrap_or_default()
+        &self.elements
     }
 
-    /// The model whose space this is.
+    /// The fingerprint of the model whose space this is.
     #[must_use]
     pub fn model(&self) -> Fingerprint {
         self.model
     }
 
-    /// The cosine of the angle to `other`, -1 to 1; `None` if `other` comes from another model.
+    /// Cosine similarity to `other`, -1 to 1; `None` if `other` comes from another model.
     #[must_use]
     pub fn cosine(&self, other: &Self) -> Option<f32> {
-        (self.model == other.model).then(|| self.values.dot(&other.values))
+        (self.model == other.model).then(|| self.view().dot(&other.view()))
     }
 }

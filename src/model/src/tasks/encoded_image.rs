@@ -1,20 +1,22 @@
-//! A picture that went through the image encoder.
+//! An image that went through the image encoder.
 
 use ndarray::ArrayD;
 
-use super::{Embedding, caption::CrossKv, on_demand::OnDemand};
+use super::{Embedding, decoder::CrossKv, on_demand::OnDemand};
 
-/// A picture as the model sees it, encoded once for any number of questions.
+/// An encoded image: its embedding, and what captions need of it.
+///
+/// [`Coca::encode_image`](super::Coca::encode_image) computes it once for any number of labels and captions.
 #[derive(Debug)]
 pub struct EncodedImage {
     pub(super) embedding: Embedding,
-    /// What the image tokens are made of, or they themselves; absent from a model that cannot caption.
-    pub(super) detail: Option<ArrayD<f32>>,
+    /// Input of the pooler, or the image tokens themselves; absent from a model that cannot caption.
+    pub(super) features: Option<ArrayD<f32>>,
     pub(super) cross: OnDemand<CrossKv>,
 }
 
 impl EncodedImage {
-    /// The picture's place in the embedding space.
+    /// The image's embedding in the joint image-text space.
     #[must_use]
     pub fn embedding(&self) -> &Embedding {
         &self.embedding

@@ -1,4 +1,4 @@
-//! What can go wrong when a picture is labelled or captioned.
+//! Errors of labelling, captioning and embedding.
 
 use std::path::PathBuf;
 
@@ -8,8 +8,9 @@ use coca_vision as vision;
 
 use crate::{bundle, bundle::Fingerprint, generate};
 
-/// A task that could not be done.
+/// A task that failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The model or one of its parts could not be loaded.
     #[error(transparent)]
@@ -20,7 +21,7 @@ pub enum Error {
     /// A text or a template could not be used.
     #[error(transparent)]
     Text(#[from] text::Error),
-    /// A picture could not be used.
+    /// An image could not be used.
     #[error(transparent)]
     Vision(#[from] vision::Error),
     /// The model has no decoder.
@@ -29,16 +30,16 @@ pub enum Error {
         /// The model's name.
         model: String,
     },
-    /// A picture and labels, or a picture and a decoder, come from different models.
+    /// An image and labels, or an image and a decoder, come from different models.
     #[error("this picture was encoded by another model: expected {expected}, found {found}")]
     OtherModel {
         /// The model that was expected.
         expected: Fingerprint,
-        /// The model that encoded the picture.
+        /// The model that encoded the image.
         found: Fingerprint,
     },
     /// A label table comes from another model.
-    #[error("{}: made with another model: expected {expected}, found {found}: build it again with `coca labels build`", path.display())]
+    #[error("{}: made with another model: expected {expected}, found {found}", path.display())]
     OtherTable {
         /// The table.
         path: PathBuf,
@@ -47,7 +48,7 @@ pub enum Error {
         /// The fingerprint in the table.
         found: String,
     },
-    /// There is nothing to choose from.
+    /// The list of labels is empty.
     #[error("no labels: at least one is needed")]
     NoLabels,
     /// A file is not a label table, or not a whole one.
@@ -55,7 +56,7 @@ pub enum Error {
     NotATable {
         /// The file.
         path: PathBuf,
-        /// What was expected and found.
+        /// Expected and found content.
         reason: String,
     },
     /// A label table cannot be read or written.
@@ -63,18 +64,29 @@ pub enum Error {
     TableFile {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// A part answered with another shape than `coca.json` says.
-    #[error("{part}: expected {expected}, found {found}: the model's parts do not belong together")]
+    #[error(
+        "{part}: expected {expected:?}, found {}: the model's parts do not belong together",
+        found.as_ref().map_or_else(|| "nothing".to_owned(), |shape| format!("{shape:?}"))
+    )]
     Shape {
-        /// The part.
+        /// File name of the part.
         part: &'static str,
-        /// What coca.json says.
-        expected: String,
-        /// What the part gave.
-        found: String,
+        /// Shape that coca.json asks for.
+        expected: Vec<usize>,
+        /// Shape of the output; `None` where there was none.
+        found: Option<Vec<usize>>,
+    },
+    /// A part answered with NaN or infinity.
+    #[error("{part}: expected finite numbers, found {found}")]
+    NotFinite {
+        /// File name of the part.
+        part: &'static str,
+        /// The first such number.
+        found: f32,
     },
     /// A caption option is out of its range.
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! What a picture is compared with when nobody named labels.
+//! The default labels: names of everyday things.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::bundle::Fingerprint;
 
 const NAMES: &str = include_str!("../../everyday.txt");
 
-/// `NAMES` as the embedded model sees them.
+/// The embedded model's label table of `NAMES`.
 #[cfg(feature = "pocket")]
 static TABLE: Option<&[u8]> = Some(coca_pocket::EVERYDAY_TABLE);
 #[cfg(not(feature = "pocket"))]
@@ -19,19 +19,16 @@ pub fn everyday_names() -> impl Iterator<Item = &'static str> {
     NAMES.lines().filter(|name| !name.is_empty())
 }
 
-/// The table inside the program.
-///
-/// # Errors
-/// [`Error::OtherTable`] for any model but the one that the table was made with.
-pub(super) fn embedded_labels(model: Fingerprint, logit_scale: f32) -> Result<Labels, Error> {
+/// The labels that are compiled into the program; `None` for any model but the one that they were made with.
+pub(super) fn embedded_labels(
+    model: Fingerprint,
+    logit_scale: f32,
+) -> Result<Option<Labels>, Error> {
+    let Some(table) = TABLE else { return Ok(None) };
     let path = Path::new("embedded model/everyday.table");
-    match TABLE {
-        Some(table) => Labels::parse(table, path, model, logit_scale),
-        None => Err(Error::OtherTable {
-            path: path.to_path_buf(),
-            expected: model.to_string(),
-            found: "none".to_owned(),
-        }),
+    match Labels::parse(table, path, model, logit_scale) {
+        Err(Error::OtherTable { .. }) => Ok(None),
+        labels => labels.map(Some),
     }
 }
 
@@ -44,7 +41,7 @@ mod tests {
     fn the_table_inside_the_program_is_what_the_embedded_model_makes_of_the_names() {
         let coca = Coca::pocket().unwrap();
         let rebuild = "rebuild it: see models/README.md";
-        let table = embedded_labels(coca.bundle().fingerprint(), 1.0).expect(rebuild);
+        let table = embedded_labels(coca.bundle().fingerprint(), 1.0).unwrap().expect(rebuild);
         let names: Vec<_> = everyday_names().map(str::to_owned).collect();
         assert_eq!(table.names(), names, "{rebuild}");
         let computed = coca.labels(names).unwrap();

@@ -1,20 +1,24 @@
-//! What a model is for: [labels](Labels), [captions](Caption) and [embeddings](Embedding).
+//! Zero-shot [labels](Labels), [captions](Caption) and [embeddings](Embedding).
 
 mod caption;
 mod classify;
 mod coca;
+mod decoder;
 mod embedding;
+mod encode;
 mod encoded_image;
 mod error;
 mod everyday;
+mod label;
 mod on_demand;
+mod output;
 mod table;
-mod timing;
 
+pub use caption::Caption;
 pub use classify::{Labels, ScoredLabel};
-pub use coca::{Caption, Coca};
+pub use coca::Coca;
+pub use decoder::{CaptionDecoder, CrossKv};
 pub use embedding::Embedding;
 pub use encoded_image::EncodedImage;
 pub use error::Error;
 pub use everyday::everyday_names;
-pub use timing::{Part, Timing};

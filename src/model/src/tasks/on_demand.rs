@@ -1,10 +1,10 @@
-//! Values that are loaded when they are first needed.
+//! Lazily loaded values.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// A value that is loaded at most once, by whoever needs it first; others wait for it.
+/// A value that the first thread to need it loads, while others wait.
 ///
-/// A load that failed is tried again by the next who needs the value.
+/// A failed load is tried again by the next thread.
 #[derive(Debug, Default)]
 pub(super) struct OnDemand<T> {
     value: OnceLock<T>,

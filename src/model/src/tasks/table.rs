@@ -1,4 +1,4 @@
-//! The label table on disk: text embeddings computed once, then read on every start.
+//! Label tables: files of text embeddings that are computed once.
 //!
 //! A table is a safetensors file with one tensor, `embeddings` f32 `[labels, E]`. Its metadata holds the
 //! labels, the templates, the model's fingerprint and the SHA-256 of the tensor. Format 1 held f16, which
@@ -14,14 +14,26 @@ use sha2::{Digest, Sha256};
 use super::{Error, Labels};
 use crate::bundle::{Fingerprint, hexadecimal};
 
-/// What the metadata's `format` says.
+/// Value of the metadata's `format`.
 const FORMAT: &str = "coca-labels-2";
 /// The format with 16-bit embeddings.
 const FORMAT_IN_F16: &str = "coca-labels-1";
 const TENSOR: &str = "embeddings";
 
 impl Labels {
-    /// Writes the table to `path`, which is replaced only once the whole table is written.
+    /// Writes a table to `path`, which is replaced only once the whole table is written.
+    ///
+    /// ```
+    /// # #[cfg(feature = "pocket")] {
+    /// # use coca_model::Coca;
+    /// # let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("pets.table");
+    /// let coca = Coca::pocket()?;
+    /// coca.labels(["cat", "dog"])?.save(&path)?;
+    /// assert_eq!(coca.load_labels(&path)?.names(), ["cat", "dog"]);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::TableFile`] when the file cannot be written.
@@ -44,8 +56,8 @@ impl Labels {
     /// Reads the table at `path`, which must have been made with the model `model`.
     ///
     /// # Errors
-    /// [`Error::NotATable`] when the file is something else, cut off or altered, and
-    /// [`Error::OtherModel`] when another model made it.
+    /// [`Error::NotATable`] when the file is something else, cut off or altered,
+    /// [`Error::OtherTable`] when another model made it.
     pub fn load(
         path: impl AsRef<Path>,
         model: Fingerprint,
@@ -92,7 +104,7 @@ impl Labels {
     }
 }
 
-/// A table as it stands in a file.
+/// The contents of a table.
 struct Table {
     labels: Vec<String>,
     templates: Vec<String>,
@@ -103,13 +115,15 @@ struct Table {
 impl Table {
     fn read(bytes: &[u8]) -> Result<Self, String> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
-        let metadata = header.metadata().clone().unwrap_or_default();
-        let entry = |key: &str| metadata.get(key).cloned().unwrap_or_default();
+        let entry = |key: &str| {
+            let value = header.metadata().as_ref().and_then(|metadata| metadata.get(key));
+            value.map(String::as_str).ok_or_else(|| format!("{key}: missing in its metadata"))
+        };
         let list = |key: &str| {
-            serde_json::from_str::<Vec<String>>(&entry(key))
+            serde_json::from_str::<Vec<String>>(entry(key)?)
                 .map_err(|e| format!("{key}: expected a list of texts: {e}"))
         };
-        let dtype = match entry("format").as_str() {
+        let dtype = match entry("format")? {
             FORMAT => Dtype::F32,
             FORMAT_IN_F16 => Dtype::F16,
             other => return Err(format!("format: expected {FORMAT}, found {other:?}")),
@@ -117,9 +131,9 @@ impl Table {
         let (labels, templates) = (list("labels")?, list("templates")?);
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
         let tensor = tensors.tensor(TENSOR).map_err(|e| e.to_string())?;
-        let found = hexadecimal(&Sha256::digest(tensor.data()));
-        if found != entry("sha256") {
-            return Err(format!("sha256: expected {:?}, found {found}", entry("sha256")));
+        let (expected, found) = (entry("sha256")?, hexadecimal(&Sha256::digest(tensor.data())));
+        if found != expected {
+            return Err(format!("sha256: expected {expected:?}, found {found}"));
         }
         let (true, &[rows, columns]) = (tensor.dtype() == dtype, tensor.shape()) else {
             let found = format!("{} {:?}", tensor.dtype(), tensor.shape());
@@ -128,13 +142,16 @@ impl Table {
         if rows != labels.len() {
             return Err(format!("{TENSOR}: expected {} rows, found {rows}", labels.len()));
         }
-        let embeddings = Array2::from_shape_vec((rows, columns), numbers(dtype, tensor.data()))
+        let embeddings = Array2::from_shape_vec((rows, columns), elements(dtype, tensor.data()))
             .map_err(|e| e.to_string())?;
-        Ok(Self { labels, templates, model: entry("model"), embeddings })
+        if !embeddings.iter().all(|element| element.is_finite()) {
+            return Err(format!("{TENSOR}: expected finite numbers"));
+        }
+        Ok(Self { labels, templates, model: entry("model")?.to_owned(), embeddings })
     }
 }
 
-fn numbers(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
+fn elements(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
     if dtype == Dtype::F16 {
         bytes.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect()
     } else {
@@ -142,7 +159,7 @@ fn numbers(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
     }
 }
 
-/// Temporary files are private to their maker; a table is not.
+/// Makes a temporary file, which is private to its user, readable by all.
 fn share(file: &std::fs::File) -> std::io::Result<()> {
     #[cfg(unix)]
     {
@@ -224,6 +241,20 @@ mod tests {
     fn a_table_of_another_model_is_refused() {
         let error = load(&labels().to_bytes().unwrap(), Fingerprint([8; 32])).unwrap_err();
         assert!(error.to_string().contains("made with another model"), "{error}");
+    }
+
+    #[test]
+    fn a_table_that_does_not_say_which_model_made_it_is_no_table() {
+        let bytes = labels().to_bytes().unwrap();
+        let mut metadata =
+            SafeTensors::read_metadata(&bytes).unwrap().1.metadata().clone().unwrap();
+        metadata.remove("model");
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let bytes = safetensors::serialize(tensors.iter(), Some(metadata)).unwrap();
+        let error = load(&bytes, MODEL).unwrap_err();
+        assert!(
+            matches!(&error, Error::NotATable { reason, .. } if reason.starts_with("model: missing"))
+        );
     }
 
     #[test]

@@ -110,10 +110,11 @@ where
         (width, height): (usize, usize),
     ) -> Result<&[u8], Error> {
         let sizes = [plane.width, plane.height, width, height];
-        let Plan { resampling, scratch, resized, .. } = match &mut self.plan {
+        let plan = match self.plan.take() {
             Some(plan) if plan.sizes == sizes => plan,
-            stale => stale.insert(Plan::new(self.interpolation, sizes)?),
+            _ => Plan::new(self.interpolation, sizes)?,
         };
+        let Plan { resampling, scratch, resized, .. } = self.plan.insert(plan);
         let source = ImageStore::<u8, N> {
             buffer: Cow::Borrowed(plane.samples),
             channels: N,

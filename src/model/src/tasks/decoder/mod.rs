@@ -142,7 +142,7 @@ impl StepDecoder for CaptionDecoder<'_> {
 mod tests {
     use std::sync::LazyLock;
 
-    use coca_engine::Arithmetic;
+    use coca_engine::{Arithmetic, Engine};
     use ndarray::Array3;
     use proptest::prelude::*;
 
@@ -162,8 +162,9 @@ mod tests {
         let dimensions = config.dimensions;
         let shape = (1, dimensions.image_tokens, dimensions.image_width);
         let tokens = Array3::from_shape_fn(shape, |(_, t, d)| ((t * 31 + d * 17) as f32).sin());
-        let graph = bundle.load_caption_decoder().unwrap();
-        let cross_kv = bundle.load_cross_kv().unwrap();
+        let engine = Engine::new().unwrap();
+        let graph = bundle.load_caption_decoder(&engine).unwrap();
+        let cross_kv = bundle.load_cross_kv(&engine).unwrap();
         let cross = CrossKv::compute(&cross_kv, &graph, &dimensions, tokens.into_dyn());
         Model { graph, cross: cross.unwrap(), config }
     });

@@ -1,0 +1,98 @@
+//! Ways out of an error of the library, in the words of this command.
+
+use coca_edge::{
+    Error,
+    bundle::{self, MemoryHint},
+    watch,
+};
+
+/// What the user of this command can do about `error`, if the library names a way out.
+pub(super) fn advice(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        if let Some(error) = cause.downcast_ref() {
+            return of_bundle(error);
+        }
+        match cause.downcast_ref().or_else(|| of_watch(cause.downcast_ref()?))? {
+            Error::Model(error) => of_bundle(error),
+            Error::OtherTable { .. } => Some("build it again with `coca labels build`".to_owned()),
+            _ => None,
+        }
+    })
+}
+
+fn of_watch(error: &watch::Error) -> Option<&Error> {
+    match error {
+        watch::Error::Task(error) => Some(error),
+        _ => None,
+    }
+}
+
+fn of_bundle(error: &bundle::Error) -> Option<String> {
+    match error {
+        bundle::Error::NotQuantized { .. } => {
+            Some("make an int8 model of it with coca-quantize int8 MODEL OUT".to_owned())
+        }
+        bundle::Error::TooLittleMemory { hints, .. } => {
+            let ways: Vec<_> = hints.iter().filter_map(|hint| way_out(*hint)).collect();
+            (!ways.is_empty()).then(|| ways.join(", or "))
+        }
+        _ => None,
+    }
+}
+
+fn way_out(hint: MemoryHint) -> Option<&'static str> {
+    match hint {
+        MemoryHint::ComputeInInt8 => Some("compute in int8, without --precision f32"),
+        MemoryHint::SmallerModel => Some("take a smaller model"),
+        MemoryHint::Quantize => Some("make an int8 model of it with coca-quantize int8"),
+        MemoryHint::LabelsOnly => Some("label only (coca watch --caption-on never)"),
+        MemoryHint::EmbeddedModel => Some("leave out --model for the model inside the program"),
+        MemoryHint::EndOtherPrograms => Some("end other programs"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn too_little_memory() -> bundle::Error {
+        bundle::Error::TooLittleMemory {
+            path: PathBuf::from("model"),
+            needed_for: "captions",
+            needed: 2_000_000,
+            available: 1_000_000,
+            hints: vec![
+                MemoryHint::ComputeInInt8,
+                MemoryHint::LabelsOnly,
+                MemoryHint::EmbeddedModel,
+            ],
+        }
+    }
+
+    #[test]
+    fn too_little_memory_is_answered_with_options() {
+        let expected = "compute in int8, without --precision f32, or label only (coca watch --caption-on \
+                        never), or leave out --model for the model inside the program";
+        let task = Error::from(too_little_memory());
+        assert_eq!(advice(&task.into()).as_deref(), Some(expected));
+        let watch = watch::Error::from(Error::from(too_little_memory()));
+        assert_eq!(advice(&watch.into()).as_deref(), Some(expected));
+        let context = anyhow::Error::from(too_little_memory()).context("cat.jpg");
+        assert_eq!(advice(&context).as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn weights_that_are_not_quantized_are_answered_with_the_tool_that_does_it() {
+        let precision = bundle::Precision::F32;
+        let error = bundle::Error::NotQuantized { path: PathBuf::from("coca.json"), precision };
+        assert!(advice(&error.into()).unwrap().contains("coca-quantize int8 MODEL OUT"));
+    }
+
+    #[test]
+    fn an_error_without_a_way_out_stays_as_it_is() {
+        assert_eq!(advice(&Error::NoLabels.into()), None);
+    }
+}

@@ -1,0 +1,83 @@
+//! Building and loading labels.
+
+use std::path::Path;
+
+use coca_text::Templates;
+
+use super::{
+    Coca, Error, Labels,
+    classify::mean_over_templates,
+    everyday::{self, everyday_names},
+};
+
+impl Coca {
+    /// Encodes labels, each in the model's default template.
+    ///
+    /// # Errors
+    /// [`Error::NoLabels`] without any, else as [`Coca::encode_text`].
+    pub fn labels<L: Into<String>>(
+        &self,
+        names: impl IntoIterator<Item = L>,
+    ) -> Result<Labels, Error> {
+        let names = names.into_iter().map(Into::into).collect();
+        self.labels_with(names, &self.default_template()?, |_, _| ())
+    }
+
+    /// The template that the model's `coca.json` names.
+    ///
+    /// # Errors
+    /// [`Error::Text`] when it has no `{}`.
+    pub fn default_template(&self) -> Result<Templates, Error> {
+        Ok(Templates::single(&self.bundle.config().template)?)
+    }
+
+    /// Encodes labels, each in all `templates`; calls `progress` with the number of sentences encoded so far
+    /// and their total.
+    ///
+    /// # Errors
+    /// As [`Coca::labels`].
+    pub fn labels_with(
+        &self,
+        names: Vec<String>,
+        templates: &Templates,
+        mut progress: impl FnMut(usize, usize),
+    ) -> Result<Labels, Error> {
+        let sentences: Vec<String> = names.iter().flat_map(|name| templates.apply(name)).collect();
+        let total = sentences.len();
+        let rows = self.encode_texts(&sentences, |done| progress(done, total))?;
+        let means = mean_over_templates(&rows, templates.len());
+        Labels::new(
+            names,
+            templates.iter().map(str::to_owned).collect(),
+            means,
+            self.bundle.config().logit_scale,
+            self.bundle.fingerprint(),
+        )
+    }
+
+    /// The [everyday names](everyday_names) as labels, each in the model's default template.
+    ///
+    /// Those of the embedded model are precomputed; for another model they are encoded, and `progress` is
+    /// called as by [`Coca::labels_with`].
+    ///
+    /// # Errors
+    /// As [`Coca::labels`].
+    pub fn everyday_labels(&self, progress: impl FnMut(usize, usize)) -> Result<Labels, Error> {
+        let config = self.bundle.config();
+        match everyday::embedded_labels(self.bundle.fingerprint(), config.logit_scale)? {
+            Some(labels) => Ok(labels),
+            None => {
+                let names = everyday_names().map(str::to_owned).collect();
+                self.labels_with(names, &self.default_template()?, progress)
+            }
+        }
+    }
+
+    /// Reads a label table that [`Labels::save`] wrote with this model.
+    ///
+    /// # Errors
+    /// [`Error::NotATable`] for any other file, [`Error::OtherTable`] for the table of another model.
+    pub fn load_labels(&self, path: impl AsRef<Path>) -> Result<Labels, Error> {
+        Labels::load(path, self.bundle.fingerprint(), self.bundle.config().logit_scale)
+    }
+}

@@ -1,0 +1,70 @@
+//! The library without cameras and displays builds for Windows and macOS: what only Unix has stays behind `cfg`.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The crates of the portable library.
+const CRATES: [&str; 7] = ["host", "kernels", "onnx", "engine", "vision", "text", "model"];
+
+/// Paths and packages that Windows lacks.
+const UNIX_ONLY: [&str; 6] =
+    ["std::os::unix", "std::os::fd", "std::os::linux", "rustix", "signal_hook", "libc::"];
+
+/// Lines in front of an item, or of a block around it, in which its `cfg` may stand.
+const REACH: usize = 3;
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] });
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
+}
+
+/// Numbers of the lines that use something of Unix without a `cfg` in front.
+fn unguarded(text: &str) -> Vec<usize> {
+    let lines: Vec<&str> = text.lines().collect();
+    let is_guarded = |line: &&str| {
+        line.contains("cfg(unix)") || line.contains("target_os") || line.contains("cfg(all(unix")
+    };
+    let uses = |line: &str| {
+        !line.trim_start().starts_with("//") && UNIX_ONLY.iter().any(|name| line.contains(name))
+    };
+    (0..lines.len())
+        .filter(|&i| uses(lines[i]) && !lines[i.saturating_sub(REACH)..i].iter().any(is_guarded))
+        .map(|i| i + 1)
+        .collect()
+}
+
+#[test]
+fn an_import_without_its_cfg_is_found() {
+    assert_eq!(unguarded("use std::os::unix::fs::MetadataExt;\n"), [1]);
+    assert_eq!(unguarded("#[cfg(unix)]\nuse std::os::unix::fs::MetadataExt;\n"), [0; 0]);
+    assert_eq!(unguarded("// as std::os::unix does\n"), [0; 0]);
+}
+
+#[test]
+fn the_portable_crates_use_nothing_of_unix_without_saying_so() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for name in CRATES {
+        let files = sources(&root.join(name).join("src"));
+        assert!(!files.is_empty(), "{name}");
+        for file in files {
+            let found = unguarded(&fs::read_to_string(&file).unwrap());
+            assert!(found.is_empty(), "{}: lines {found:?}", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_portable_crates_depend_on_no_package_that_windows_lacks() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for name in CRATES {
+        let manifest = fs::read_to_string(root.join(name).join("Cargo.toml")).unwrap();
+        for package in ["rustix", "signal-hook", "libc", "nix"] {
+            let plain = manifest.lines().any(|line| line.starts_with(&format!("{package} ")));
+            assert!(!plain || manifest.contains("[target.'cfg(unix)'"), "{name}: {package}");
+        }
+    }
+}
