@@ -5,28 +5,28 @@
 //! use coca_edge::{CaptionOptions, Coca};
 //!
 //! let coca = Coca::pocket()?; // the model inside the program; or Coca::open("models/vit-b-32")
-//! let picture = coca.encode_image(&image::open("tests/photos/cat.jpg")?)?; // encoded once
+//! let image = coca.encode_image(&image::open("tests/photos/cat.jpg")?)?; // encoded once
 //! let labels = coca.labels(["cat", "dog", "house"])?; // text embeddings, computed once
-//! let best = labels.classify(&picture, 3)?;
+//! let best = labels.classify(&image, 3)?;
 //! assert_eq!(best[0].label, "cat");
-//! let caption = coca.caption(&picture, &CaptionOptions::default())?;
+//! let caption = coca.caption(&image, &CaptionOptions::default())?;
 //! println!("{}", caption.text);
 //! # }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # Crates
-//! This crate re-exports what others of the project hold; each leans only on those above it.
+//! This crate re-exports the crates of the project; each depends only on those above it.
 //!
-//! | module | crate | what it holds |
+//! | module | crate | contents |
 //! |---|---|---|
 //! | [`host`] | coca-host | the machine: cores, memory, temperature |
 //! | [`kernels`] | coca-kernels | int8 and f32 kernels for each instruction set; all that needs `unsafe` |
 //! | [`engine`] | coca-engine | runs ONNX graphs: fused operators on the kernels, tract for the rest |
-//! | [`vision`] | coca-vision | pictures and camera frames → normalised pixels |
-//! | [`text`] | coca-text | texts → token ids, templates |
-//! | [`bundle`], [`generate`], [`tasks`] | coca-model | a model's folder; caption searches; labels, captions, embeddings |
-//! | [`camera`], [`display`], [`watch`], [`doctor`] | coca-watch | a camera in, live labels and captions out |
+//! | [`vision`] | coca-vision | decoding and preprocessing of images and camera frames |
+//! | [`text`] | coca-text | tokenization, prompt templates |
+//! | [`bundle`], [`generate`], [`tasks`] | coca-model | a model's files; caption searches; labels, captions, embeddings |
+//! | [`camera`], [`display`], [`watch`], [`doctor`] | coca-watch | live labels and captions of a camera |
 
 #![forbid(unsafe_code)]
 

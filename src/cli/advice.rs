@@ -6,7 +6,7 @@ use coca_edge::{
     watch,
 };
 
-/// What the user of this command can do about `error`, if the library names a way out.
+/// The way out of `error`, if the library names one.
 pub(super) fn advice(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         if let Some(error) = cause.downcast_ref() {

@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     format: Format,
 }
 
-/// What is not given follows the model.
+/// Options of the search; those left out follow the model.
 #[derive(clap::Args)]
 struct Options {
     /// How to search for words [default: the model's]

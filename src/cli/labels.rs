@@ -48,7 +48,7 @@ pub(super) struct LabelChoice {
     table: Option<PathBuf>,
 }
 
-/// How labels become sentences.
+/// Choice of templates.
 #[derive(clap::Args)]
 pub(super) struct TemplateChoice {
     /// Sentences to put each label into: simple (7), imagenet (80), or a file with one a line and {}

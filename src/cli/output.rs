@@ -18,7 +18,7 @@ pub(super) enum Format {
     Jsonl,
 }
 
-/// How a command prints its one answer.
+/// Output format of a command with one answer.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ReportFormat {
     /// For people

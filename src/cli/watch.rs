@@ -20,7 +20,7 @@ pub(super) use options::Arguments;
 
 use super::{Global, Outcome, messages, output::Format};
 
-/// How long the last lines may take when everything else is over.
+/// Time that the last lines have when everything else is over.
 const LAST_LINES: Duration = Duration::from_millis(300);
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {

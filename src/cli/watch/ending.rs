@@ -19,12 +19,12 @@ use signal_hook::{
 
 use crate::cli::messages;
 
-/// How often a signal is looked for.
+/// Interval at which signals are looked for.
 const PERIOD: Duration = Duration::from_millis(25);
-/// How long the watch may take to end by itself: a large model's frame takes longer than a second on some boards.
+/// Time that the watch has to end by itself: a large model's frame takes longer than a second on some boards.
 const PATIENCE: Duration = Duration::from_millis(700);
 
-/// What signals ask for, and the summary that is told in the end.
+/// Requests by signals, and the summary that is printed at the end.
 pub(super) struct Ending {
     is_wanted: Arc<AtomicBool>,
     is_caption_wanted: Arc<AtomicBool>,
@@ -63,7 +63,7 @@ impl Ending {
         self.is_caption_wanted.swap(false, Ordering::Relaxed)
     }
 
-    /// What is to be told in the end.
+    /// Keeps the summary to print at the end.
     pub(super) fn remember(&self, summary: Summary) {
         *self.summary.lock().unwrap_or_else(PoisonError::into_inner) = Some(summary);
     }

@@ -15,7 +15,7 @@ pub struct AvailableMemory {
 }
 
 impl AvailableMemory {
-    /// What the machine has left, or what the control groups of this process do, if that is less. Pages of
+    /// Memory that the machine has left, or the control groups of this process, if that is less. Pages of
     /// files that can be read again count as free.
     ///
     /// `None` where the system does not tell; only Linux does.
@@ -65,7 +65,7 @@ const VERSION_2: GroupFiles = GroupFiles {
     files: ["active_file", "inactive_file"],
 };
 
-/// What a group that `/proc/self/cgroup` names, and the groups around it, leave.
+/// Memory that a group named by `/proc/self/cgroup`, and the groups around it, leave.
 fn in_group(root: &Path, line: &str) -> Option<AvailableMemory> {
     let (_, line) = line.split_once(':')?;
     let (controllers, group) = line.split_once(':')?;

@@ -24,7 +24,7 @@ pub enum Error {
     Vocabulary {
         /// Requirement of coca.json.
         expected: String,
-        /// What the tokenizer holds.
+        /// Content of the tokenizer.
         found: String,
     },
     /// The tokenizer has no token for a part of a text.

@@ -29,7 +29,7 @@ pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// What stands before the first `&#233;` or `&#xe9;`, its number, and what stands after it.
+/// Splits at the first `&#233;` or `&#xe9;`: the text before it, its number, the text after it.
 fn split_at_number(text: &str) -> Option<(&str, u32, &str)> {
     text.match_indices("&#").find_map(|(at, mark)| {
         let (before, from) = text.split_at(at);

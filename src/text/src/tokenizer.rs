@@ -142,7 +142,8 @@ impl Tokenizer {
         })
     }
 
-    /// Decodes `ids` for people: without start and end, and without spaces before punctuation. Ids that the vocabulary lacks are skipped, as Hugging Face's decoders do.
+    /// Decodes `ids` for people: without start and end, and without spaces before punctuation. Ids that the
+    /// vocabulary lacks are skipped, as Hugging Face's decoders do.
     ///
     /// # Errors
     /// [`Error::Decode`] if the decoder that `tokenizer.json` names fails.

@@ -1,4 +1,4 @@
-//! Which part of a picture goes where in the model's input.
+//! Crops: the part of an image that fills the model's input.
 
 use crate::Resize;
 

@@ -1,7 +1,7 @@
 //! Reading the files of a bundle, each compared with its entry in `coca.json`.
 //!
-//! What is hashed is what is parsed: graphs, tokenizer and `coca.json` are copied first, since another process
-//! may rewrite a mapped file between the two. Large files stay mapped, so that weights are paged in once
+//! The bytes that are hashed are the bytes that are parsed: graphs, tokenizer and `coca.json` are copied first,
+//! since another process may rewrite a mapped file between the two. Large files stay mapped, so that weights are paged in once
 //! and shared between processes; their bytes are plain numbers whatever happens to the file.
 
 use std::{

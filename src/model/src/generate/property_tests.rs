@@ -1,4 +1,4 @@
-//! What holds for every model and every setting.
+//! Properties of every model and every setting.
 
 use std::collections::BTreeSet;
 

@@ -11,7 +11,7 @@ pub(super) const VOCABULARY: Vocabulary =
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SyntheticModel {
     pub(super) seed: u32,
-    /// How many of the last tokens the logits depend on; 0 is all of them.
+    /// Number of last tokens that the logits depend on; 0 is all.
     pub(super) memory: usize,
     /// Whether logits are small integers, so that many are equal.
     pub(super) coarse: bool,

@@ -149,10 +149,10 @@ fn standardize(bytes: &[u8]) -> Vec<u8> {
     })
 }
 
-/// What a character may be in UTF-8 that was read in a Latin-1-like encoding.
+/// Role of a character in UTF-8 that was read in a Latin-1-like encoding.
 #[derive(Clone, Copy, Default)]
 struct Role {
-    /// How many continuation bytes it announces; 0 if it begins nothing.
+    /// Number of continuation bytes that it announces; 0 if it begins nothing.
     announces: usize,
     continues: bool,
     /// Continues, and hardly stands for itself beside mojibake: no space, dash, quote or ellipsis.

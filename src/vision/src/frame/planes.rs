@@ -1,4 +1,4 @@
-//! Frames taken apart into planes.
+//! Separating frames into planes.
 
 use yuv::{
     BufferStoreMut, YuvPackedImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
@@ -11,7 +11,7 @@ use crate::{
     jpeg::{MAX_FRAME_PIXELS, Scaled, ScaledDecoder},
 };
 
-/// What a rare kind of JPEG may take.
+/// Limits of rare kinds of JPEG.
 const LIMITS: Limits =
     Limits { pixels: MAX_FRAME_PIXELS as u64, bytes: 3 * MAX_FRAME_PIXELS as u64 };
 

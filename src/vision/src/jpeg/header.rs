@@ -33,7 +33,7 @@ pub(super) struct Component {
     pub(super) ac: Arc<AcTable>,
 }
 
-/// What the segments read so far have defined.
+/// Tables defined by the segments read so far.
 struct Tables<'k> {
     steps: [Option<[u16; 64]>; 4],
     dc: [Option<Arc<DcTable>>; 4],

@@ -14,9 +14,9 @@ pub(super) struct BitReader<'a> {
     bytes: &'a [u8],
     /// The next bits, the first in the most significant place.
     bits: u64,
-    /// How many of `bits` are loaded.
+    /// Number of loaded bits.
     loaded: u32,
-    /// How many zero bits were appended after the data.
+    /// Number of zero bits appended after the data.
     padding: u32,
 }
 
@@ -185,7 +185,7 @@ pub(super) struct AcTable {
     skips: Vec<Skip>,
 }
 
-/// What one look at the stream passes over.
+/// Coefficients that one look at the stream passes over.
 #[derive(Clone, Copy, Default)]
 struct Skip {
     /// Bits, values included; 0 where the code is longer than the look.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::huffman::{AcTable, DcTable};
 
-/// How many tables of a kind are kept.
+/// Number of tables of a kind that are kept.
 const KEPT: usize = 8;
 
 /// Tables by the bytes that describe them: the number of codes of each of 16 lengths, then their symbols.

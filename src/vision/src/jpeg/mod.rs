@@ -4,7 +4,7 @@
 //! so a small picture is made of the lowest ones: one a block at 1/8 scale, four at 1/4. The colour
 //! planes, usually stored at half size, take four times as many and need no enlarging.
 //!
-//! Whatever that is not made for (progressive, damaged, …) is decoded in full: by jpeg-decoder, whose rounding is close
+//! Other files (progressive, damaged, …) are decoded in full: by jpeg-decoder, whose rounding is close
 //! to libjpeg's. The image crate's zune-jpeg is faster but coarser in its colours: on 5 of 30 photos it moved the embedding of a
 //! B-32 tower by more than a cosine of 0.9999 allows. It keeps what is left, CMYK and damaged files, and
 //! has the last word on what is an error.
