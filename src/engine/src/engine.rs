@@ -86,7 +86,7 @@ impl Engine {
 
     /// Runs `work` on every thread at once, and returns when all are done with it.
     pub(crate) fn broadcast(&self, work: impl Fn() + Sync) {
-        Pool::share(self.pool(), work);
+        Pool::broadcast(self.pool(), work);
     }
 }
 

@@ -7,21 +7,22 @@ use std::ops::Range;
 
 use crate::{
     attention_input::{AttentionInput, AttentionShape, Memory},
+    disjoint::DisjointMut,
     elementary::exp,
     f32_product::{MOST_ROWS, f32_products},
     instruction_set::{Cpu, Isa, Operation},
     lanes::{LANES, Lanes},
     linear::even_tiles,
     packed_keys::{pack_key_rows, pack_value_rows},
-    shared_output::{SharedOutput, Shares},
+    work_queue::WorkQueue,
 };
 
 /// One attention, which any number of threads work on, head by head.
 pub struct Attention<'a> {
     cpu: Cpu,
     input: AttentionInput<'a>,
-    output: SharedOutput<'a, f32>,
-    shares: Shares,
+    output: DisjointMut<'a, f32>,
+    queue: WorkQueue,
 }
 
 /// From so many queries of a head on, packing its keys and values pays.
@@ -37,8 +38,8 @@ impl<'a> Attention<'a> {
         fits.then(|| Self {
             cpu,
             input,
-            output: SharedOutput::new(output),
-            shares: Shares::new(if input.shares_keys() { heads } else { batch * heads }, 1),
+            output: DisjointMut::new(output),
+            queue: WorkQueue::new(if input.shares_keys() { heads } else { batch * heads }, 1),
         })
     }
 
@@ -78,7 +79,7 @@ impl Operation for Work<'_, '_> {
             Memory::Packed(_) => false,
         };
         let mut scratch = Scratch::default();
-        while let Some(pieces) = attention.shares.take() {
+        while let Some(pieces) = attention.queue.take() {
             for piece in pieces {
                 let (group, head) = (piece / shape.heads, piece % shape.heads);
                 let batches = match attention.input.shares_keys() {
@@ -246,7 +247,7 @@ impl<'a> Attention<'a> {
         let AttentionShape { heads, head_width, queries, .. } = self.input.shape;
         let at = ((batch * queries + query) * heads + head) * head_width + part.start;
         // SAFETY: a head of a batch is given out once, and its places of the output are written only with it.
-        lanes.store_part(mixed, unsafe { self.output.part(at, part.len()) });
+        lanes.store_part(mixed, unsafe { self.output.slice_mut(at, part.len()) });
     }
 }
 

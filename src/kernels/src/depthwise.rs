@@ -6,11 +6,12 @@ use std::ops::Range;
 
 use crate::{
     activation::Activation,
+    disjoint::DisjointMut,
     instruction_set::{Cpu, Isa, Operation},
     lanes::{LANES, Lanes},
-    shared_output::{SharedOutput, Shares},
     weight_memory::{AlignedBytes, WeightMemory},
     window::Window,
+    work_queue::WorkQueue,
 };
 
 /// One filter a channel, in groups of sixteen channels, `[place][channel]` each.
@@ -91,11 +92,11 @@ pub struct Depthwise<'a> {
     inputs: [usize; 2],
     filters: &'a DepthwiseFilters,
     activation: Activation,
-    output: SharedOutput<'a, f32>,
+    output: DisjointMut<'a, f32>,
     outputs: [usize; 2],
     /// Columns of the output whose filters lie on the picture with all their columns, cut to whole tiles.
     inside: Range<usize>,
-    lines: Shares,
+    queue: WorkQueue,
 }
 
 impl<'a> Depthwise<'a> {
@@ -127,10 +128,10 @@ impl<'a> Depthwise<'a> {
             inputs,
             filters,
             activation,
-            output: SharedOutput::new(output),
+            output: DisjointMut::new(output),
             outputs,
             inside: first..first + count / AT_ONCE * AT_ONCE,
-            lines: Shares::new(batch * outputs[0], 1),
+            queue: WorkQueue::new(batch * outputs[0], 1),
         })
     }
 
@@ -147,7 +148,7 @@ impl Operation for Work<'_, '_> {
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        while let Some(lines) = self.0.lines.take() {
+        while let Some(lines) = self.0.queue.take() {
             for line in lines {
                 self.0.line(isa.lanes(), line);
             }
@@ -170,7 +171,8 @@ impl Depthwise<'_> {
         let input = &self.input[picture * self.inputs[0] * row + first_line * row..];
         let skipped = lines.start * window.size[1] * LANES;
         // SAFETY: a line is given out once, and its places of the output are written only with it.
-        let output = unsafe { self.output.part(index * columns * channels, columns * channels) };
+        let output =
+            unsafe { self.output.slice_mut(index * columns * channels, columns * channels) };
         let full = channels / LANES * LANES;
         for first in (0..full).step_by(LANES) {
             let filter = &self.filters.from(first)[skipped..];

@@ -14,6 +14,7 @@ mod avx512;
 mod depthwise;
 #[cfg(test)]
 mod depthwise_tests;
+mod disjoint;
 #[cfg(target_arch = "aarch64")]
 mod dotprod;
 mod elementary;
@@ -33,12 +34,12 @@ mod rows;
 #[cfg(test)]
 mod same_everywhere_tests;
 mod scalar;
-mod shared_output;
 #[cfg(test)]
 mod tests;
 mod weight_memory;
 mod weights;
 mod window;
+mod work_queue;
 
 pub use activation::Activation;
 pub use attention::Attention;

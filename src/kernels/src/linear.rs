@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use crate::{
     activation::Activation,
+    disjoint::DisjointMut,
     f32_product::f32_products,
     instruction_set::{Cpu, Isa, Operation},
     lanes::{LANES, Lanes},
     rows::{QuantizedRow, QuantizedRows},
-    shared_output::{SharedOutput, Shares},
     weights::{F32Weights, Int8Weights, Weights},
+    work_queue::WorkQueue,
 };
 
 /// What goes into a linear layer.
@@ -40,9 +41,9 @@ pub struct Linear<'a> {
     epilogue: Epilogue<'a>,
     rows: usize,
     panels: usize,
-    output: SharedOutput<'a, f32>,
+    output: DisjointMut<'a, f32>,
     /// Panels, block of rows after block of rows.
-    shares: Shares,
+    queue: WorkQueue,
 }
 
 /// How many pieces of work each thread finds, so that a late one costs little.
@@ -83,8 +84,8 @@ impl<'a> Linear<'a> {
             epilogue,
             rows,
             panels,
-            output: SharedOutput::new(output),
-            shares: Shares::new(pieces, if threads > 1 { at_once } else { pieces }),
+            output: DisjointMut::new(output),
+            queue: WorkQueue::new(pieces, if threads > 1 { at_once } else { pieces }),
         })
     }
 
@@ -104,7 +105,7 @@ impl Operation for Work<'_, '_> {
         let layer = self.0;
         // Cleared once, not for every panel: a step of one row has thousands of them.
         let mut sums = [0; MOST_SUMS];
-        while let Some(pieces) = layer.shares.take() {
+        while let Some(pieces) = layer.queue.take() {
             for piece in pieces {
                 let (block, panel) = (piece / layer.panels, piece % layer.panels);
                 let block = block * BLOCK..((block + 1) * BLOCK).min(layer.rows);
@@ -214,7 +215,7 @@ impl Linear<'_> {
             value = lanes.add(value, lanes.load_part(&residual[at..at + length], 0.0));
         }
         // SAFETY: a panel is given out once for a block, and its columns of the block's rows are written only with it.
-        let output = unsafe { self.output.part(at, length) };
+        let output = unsafe { self.output.slice_mut(at, length) };
         lanes.store_part(value, output);
     }
 }

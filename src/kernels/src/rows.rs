@@ -1,11 +1,12 @@
 //! Activations as int8: one scale a row, chosen when the row is known.
 
 use crate::{
+    disjoint::DisjointMut,
     instruction_set::{Cpu, INPUT_PADDING, Isa, Operation},
     lanes::{LANES, Lanes},
     layer_norm::LayerNorm,
     pool::Pool,
-    shared_output::{SharedOutput, Shares},
+    work_queue::WorkQueue,
 };
 
 /// The largest magnitude of an int8 activation or weight: -128 is left out, so that signs are symmetric.
@@ -63,14 +64,14 @@ impl QuantizedRows {
             width,
             norm,
             stride,
-            values: SharedOutput::new(&mut quantized.values),
-            zero_points: SharedOutput::new(&mut quantized.zero_points),
-            scales: SharedOutput::new(&mut quantized.scales),
-            sums: SharedOutput::new(&mut quantized.sums),
-            shares: Shares::new(count, ROWS_AT_ONCE),
+            values: DisjointMut::new(&mut quantized.values),
+            zero_points: DisjointMut::new(&mut quantized.zero_points),
+            scales: DisjointMut::new(&mut quantized.scales),
+            sums: DisjointMut::new(&mut quantized.sums),
+            queue: WorkQueue::new(count, ROWS_AT_ONCE),
         };
         let threads = threads.filter(|_| count > ROWS_AT_ONCE);
-        Pool::share(threads, || cpu.run(Work(&job)));
+        Pool::broadcast(threads, || cpu.run(Work(&job)));
         quantized
     }
 
@@ -105,11 +106,11 @@ struct Quantize<'a> {
     width: usize,
     norm: Option<&'a LayerNorm>,
     stride: usize,
-    values: SharedOutput<'a, i8>,
-    zero_points: SharedOutput<'a, i32>,
-    scales: SharedOutput<'a, f32>,
-    sums: SharedOutput<'a, i32>,
-    shares: Shares,
+    values: DisjointMut<'a, i8>,
+    zero_points: DisjointMut<'a, i32>,
+    scales: DisjointMut<'a, f32>,
+    sums: DisjointMut<'a, i32>,
+    queue: WorkQueue,
 }
 
 struct Work<'a, 'b>(&'b Quantize<'a>);
@@ -121,7 +122,7 @@ impl Operation for Work<'_, '_> {
     fn run<I: Isa>(self, isa: I) {
         let (job, lanes) = (self.0, isa.lanes());
         let mut normalized = vec![0.0; if job.norm.is_some() { job.width } else { 0 }];
-        while let Some(rows) = job.shares.take() {
+        while let Some(rows) = job.queue.take() {
             for index in rows {
                 let row = &job.rows[index * job.width..(index + 1) * job.width];
                 let (row, range) = match job.norm {
@@ -133,9 +134,14 @@ impl Operation for Work<'_, '_> {
                 };
                 // SAFETY: a row is given out once, and what belongs to it is written only with it.
                 let (values, zero_point, scale, sum) = unsafe {
-                    let values = job.values.part(index * job.stride, job.stride);
-                    let zero_point = job.zero_points.part(index, 1);
-                    (values, zero_point, job.scales.part(index, 1), job.sums.part(index, 1))
+                    let values = job.values.slice_mut(index * job.stride, job.stride);
+                    let zero_point = job.zero_points.slice_mut(index, 1);
+                    (
+                        values,
+                        zero_point,
+                        job.scales.slice_mut(index, 1),
+                        job.sums.slice_mut(index, 1),
+                    )
                 };
                 zero_point[0] = range.zero_point;
                 scale[0] = range.largest / range.steps();
