@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Builds a Debian package for boards (arm64) or PCs (amd64). What it needs: packaging/toolchain.sh.
+# Builds a Debian package for boards (arm64) or PCs (amd64). packaging/toolchain.sh says what it needs and installs, as root.
 #
 #   packaging/build.sh [arm64|amd64]        the package's path is the last line
 set -euo pipefail
 cd "$(dirname "$0")/.."
 architecture=${1:-$(dpkg --print-architecture)}
 source packaging/toolchain.sh
-# What keeps `coca` below 30 MB: the whole program optimised at once. It takes 4 GB of memory and minutes, so only packages do it.
+# Optimising the whole program at once keeps `coca` below 30 MB. It takes 4 GB of memory and minutes, so only packages do it.
 export CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1
 cargo-zigbuild zigbuild "${build[@]}" --bins
 

@@ -43,7 +43,7 @@ inside dpkg -i /tmp/coca.deb
 [ -z "$(inside dpkg --audit)" ] || fail "dpkg --audit complains"
 du -k "$work/root/usr/bin"/coca*
 size=$(stat -c %s "$work/root/usr/bin/coca")
-# What a board has to spare for it; the kernels of x86-64 are larger, and so are its disks.
+# The limit for boards; on x86-64 kernels are larger, and so are disks.
 [ "$architecture" != arm64 ] || [ "$size" -le 30000000 ] || fail "coca has $size bytes"
 
 echo "== use"
@@ -68,11 +68,11 @@ completed=$(inside bash -c '. /usr/share/bash-completion/completions/coca
 echo "== service"
 inside id coca-watch | tee "$work/groups"
 for group in video render; do grep -q "($group)" "$work/groups" || fail "coca-watch is not in the group $group"; done
-# systemd's check wants to know its own control group, which a chroot has none of: this machine's, if it has it.
+# systemd-analyze needs a control group of its own, which a chroot lacks: so this machine's, where it has one.
 if command -v systemd-analyze >/dev/null; then
   systemd-analyze --man=no --root="$work/root" verify coca-watch.service
 fi
-# What the service would run, for a moment, with a source that is everywhere.
+# The service's own command, for two frames of a source that needs no camera.
 options=$(sed -n 's/^OPTIONS=//p' "$work/root/etc/coca-edge/watch.conf")
 display=$(sed -n 's/^DISPLAY=//p' "$work/root/etc/coca-edge/watch.conf")
 # shellcheck disable=SC2086

@@ -1,5 +1,5 @@
-# What builds programs for boards (arm64) and PCs (amd64) that glibc 2.31 suffices for: Debian 11, JetPack 5 and newer.
-# Sourced with $architecture set, in the repository's folder; sets $target, $emulator, $output (where programs come to lie)
+# Toolchain for programs that run on boards (arm64) and PCs (amd64) with glibc 2.31 or newer: Debian 11, JetPack 5.
+# Sourced with $architecture set, in the repository's folder; sets $target, $emulator, $output (the folder of the programs)
 # and $build (the arguments of cargo-zigbuild).
 #
 # Needs Debian, Rust and a network; root, where packages are missing: libclang-dev, python3-venv and, for arm64,
