@@ -1,4 +1,4 @@
-//! What a 1080p camera frame costs before a model sees it, in every format, and what the model costs.
+//! Times the preparation of a 1080p camera frame in every format, and the image encoder.
 //!
 //! `cargo bench --bench camera_frames [-- BUNDLE…]`: the embedded model, and those in the folders. The frame is
 //! `tests/photos/coffee.jpg` enlarged to 1920×1080, with sensor noise so that the JPEG is as large as a camera's. One thread;

@@ -1,5 +1,5 @@
-//! What a label table costs when texts run only their own rows, and what it would cost with every text padded to the
-//! context length, as open_clip runs it.
+//! Times a label table whose texts run only their own rows, against every text padded to the context length, as
+//! open_clip runs it.
 //!
 //! `cargo bench --bench short_texts -- MODEL LABELS_FILE [MEASURED]`. Counts the rows of all labels × OpenAI's 80
 //! templates, and times MEASURED labels (default 20), spread evenly over the file: the same sentences in the same batches

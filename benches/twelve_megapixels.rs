@@ -1,4 +1,4 @@
-//! What a 12-megapixel JPEG costs before the model sees it, and what the model costs.
+//! Times the preparation of a 12-megapixel JPEG, and the image encoder.
 //!
 //! `cargo bench --bench twelve_megapixels`. The photo is `tests/photos/cat.jpg` enlarged to 4032×3024, with
 //! sensor noise so that the file is as large as a camera's. Rounds of the two are interleaved.

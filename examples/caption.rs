@@ -1,4 +1,4 @@
-//! Three captions for a picture, drawn at random: `cargo run --example caption -- tests/photos/cat.jpg`
+//! Draws three captions for a picture at random: `cargo run --example caption -- tests/photos/cat.jpg`
 
 use coca_edge::{
     CaptionOptions, Coca, Search,

@@ -1,4 +1,4 @@
-//! Labels for a picture: `cargo run --example label -- tests/photos/cat.jpg cat dog rocket`
+//! Labels a picture: `cargo run --example label -- tests/photos/cat.jpg cat dog rocket`
 
 use coca_edge::{
     Coca,

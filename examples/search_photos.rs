@@ -1,4 +1,4 @@
-//! The photos of a folder that fit a text best: `cargo run --example search_photos -- tests/photos "something to drink"`
+//! Ranks the photos of a folder for a text: `cargo run --example search_photos -- tests/photos "something to drink"`
 
 use std::path::PathBuf;
 

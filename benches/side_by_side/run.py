@@ -4,7 +4,7 @@
         [--rounds 5] [--budget 3] [--cores 0,1] [--only image,step] [--results RESULTS.md]
 
 DIR holds measure.py, which times a peer; OUT what prepare.py made there; BUNDLE the model imported from OUT/checkpoint
-and quantised. Both sides run by turns, pinned to the same cores, and each figure is the median over the rounds of the
+and quantised. Both sides run interleaved, pinned to the same cores, and each figure is the median over the rounds of the
 runs' medians: absolute times move with the machine, ratios less. Ends with status 1 when a ratio misses its floor.
 """
 
@@ -172,7 +172,7 @@ def report(bench, measured, info, read):
     name, flags = machine()
     arguments = bench.arguments
     lines = ["# Side by side", "",
-             f"Medians in ms; rounds: {arguments.rounds}, by turns, pinned to the same cores. Written by `run.py`.", "",
+             f"Medians in ms; rounds: {arguments.rounds}, interleaved, pinned to the same cores. Written by `run.py`.", "",
              "| part | against | coca | peer | ratio | floor | aim | reached |", "|---|---|---|---|---|---|---|---|"]
     for row in measured:
         peer = PEERS[row.engine] + ("" if row.part else ", session creation")

@@ -38,7 +38,7 @@ answers_on() {
     echo "kernels: $kernel"
     ask "$work/bitmaps" "${run[@]}" >"$work/$1.bitmaps"
     python3 "$bed/agree.py" "$work/bitmaps.expected" "$work/$1.bitmaps" "${same[@]}"
-    # What decodes JPEGs is the same on all of them.
+    # The JPEG decoder computes the same on all of them.
     if [ "$1" = "$decoding" ]; then
         ask "$photos" "${run[@]}" >"$work/$1.photos"
         python3 "$bed/agree.py" "$work/photos.expected" "$work/$1.photos" "${near[@]}"

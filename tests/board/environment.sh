@@ -1,4 +1,4 @@
-# What the scripts of the test bed share; they source it.
+# Shared by the scripts of the test bed, which source it.
 set -euo pipefail
 
 bed=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -6,7 +6,7 @@ repository=$(cd "$bed/../.." && pwd)
 # Packages, the kernel, and everything that is cross-built: outside the clone, for the next run.
 cache=${COCA_BOARD_CACHE:-$HOME/.cache/coca-board}
 target=aarch64-unknown-linux-gnu
-# What runs on the board, and the same program for this machine.
+# The program for the board, and the same program for this machine.
 board_coca=$cache/target/$target/release/coca
 native_coca=${NATIVE_COCA:-${CARGO_TARGET_DIR:-$repository/target}/debug/coca}
 photos=$repository/tests/photos
@@ -16,7 +16,7 @@ die() {
     exit 1
 }
 
-# What cross-builds for the board: sets what packaging/toolchain.sh sets. In the repository's folder.
+# Sets the variables of packaging/toolchain.sh for the board. In the repository's folder.
 use_toolchain() {
     export CARGO_TARGET_DIR=$cache/target TOOLS=$cache/tools architecture=arm64
     source packaging/toolchain.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the test bed needs: Debian's packages, Debian's arm64 kernel, a camera driver for it, and a cross compiler.
+# Installs and builds what the test bed needs: Debian's packages, Debian's arm64 kernel, a camera driver for it, and a cross compiler.
 # Debian 12 on x86-64; as root, or with sudo, where packages are missing.
 #   setup.sh [--packages]     --packages: nothing but the packages
 source "$(dirname "$0")/environment.sh"
