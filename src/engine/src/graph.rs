@@ -35,6 +35,12 @@ impl<D: Dimension> From<Array<i64, D>> for Input {
     }
 }
 
+impl From<SharedTensor> for Input {
+    fn from(tensor: SharedTensor) -> Self {
+        Self::Shared(tensor)
+    }
+}
+
 /// A graph with a fixed order of inputs and outputs.
 ///
 /// Running borrows it immutably, so that threads may share it.

@@ -16,6 +16,12 @@ impl From<ArrayD<f32>> for SharedTensor {
 }
 
 impl SharedTensor {
+    /// The elements in row-major order, to be overwritten between two runs; `None` while another clone exists.
+    #[must_use]
+    pub fn elements_mut(&mut self) -> Option<&mut [f32]> {
+        Arc::get_mut(&mut self.0)?.to_plain_array_view_mut::<f32>().ok()?.into_slice()
+    }
+
     pub(crate) fn into_tensor(self) -> Arc<Tensor> {
         self.0
     }
@@ -108,6 +114,16 @@ fn rows_of(numbers: Vec<f32>, width: usize) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn elements_are_written_only_while_nobody_else_reads_them() {
+        let mut tensor = SharedTensor::from(ndarray::arr2(&[[1.0, 2.0], [3.0, 4.0]]).into_dyn());
+        tensor.elements_mut().unwrap()[1] = 5.0;
+        let clone = tensor.clone();
+        assert_eq!(tensor.elements_mut(), None);
+        drop(clone);
+        assert_eq!(tensor.elements_mut().unwrap(), [1.0, 5.0, 3.0, 4.0]);
+    }
 
     #[test]
     fn rows_stay_where_they_are_while_the_store_grows() {

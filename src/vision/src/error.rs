@@ -52,6 +52,14 @@ pub enum Error {
         /// Its value.
         found: String,
     },
+    /// A buffer for pixels does not fit the model's input.
+    #[error("not a buffer for this input: expected {expected} values, found {found}")]
+    PixelsLength {
+        /// Values of the input, `3 × height × width`.
+        expected: usize,
+        /// Values of the buffer.
+        found: usize,
+    },
     /// A camera's frame has fewer bytes than its format and size ask for.
     #[error(
         "not a whole frame: {format} of {width}×{height} pixels takes {expected} bytes, found {found}"

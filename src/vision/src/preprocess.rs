@@ -26,6 +26,18 @@ impl Pixels {
         self.0.view()
     }
 
+    /// No values: stands in for a buffer that is lent out.
+    pub(crate) fn empty() -> Self {
+        Self(Array4::default((0, 0, 0, 0)))
+    }
+
+    /// The values in row-major order, to be overwritten.
+    pub(crate) fn values_mut(&mut self) -> &mut [f32] {
+        #[expect(clippy::expect_used, reason = "an invariant of Pixels")]
+        let values = self.0.as_slice_mut().expect("pixels are in row-major order");
+        values
+    }
+
     /// The values, `[1, 3, height, width]`.
     #[must_use]
     pub fn into_array(self) -> Array4<f32> {
@@ -86,24 +98,29 @@ impl Preprocessor {
         Detail::AtLeast { width: SURPLUS * self.spec.width, height: SURPLUS * self.spec.height }
     }
 
-    /// A normalised black image, into which frames are [written](Self::write).
-    pub(crate) fn black(&self) -> Pixels {
+    /// Number of values of an input, `3 × height × width`.
+    pub(crate) fn values(&self) -> usize {
+        3 * self.spec.height as usize * self.spec.width as usize
+    }
+
+    /// A normalised black image: a buffer of the shape of an input.
+    #[must_use]
+    pub fn black(&self) -> Pixels {
         let shape = (1, 3, self.spec.height as usize, self.spec.width as usize);
         Pixels(Array4::from_shape_fn(shape, |(_, channel, ..)| self.levels[channel][0]))
     }
 
-    /// Normalises rows of RGB into `pixels`, from the column and row `start` on; what they do not cover becomes black.
+    /// Normalises rows of RGB into `values` `[3, height, width]`, from the column and row `start` on; what they do not
+    /// cover becomes black.
     pub(crate) fn write<'a>(
         &self,
         rows: impl Iterator<Item = impl Iterator<Item = &'a [u8; 3]>>,
         size: (u32, u32),
         start: (u32, u32),
-        pixels: &mut Pixels,
+        values: &mut [f32],
     ) {
         let [across, down] = [start.0, start.1].map(|start| start as usize);
         let covers = size == (self.spec.width, self.spec.height);
-        #[expect(clippy::expect_used, reason = "an invariant of Pixels")]
-        let values = pixels.0.as_slice_mut().expect("pixels are in row-major order");
         let plane = self.spec.width as usize * self.spec.height as usize;
         if !covers {
             for (plane, levels) in values.chunks_mut(plane).zip(&self.levels) {

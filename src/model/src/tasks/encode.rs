@@ -1,5 +1,6 @@
 //! Encoding images and texts into the joint embedding space.
 
+use coca_engine::Input;
 use coca_text::TokenIds;
 use coca_vision::{self as vision, Pixels};
 use ndarray::{Array2, ArrayD};
@@ -28,7 +29,12 @@ impl Coca {
     /// # Errors
     /// [`Error::Model`] when the image encoder cannot be loaded.
     pub fn encode_pixels(&self, pixels: Pixels) -> Result<EncodedImage, Error> {
-        let mut outputs = self.image_encoder()?.run(vec![pixels.into_array().into()])?.into_iter();
+        self.encode_input(pixels.into_array().into())
+    }
+
+    /// Runs the image encoder on its input `[1, 3, H, W]`.
+    pub(super) fn encode_input(&self, input: Input) -> Result<EncodedImage, Error> {
+        let mut outputs = self.image_encoder()?.run(vec![input])?.into_iter();
         let shape = [1, self.bundle.config().dimensions.embedding];
         let embedding = checked_output("image_encoder.onnx", outputs.next(), &shape)?;
         Ok(EncodedImage {

@@ -71,6 +71,22 @@ impl FramePreprocessor {
     /// # Errors
     /// [`Error::DamagedFrame`] for a JPEG frame that is cut off or garbled.
     pub fn preprocess(&mut self, frame: FrameView) -> Result<&Pixels, Error> {
+        let mut pixels = std::mem::replace(&mut self.pixels, Pixels::empty());
+        let written = self.preprocess_into(frame, pixels.values_mut());
+        self.pixels = pixels;
+        written.map(|()| &self.pixels)
+    }
+
+    /// Writes the pixels of a frame into `values` `[3, height, width]`, such as the input of a graph: nothing is copied.
+    ///
+    /// # Errors
+    /// [`Error::DamagedFrame`] for a JPEG frame that is cut off or garbled, [`Error::PixelsLength`] for `values` of
+    /// another length than the model's input.
+    pub fn preprocess_into(&mut self, frame: FrameView, values: &mut [f32]) -> Result<(), Error> {
+        let (expected, found) = (self.preprocessor.values(), values.len());
+        if found != expected {
+            return Err(Error::PixelsLength { expected, found });
+        }
         let spec = self.preprocessor.spec();
         let input = (spec.width, spec.height);
         let least = self.turn.size((input.0 as usize, input.1 as usize));
@@ -90,8 +106,8 @@ impl FramePreprocessor {
         let (rgb, _) = rgb.as_chunks::<3>();
         let lines = (0..down.length as usize).map(|row| self.turn.row(rgb, size, row));
         let (size, start) = ((across.length, down.length), (across.start, down.start));
-        self.preprocessor.write(lines, size, start, &mut self.pixels);
-        Ok(&self.pixels)
+        self.preprocessor.write(lines, size, start, values);
+        Ok(())
     }
 }
 
