@@ -1,4 +1,4 @@
-//! The machine underneath: its cores, the memory that is left, its temperature.
+//! The machine underneath: its cores, the memory that is left, its temperature, its files.
 //!
 //! ```
 //! let cores = coca_host::physical_cores();
@@ -11,9 +11,11 @@
 #![forbid(unsafe_code)]
 
 mod memory;
+mod output_file;
 mod processor;
 mod temperature;
 
 pub use memory::{AvailableMemory, number_behind, resident_memory};
+pub use output_file::OutputFile;
 pub use processor::{cpu_features, physical_cores};
 pub use temperature::hottest_sensor;

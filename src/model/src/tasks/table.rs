@@ -6,6 +6,7 @@
 
 use std::{collections::HashMap, io::Write, path::Path};
 
+use coca_host::OutputFile;
 use half::f16;
 use ndarray::Array2;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -21,7 +22,8 @@ const FORMAT_IN_F16: &str = "coca-labels-1";
 const TENSOR: &str = "embeddings";
 
 impl Labels {
-    /// Writes a table to `path`, which is replaced only once the whole table is written.
+    /// Writes a table to `path`, which is replaced only once the whole table is written; see
+    /// [`OutputFile`] for links and devices.
     ///
     /// ```
     /// # #[cfg(feature = "pocket")] {
@@ -41,16 +43,9 @@ impl Labels {
         let path = path.as_ref();
         let failed = |source| Error::TableFile { path: path.to_path_buf(), source };
         let bytes = self.to_bytes().map_err(|e| failed(std::io::Error::other(e.to_string())))?;
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let mut file =
-            tempfile::Builder::new().prefix(".coca-labels-").tempfile_in(folder).map_err(failed)?;
-        file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-        share(file.as_file()).map_err(failed)?;
-        file.persist(path).map_err(|e| failed(e.error))?;
-        Ok(())
+        let mut file = OutputFile::create(path).map_err(failed)?;
+        file.write_all(&bytes).and_then(|()| file.sync()).map_err(failed)?;
+        file.commit().map_err(failed)
     }
 
     /// Reads the table at `path`, which must have been made with the model `model`.
@@ -159,18 +154,6 @@ fn elements(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
     }
 }
 
-/// Makes a temporary file, which is private to its user, readable by all.
-fn share(file: &std::fs::File) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    #[cfg(not(unix))]
-    let _ = file;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use ndarray::array;
@@ -213,6 +196,18 @@ mod tests {
         let off = back.embeddings() - labels().embeddings();
         let worst = off.fold(0_f32, |worst, off| worst.max(off.abs()));
         assert!(worst <= tolerance, "{worst}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_a_table_and_a_device_stay_what_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let (table, link) = (folder.path().join("table"), folder.path().join("link"));
+        std::os::unix::fs::symlink(&table, &link).unwrap();
+        labels().save(&link).unwrap();
+        assert!(link.is_symlink() && table.is_file());
+        labels().save("/dev/null").unwrap();
+        assert!(!std::path::Path::new("/dev/null").is_file());
     }
 
     #[test]
