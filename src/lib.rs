@@ -35,14 +35,16 @@ pub use coca_engine::Engine;
 pub use coca_host as host;
 pub use coca_kernels as kernels;
 pub use coca_model::{
-    Bundle, Caption, CaptionOptions, Coca, Embedding, EncodedImage, Error, Labels, ScoredLabel,
-    Search, bundle, generate, tasks,
+    Bundle, Caption, CaptionOptions, Coca, Embedding, EncodedImage, Error, FrameEncoder, Labels,
+    ScoredLabel, Search, bundle, generate, tasks,
 };
 pub use coca_text as text;
 pub use coca_text::Templates;
 pub use coca_vision as vision;
 #[cfg(feature = "watch")]
-pub use coca_watch::{camera, display, doctor, pipeline as watch};
+pub use coca_watch::{
+    Counters, FrameCaption, TrackedLabel, camera, display, doctor, pipeline as watch,
+};
 
 /// README's example, compiled and run with the documentation's tests.
 #[cfg(all(doctest, feature = "pocket"))]

@@ -15,16 +15,16 @@ use std::{
 
 use coca_edge::{
     camera::{
-        Capture, Error, Frame, FrameSource, Patience, Read, SourceSettings, SourceSpec, Taken,
+        Capture, Error, Frame, FrameSource, Read, RetryPolicy, SourceSettings, SourceSpec, Taken,
     },
     vision::PixelFormat,
 };
 
 const SOON: Duration = Duration::from_secs(10);
-const PATIENCE: Patience = Patience {
-    stall: Duration::from_millis(300),
-    first: Duration::from_millis(20),
-    longest: Duration::from_millis(80),
+const POLICY: RetryPolicy = RetryPolicy {
+    stall_timeout: Duration::from_millis(300),
+    min_pause: Duration::from_millis(20),
+    max_pause: Duration::from_millis(80),
 };
 
 fn photo(name: &str) -> String {
@@ -33,7 +33,7 @@ fn photo(name: &str) -> String {
 
 fn capture(spec: &str) -> Capture {
     let source: SourceSpec = spec.parse().unwrap();
-    Capture::start(spec, PATIENCE, move || {
+    Capture::start(spec, POLICY, move || {
         source.open(&SourceSettings { size: None, fps: Some(50.0) })
     })
     .unwrap()
@@ -112,7 +112,55 @@ fn reads_mjpeg_from_a_pipe_until_its_command_ends() {
     assert_eq!(frame.format, PixelFormat::Mjpeg);
     assert_eq!(frame.bytes, std::fs::read(photo("cat.jpg")).unwrap());
     assert_eq!(end(&capture).unwrap(), Taken::Closed);
-    assert_eq!(capture.status().frames, 2);
+    assert_eq!(capture.counters().captured, 2);
+}
+
+/// Plays a film of two JPEG frames and `tail`; returns the frames that were taken and the totals.
+fn play_film(tail: &[u8]) -> (usize, coca_edge::Counters) {
+    let cat = std::fs::read(photo("cat.jpg")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let film = folder.path().join("film");
+    std::fs::write(&film, [&cat[..], &cat, tail].concat()).unwrap();
+    let capture = capture(&format!("cmd:cat {}", film.display()));
+    let (mut frame, mut taken) = (Frame::default(), 0);
+    while capture.take(&mut frame, SOON).unwrap() == Taken::Frame {
+        assert_eq!(frame.bytes, cat);
+        taken += 1;
+    }
+    (taken, capture.counters())
+}
+
+#[test]
+fn bytes_behind_the_last_jpeg_of_a_pipe_cost_no_frame() {
+    for tail in [&b"\n"[..], b"\r\n--boundary--\r\n", &[0; 100], b"\xFF\xD8"] {
+        let (taken, counters) = play_film(tail);
+        assert_eq!(taken as u64 + counters.dropped, 2, "{tail:?}");
+        assert_eq!((counters.captured, counters.damaged, counters.reopened), (2, 0, 0), "{tail:?}");
+    }
+}
+
+#[test]
+fn a_jpeg_that_the_end_of_a_pipe_cuts_off_is_damaged_and_costs_no_other() {
+    let cat = std::fs::read(photo("cat.jpg")).unwrap();
+    let (taken, counters) = play_film(&cat[..cat.len() / 2]);
+    assert_eq!(taken as u64 + counters.dropped, 2);
+    assert_eq!((counters.captured, counters.damaged, counters.reopened), (2, 1, 0));
+}
+
+#[test]
+fn a_frame_that_came_before_a_failure_can_still_be_taken() {
+    // One frame and a half: the error comes at once, and the frame is taken during the pause after it.
+    let policy = RetryPolicy { min_pause: Duration::from_secs(3600), max_pause: SOON, ..POLICY };
+    let source: SourceSpec = "rgb:4x2:cmd:head -c 30 /dev/zero".parse().unwrap();
+    let open = move || source.open(&SourceSettings::default());
+    let capture = Capture::start("rgb", policy, open).unwrap();
+    let end = Instant::now() + SOON;
+    while capture.status().trouble.is_none() {
+        assert!(Instant::now() < end);
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(next(&capture).bytes.len(), 24);
+    assert_eq!(capture.counters().damaged, 1);
 }
 
 #[test]
@@ -133,7 +181,7 @@ fn reports_and_reopens_a_pipe_that_ends_inside_a_frame() {
     let mut frame = next(&capture);
     let first = frame.number;
     capture.take(&mut frame, SOON).unwrap();
-    assert!(frame.number > first && capture.status().reopened > 0);
+    assert!(frame.number > first && capture.counters().reopened > 0);
 }
 
 #[test]
@@ -166,6 +214,15 @@ fn kills_a_hanging_command_with_its_children_and_restarts_it() {
             thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+#[test]
+fn a_command_that_closes_its_output_and_goes_on_is_killed_and_started_again() {
+    let command = format!("sh -c 'cat {}; exec >&-; sleep 1000'", photo("cat.jpg"));
+    let capture = capture(&format!("cmd:{command}"));
+    let first = next(&capture);
+    let second = next(&capture);
+    assert!(second.number > first.number && capture.counters().reopened > 0);
 }
 
 /// Answers connection after connection, each with the next of `answers`; then no more.
@@ -210,7 +267,7 @@ fn reconnects_to_a_network_camera_that_stalls() {
     let capture = capture(&server(answers));
     assert_eq!(next(&capture).bytes, cat);
     assert_eq!(next(&capture).bytes, coffee);
-    assert_eq!(capture.status().reopened, 1);
+    assert_eq!(capture.counters().reopened, 1);
 }
 
 #[test]
@@ -282,12 +339,8 @@ impl FrameSource for Scripted {
 fn play(script: &[Fault]) -> (Vec<u32>, coca_edge::camera::CaptureStatus) {
     let script = Arc::new(Mutex::new(script.to_vec()));
     let capture =
-        Capture::start(
-            "script",
-            PATIENCE,
-            move || Ok(Box::new(Scripted(Arc::clone(&script))) as _),
-        )
-        .unwrap();
+        Capture::start("script", POLICY, move || Ok(Box::new(Scripted(Arc::clone(&script))) as _))
+            .unwrap();
     let (mut frame, mut widths) = (Frame::default(), Vec::new());
     while capture.take(&mut frame, SOON).unwrap() == Taken::Frame {
         widths.push(frame.size.0);
@@ -318,8 +371,9 @@ fn survives_and_counts_every_fault() {
     let (widths, status) = play(&script);
     assert_eq!(widths.last(), Some(&5));
     assert!(widths.is_sorted_by_key(|width| if *width == 640 { 4 } else { *width }), "{widths:?}");
-    assert_eq!((status.frames, status.damaged, status.reopened), (6, 2, 6));
-    assert_eq!(widths.len() as u64 + status.dropped, 6);
+    let counters = status.counters;
+    assert_eq!((counters.captured, counters.damaged, counters.reopened), (6, 2, 6));
+    assert_eq!(widths.len() as u64 + counters.dropped, 6);
     assert_eq!(status.trouble, None);
 }
 
@@ -327,7 +381,7 @@ fn survives_and_counts_every_fault() {
 fn status_reports_trouble_while_it_lasts() {
     let attempts = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&attempts);
-    let capture = Capture::start("script", PATIENCE, move || {
+    let capture = Capture::start("script", POLICY, move || {
         counted.fetch_add(1, Ordering::Relaxed);
         Err(Error::Io {
             source_name: "/dev/video9".to_owned(),
@@ -353,14 +407,10 @@ fn status_reports_trouble_while_it_lasts() {
 #[test]
 fn dropping_a_capture_does_not_wait_for_a_hanging_source() {
     let script = Arc::new(Mutex::new(vec![Fault::Frame(1), Fault::Hang]));
-    let patience = Patience { stall: Duration::from_secs(3600), ..PATIENCE };
+    let policy = RetryPolicy { stall_timeout: Duration::from_secs(3600), ..POLICY };
     let capture =
-        Capture::start(
-            "script",
-            patience,
-            move || Ok(Box::new(Scripted(Arc::clone(&script))) as _),
-        )
-        .unwrap();
+        Capture::start("script", policy, move || Ok(Box::new(Scripted(Arc::clone(&script))) as _))
+            .unwrap();
     next(&capture);
     let start = Instant::now();
     drop(capture);

@@ -1,4 +1,5 @@
-//! In the steady state a camera's frame costs no allocation on its way from the source to the model's input.
+//! Memory that a camera's frame costs: no allocation on its way from the source to the model's input, and in a whole step
+//! of a watch no copy of its pixels.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::{
@@ -18,17 +19,19 @@ struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    static BYTES: Cell<usize> = const { Cell::new(0) };
 }
 
-fn count() {
+fn count(size: usize) {
     ALLOCATIONS.with(|count| count.set(count.get() + 1));
+    BYTES.with(|bytes| bytes.set(bytes.get() + size));
 }
 
 #[allow(unsafe_code)]
-// SAFETY: every call goes on to the system's allocator unchanged; counting touches a plain cell of the own thread.
+// SAFETY: every call goes on to the system's allocator unchanged; counting touches plain cells of the own thread.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size());
         // SAFETY: the caller keeps the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
@@ -39,7 +42,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        count(size);
         // SAFETY: the caller keeps the contract of `realloc`.
         unsafe { System.realloc(memory, layout, size) }
     }
@@ -53,6 +56,14 @@ fn allocations(work: impl FnOnce()) -> usize {
     let before = ALLOCATIONS.with(Cell::get);
     work();
     ALLOCATIONS.with(Cell::get) - before
+}
+
+/// Bytes that this thread allocates during the work.
+#[cfg(feature = "pocket")]
+fn allocated_bytes(work: impl FnOnce()) -> usize {
+    let before = BYTES.with(Cell::get);
+    work();
+    BYTES.with(Cell::get) - before
 }
 
 fn preprocessor() -> FramePreprocessor {
@@ -115,4 +126,46 @@ fn frames_go_from_a_source_through_the_slot_without_an_allocation() {
         (0..8).for_each(|_| pass());
         assert_eq!(allocations(|| (0..30).for_each(|_| pass())), 0, "{source}");
     }
+}
+
+/// The least over some rounds: the first ones fill buffers.
+#[cfg(feature = "pocket")]
+fn least_bytes(mut work: impl FnMut()) -> usize {
+    (0..8).map(|_| allocated_bytes(&mut work)).min().unwrap()
+}
+
+#[cfg(feature = "pocket")]
+#[test]
+fn a_whole_step_allocates_little_more_than_the_model_alone() {
+    use std::sync::Arc;
+
+    use coca_edge::{
+        Coca, FrameEncoder,
+        camera::{Capture, RetryPolicy},
+        watch::{Step, Watch, WatchOptions},
+    };
+
+    /// A report's strings and what the channel and the tracker need.
+    const REPORT_BYTES: usize = 16 << 10;
+
+    let coca = Arc::new(Coca::pocket().unwrap());
+    let pixels = std::mem::size_of_val(coca.preprocessor().black().view().as_slice().unwrap());
+
+    let grey = vec![128; 320 * 240];
+    let view = FrameView::new(PixelFormat::Grey, (320, 240), Colours::Bt601, &grey).unwrap();
+    let mut encoder = FrameEncoder::new(Arc::clone(&coca), Turn::default());
+    let model = least_bytes(|| drop(encoder.encode(view).unwrap()));
+    let input = coca.preprocessor().black();
+    let with_input = least_bytes(|| drop(coca.encode_pixels(input.clone()).unwrap()));
+    assert!(with_input >= model + pixels, "an encoder that allocates its input is noticed");
+
+    let labels = coca.labels(["cat", "dog", "cup of coffee"]).unwrap();
+    let source: SourceSpec = "test".parse().unwrap();
+    let settings = SourceSettings { size: None, fps: Some(200.0) };
+    let open = move || source.open(&settings);
+    let capture = Capture::start("test", RetryPolicy::default(), open).unwrap();
+    let options = WatchOptions::default();
+    let mut watch = Watch::start(coca, Some(labels), "test", capture, options).unwrap();
+    let step = least_bytes(|| while !matches!(watch.step().unwrap(), Step::Report(_)) {});
+    assert!(step <= model + REPORT_BYTES, "a step allocates {step} bytes, the model {model}");
 }

@@ -14,7 +14,7 @@ use std::{
 
 use coca_edge::{
     CaptionOptions, Coca,
-    camera::{Capture, Patience, SourceSettings, SourceSpec},
+    camera::{Capture, RetryPolicy, SourceSettings, SourceSpec},
     host::resident_memory,
     watch::{CaptionTriggers, Step, Watch, WatchOptions},
 };
@@ -47,7 +47,7 @@ fn camera() -> Capture {
     let photos = root().join("tests/photos");
     let film = format!("cmd:sh -c 'while cat {}/*.jpg; do :; done'", photos.display());
     let source: SourceSpec = film.parse().unwrap();
-    Capture::start("film", Patience::default(), move || source.open(&SourceSettings::default()))
+    Capture::start("film", RetryPolicy::default(), move || source.open(&SourceSettings::default()))
         .unwrap()
 }
 
@@ -101,7 +101,8 @@ fn memory_stays_flat_over_a_hundred_thousand_frames() {
     }
     let summary = watch.summary();
     println!("{summary}");
-    assert!(summary.captions > 10 && summary.damaged == 0 && summary.reopened == 0, "{summary}");
+    let counters = summary.counters;
+    assert!(counters.captions > 10 && counters.damaged == 0 && counters.reopened == 0, "{summary}");
     let most = |settled: bool| {
         let part = resident.iter().filter(|(frames, _)| (*frames > SETTLED) == settled);
         part.map(|(_, bytes)| *bytes).max().unwrap()

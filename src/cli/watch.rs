@@ -1,6 +1,7 @@
 //! `coca watch`: live labels and captions of a camera.
 
 mod ending;
+mod flags;
 mod options;
 
 use std::{
@@ -12,16 +13,17 @@ use std::{
 
 use anyhow::Context;
 use coca_edge::{
-    camera::{self, Capture, Patience, SourceSpec},
-    watch::{EventKind, Lines, Report, ServiceManager, Step, Watch},
+    camera::{self, Capture, PipeInput, RetryPolicy, SourceSpec},
+    watch::{EventKind, LineWriter, Report, ServiceManager, Step, Watch},
 };
 use ending::Ending;
+use flags::with_flags;
 pub(super) use options::Arguments;
 
 use super::{Global, Outcome, messages, output::Format};
 
-/// Time that the last lines have when everything else is over.
-const LAST_LINES: Duration = Duration::from_millis(300);
+/// Time for the last lines to be written when everything else is over.
+const LAST_LINES_TIMEOUT: Duration = Duration::from_millis(300);
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
     if arguments.list {
@@ -33,18 +35,19 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     let options = arguments.watch_options(&coca)?;
     let (source, settings) = (arguments.source.clone(), arguments.settings());
     let name = source.to_string();
-    let capture =
-        Capture::start(name.clone(), Patience::default(), move || source.open(&settings))?;
+    let open = move || source.open(&settings);
+    let capture = Capture::start(name.clone(), RetryPolicy::default(), open)?;
     let mut service = ServiceManager::from_environment();
     let kernel = coca.load_image_encoder()?.kernel;
     let threads = coca.engine().threads();
-    let mut watch = Watch::start(coca, Some(labels), &name, capture, options)?;
+    let mut watch =
+        Watch::start(coca, Some(labels), &name, capture, options).map_err(with_flags)?;
     if !global.quiet {
         let shown = watch.displays().iter().fold(String::new(), |text, name| text + ", " + name);
         messages::say(format_args!("{name}: {threads} threads, {kernel}{shown}"));
     }
     let key = arguments.key_presses(&arguments.source);
-    let mut lines = Lines::start("standard output", io::stdout())?;
+    let mut lines = LineWriter::start("standard output", io::stdout())?;
     let start = Instant::now();
     service.ready();
     let outcome = loop {
@@ -65,7 +68,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
             Err(error) => break Err(error),
         }
         let summary = watch.summary();
-        let is_enough = arguments.frames.is_some_and(|frames| summary.labelled >= frames);
+        let is_enough = arguments.frames.is_some_and(|frames| summary.counters.labelled >= frames);
         if !global.quiet {
             ending.remember(summary);
         }
@@ -74,14 +77,17 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
         }
     };
     service.stopping();
-    lines.finish(LAST_LINES);
+    lines.finish(LAST_LINES_TIMEOUT);
     ending.tell();
-    outcome.map(|()| Outcome::Done).with_context(|| format!("--source {name}"))
+    match outcome {
+        Ok(()) => Ok(Outcome::Done),
+        Err(error) => Err(with_flags(error).context(format!("--source {name}"))),
+    }
 }
 
 fn list() -> anyhow::Result<Outcome> {
     let mut out = io::stdout().lock();
-    let cameras = camera::cameras()?;
+    let cameras = camera::cameras().context("--list")?;
     if cameras.is_empty() {
         writeln!(out, "no camera found")?;
     }
@@ -117,10 +123,10 @@ impl Arguments {
         Ok(line)
     }
 
-    /// A message for every line that is typed, if captions are to be asked for so.
+    /// A message for every line that is typed, if that asks for captions.
     fn key_presses(&self, source: &SourceSpec) -> std::sync::mpsc::Receiver<()> {
         let (pressed, presses) = std::sync::mpsc::channel();
-        let is_free = !matches!(source, SourceSpec::Stdin(_)) && io::stdin().is_terminal();
+        let is_free = !reads_stdin(source) && io::stdin().is_terminal();
         if is_free && self.captions_on_key() {
             std::thread::spawn(move || {
                 for line in io::stdin().lines() {
@@ -132,4 +138,8 @@ impl Arguments {
         }
         presses
     }
+}
+
+fn reads_stdin(source: &SourceSpec) -> bool {
+    matches!(source, SourceSpec::Pipe(pipe) if pipe.input == PipeInput::Stdin)
 }

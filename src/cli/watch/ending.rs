@@ -19,12 +19,12 @@ use signal_hook::{
 
 use crate::cli::messages;
 
-/// Interval at which signals are looked for.
+/// Time between two looks for a signal.
 const PERIOD: Duration = Duration::from_millis(25);
-/// Time that the watch has to end by itself: a large model's frame takes longer than a second on some boards.
-const PATIENCE: Duration = Duration::from_millis(700);
+/// Time for the watch to end by itself: a large model's frame takes longer than a second on some boards.
+const END_TIMEOUT: Duration = Duration::from_millis(700);
 
-/// Requests by signals, and the summary that is printed at the end.
+/// Requests that came by signals, and the summary for the end.
 pub(super) struct Ending {
     is_wanted: Arc<AtomicBool>,
     is_caption_wanted: Arc<AtomicBool>,
@@ -63,23 +63,23 @@ impl Ending {
         self.is_caption_wanted.swap(false, Ordering::Relaxed)
     }
 
-    /// Keeps the summary to print at the end.
+    /// Sets the summary for the end.
     pub(super) fn remember(&self, summary: Summary) {
         *self.summary.lock().unwrap_or_else(PoisonError::into_inner) = Some(summary);
     }
 
-    /// Tells what was remembered.
+    /// Prints the summary, once.
     pub(super) fn tell(&self) {
         tell(&self.summary);
     }
 }
 
-/// Ends the program if a watch that should end does not.
+/// Ends the program if the watch does not end in time after a signal.
 fn end_when(is_wanted: &AtomicBool, summary: &Mutex<Option<Summary>>) {
     while !is_wanted.load(Ordering::Relaxed) {
         thread::sleep(PERIOD);
     }
-    thread::sleep(PATIENCE);
+    thread::sleep(END_TIMEOUT);
     tell(summary);
     process::exit(0);
 }

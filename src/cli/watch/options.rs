@@ -9,11 +9,12 @@ use coca_edge::{
     camera::{SourceSettings, SourceSpec, parse_size},
     display::{DisplaySpec, Token},
     vision::Turn,
-    watch::{Action, CaptionTriggers, SteadyOptions, WatchOptions},
+    watch::{Action, CaptionTriggers, TrackerOptions, WatchOptions},
 };
 
+use super::flags::with_flags;
 use crate::cli::{
-    Global, Usage,
+    Global,
     labels::{LabelChoice, TemplateChoice, at_least_one, unit},
     output::Format,
 };
@@ -175,7 +176,7 @@ impl Arguments {
     pub(super) fn watch_options(&self, coca: &Coca) -> anyhow::Result<WatchOptions> {
         let set = |names: &[String]| names.iter().map(|name| name.trim().to_owned()).collect();
         let options = WatchOptions {
-            steady: SteadyOptions {
+            tracker: TrackerOptions {
                 top_k: self.top_k,
                 threshold: self.threshold,
                 smoothing: self.smoothing,
@@ -194,7 +195,7 @@ impl Arguments {
             displays: self.displays(),
             turn: self.turn(),
         };
-        options.steady.validate().map_err(|error| Usage(error.to_string()))?;
+        options.tracker.validate().map_err(with_flags)?;
         Ok(options)
     }
 

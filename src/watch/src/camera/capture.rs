@@ -1,7 +1,13 @@
-//! A thread that reads frames, and one that watches over it.
+//! A thread that reads frames, and a watchdog over it.
 //!
-//! A source may block for ever, fail, or break down. The watchdog then says so, closes it, and opens it again, waiting
-//! longer each time. A thread that hangs in a source is left behind: whatever it still delivers is ignored.
+//! ```text
+//! watchdog ── starts, replaces ──▶ reader: FrameSource::read ──▶ NewestFrame ──▶ Capture::take
+//!     ▲                                        │
+//!     └──────── sign of life, end, error ──────┘
+//! ```
+//!
+//! A source may block for ever, fail, or panic. The watchdog then logs it, closes the source, and opens it again after a
+//! pause that grows with each failure. A reader that hangs in a source is left behind: what it still delivers is ignored.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -10,49 +16,54 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    Error, Frame, NewestFrame, Taken,
-    source::{FrameSource, Interrupt, Read},
-};
+use super::{Error, Frame, FrameSource, Interrupt, NewestFrame, Read, Taken};
+use crate::Counters;
 
-/// How patient the watchdog is.
+/// Times after which a source is given up and tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
-    /// How long a source may take to open, and between two frames. A slow source gets at least three of its intervals.
-    pub stall: Duration,
-    /// How long to wait before a source is opened again; doubled each time up to [`longest`](Self::longest).
-    pub first: Duration,
-    /// The longest time before a source is opened again.
-    pub longest: Duration,
+pub struct RetryPolicy {
+    /// Time for a source to open, and from one frame to the next. A slow source gets at least three of its intervals.
+    pub stall_timeout: Duration,
+    /// Pause before a source is opened again; doubled with each failure up to [`max_pause`](Self::max_pause).
+    pub min_pause: Duration,
+    /// Longest pause before a source is opened again.
+    pub max_pause: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     /// 5 s; from 0.5 s to 30 s.
     fn default() -> Self {
         Self {
-            stall: Duration::from_secs(5),
-            first: Duration::from_millis(500),
-            longest: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(5),
+            min_pause: Duration::from_millis(500),
+            max_pause: Duration::from_secs(30),
         }
     }
 }
 
-/// How a capture is doing.
+/// State of a capture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CaptureStatus {
-    /// Frames that came.
-    pub frames: u64,
-    /// Frames that newer ones replaced before anybody took them.
-    pub dropped: u64,
-    /// Frames that the driver called damaged: they were dropped too.
-    pub damaged: u64,
-    /// How often the source was opened again.
-    pub reopened: u64,
-    /// Why no frames come at the moment.
+    /// Frames captured, dropped and damaged, and reopenings; the other totals are 0.
+    pub counters: Counters,
+    /// Reason why no frames come at the moment.
     pub trouble: Option<String>,
 }
 
-/// A source that is read in the background; the newest frame is there to be taken.
+/// A source that is read in the background, and its newest frame.
+///
+/// ```
+/// use std::time::Duration;
+/// use coca_watch::camera::{Capture, Frame, RetryPolicy, SourceSettings, SourceSpec, Taken};
+///
+/// let source: SourceSpec = "test".parse()?;
+/// let open = move || source.open(&SourceSettings::default());
+/// let capture = Capture::start("test", RetryPolicy::default(), open)?;
+/// let mut frame = Frame::default();
+/// assert_eq!(capture.take(&mut frame, Duration::from_secs(5))?, Taken::Frame);
+/// assert_eq!(frame.size, (640, 480));
+/// # Ok::<(), coca_watch::camera::Error>(())
+/// ```
 pub struct Capture {
     shared: Arc<Shared>,
     watchdog: Option<JoinHandle<()>>,
@@ -70,13 +81,13 @@ struct Shared {
 #[derive(Default)]
 struct State {
     status: CaptureStatus,
-    /// Which thread reads at the moment: what the ones before it still do is ignored.
+    /// Number of the present reader: what earlier ones still deliver is ignored.
     reader: u64,
-    /// Since when the reader gave no sign of life.
+    /// Last sign of life of the reader.
     since: Option<Instant>,
     interval: Duration,
     interrupt: Option<Interrupt>,
-    /// How the reader ended.
+    /// Outcome of the reader.
     end: Option<Result<(), Error>>,
     /// Frames since the source was opened.
     delivered: u64,
@@ -85,13 +96,13 @@ struct State {
 }
 
 impl Capture {
-    /// Starts reading the source that `open` opens, now and whenever it was lost. `name` is for messages.
+    /// Starts reading the source that `open` opens, now and after each failure. `name` is for messages.
     ///
     /// # Errors
     /// [`Error::BrokenDown`] when the system has no more threads.
     pub fn start(
         name: impl Into<String>,
-        patience: Patience,
+        policy: RetryPolicy,
         open: impl Fn() -> Result<Box<dyn FrameSource>, Error> + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
@@ -101,17 +112,17 @@ impl Capture {
             changed: Condvar::new(),
         });
         let (watched, open) = (Arc::clone(&shared), Arc::new(open));
-        let watchdog = spawn("watchdog", move || watched.watch(patience, open))
+        let watchdog = spawn("watchdog", move || watched.watch(policy, open))
             .map_err(|error| shared.broken_down(error))?;
         Ok(Self { shared, watchdog: Some(watchdog) })
     }
 
-    /// Waits for a frame newer than the last one, for `patience` at most; leaves an old buffer in its place.
+    /// Waits for a frame newer than the last one, for `timeout` at most, and swaps it with `frame`.
     ///
     /// # Errors
-    /// Why the source can give no more frames, unless it came to its natural end: [`Taken::Closed`].
-    pub fn take(&self, frame: &mut Frame, patience: Duration) -> Result<Taken, Error> {
-        let taken = self.shared.newest.take(frame, patience);
+    /// When the source can give no more frames. One that came to its natural end is [`Taken::Closed`] instead.
+    pub fn take(&self, frame: &mut Frame, timeout: Duration) -> Result<Taken, Error> {
+        let taken = self.shared.newest.take(frame, timeout);
         match taken {
             Taken::Closed => match self.shared.lock().final_error.take() {
                 Some(error) => Err(error),
@@ -121,11 +132,19 @@ impl Capture {
         }
     }
 
-    /// How it is doing.
+    /// Totals so far and the present trouble.
     #[must_use]
     pub fn status(&self) -> CaptureStatus {
-        let dropped = self.shared.newest.dropped();
-        CaptureStatus { dropped, ..self.shared.lock().status.clone() }
+        let mut status = self.shared.lock().status.clone();
+        status.counters.dropped = self.shared.newest.dropped();
+        status
+    }
+
+    /// Totals so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let counters = self.shared.lock().status.counters;
+        Counters { dropped: self.shared.newest.dropped(), ..counters }
     }
 }
 
@@ -143,35 +162,45 @@ impl Drop for Capture {
 }
 
 impl Shared {
-    fn watch(self: Arc<Self>, patience: Patience, open: Arc<Open>) {
-        let mut pause = patience.first;
+    fn watch(self: Arc<Self>, policy: RetryPolicy, open: Arc<Open>) {
+        let mut pause = policy.min_pause;
         loop {
-            let error = match self.read_once(patience, &open) {
+            let error = match self.read_once(policy, &open) {
                 Ok(()) => break,
                 Err(error) => error,
             };
             let delivered = self.lock().delivered;
-            if error.is_final() && self.lock().status.frames == 0 {
+            if error.is_final() && self.lock().status.counters.captured == 0 {
                 self.lock().final_error = Some(error);
                 break;
             }
             if delivered > 0 {
-                pause = patience.first;
+                pause = policy.min_pause;
             }
             log::warn!("{error}; opening it again in {:.1} s", pause.as_secs_f32());
-            self.newest.clear();
-            self.lock().status.trouble = Some(format!("{error}; opening it again"));
+            self.report(&error);
             if self.is_stopped_within(pause) {
                 break;
             }
-            self.lock().status.reopened += 1;
-            pause = (pause * 2).min(patience.longest);
+            // A frame that nobody took until now is stale.
+            self.newest.clear();
+            self.lock().status.counters.reopened += 1;
+            pause = (pause * 2).min(policy.max_pause);
         }
         self.newest.close();
     }
 
+    /// Puts the failure into the status.
+    fn report(&self, error: &Error) {
+        let mut state = self.lock();
+        state.status.trouble = Some(format!("{error}; opening it again"));
+        if matches!(error, Error::CutOff { .. }) {
+            state.status.counters.damaged += 1;
+        }
+    }
+
     /// Reads until the source ends, fails or hangs, or until the capture is over.
-    fn read_once(self: &Arc<Self>, patience: Patience, open: &Arc<Open>) -> Result<(), Error> {
+    fn read_once(self: &Arc<Self>, policy: RetryPolicy, open: &Arc<Open>) -> Result<(), Error> {
         let mut state = self.lock();
         state.reader += 1;
         state.since = Some(Instant::now());
@@ -190,7 +219,7 @@ impl Shared {
             if let Some(end) = state.end.take() {
                 break end;
             }
-            let allowed = patience.stall.max(3 * state.interval);
+            let allowed = policy.stall_timeout.max(3 * state.interval);
             let waited = state.since.map_or(Duration::ZERO, |since| since.elapsed());
             if waited >= allowed {
                 break Err(Error::Stalled { source_name: self.name.clone(), waited });
@@ -237,12 +266,12 @@ impl Shared {
                 state.since = Some(Instant::now());
                 match read {
                     Read::Frame => {
-                        state.status.frames += 1;
+                        state.status.counters.captured += 1;
                         state.delivered += 1;
                         state.status.trouble = None;
-                        number = Some(state.status.frames);
+                        number = Some(state.status.counters.captured);
                     }
-                    Read::Damaged => state.status.damaged += 1,
+                    Read::Damaged => state.status.counters.damaged += 1,
                     Read::End => {}
                 }
             });

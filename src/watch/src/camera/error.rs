@@ -1,4 +1,4 @@
-//! What can be wrong with a camera.
+//! Errors of sources.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -8,12 +8,12 @@ use coca_vision as vision;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// What the user wrote names no source.
+    /// A text that names no source.
     #[error("{spec}: not a source: {expected}")]
     Spec {
-        /// What was written.
+        /// The text.
         spec: String,
-        /// What would be right.
+        /// A description of what would be right.
         expected: String,
     },
     /// The program was built without cameras.
@@ -26,10 +26,10 @@ pub enum Error {
     },
     /// No camera is there, or none of that name.
     #[error(
-        "{wanted}: no such camera; found {found}. A camera module of a Raspberry Pi or a Jetson comes through a pipe: see `coca watch --help`"
+        "{wanted}: no such camera; found {found}. A camera module of a Raspberry Pi or a Jetson comes through a pipe"
     )]
     NoSuchCamera {
-        /// What was asked for.
+        /// The camera asked for.
         wanted: String,
         /// The cameras that are there.
         found: String,
@@ -47,7 +47,8 @@ pub enum Error {
     Io {
         /// The source.
         source_name: String,
-        /// What the operating system said.
+        /// The cause.
+        #[source]
         error: io::Error,
     },
     /// A folder holds no picture that can be shown.
@@ -61,7 +62,8 @@ pub enum Error {
     Picture {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
+        #[source]
         error: vision::Error,
     },
     /// The command that feeds the pipe ended with an error.
@@ -69,7 +71,7 @@ pub enum Error {
     CommandFailed {
         /// The command.
         command: String,
-        /// How it ended.
+        /// Its exit status.
         status: String,
     },
     /// A pipe or a connection ended in the middle of a frame.
@@ -81,17 +83,17 @@ pub enum Error {
         source_name: String,
         /// The bytes of a frame.
         expected: usize,
-        /// What was there of it.
+        /// The bytes found.
         found: usize,
     },
-    /// What comes in is not the MJPEG that was expected.
+    /// A stream that is not the MJPEG that was expected.
     #[error("{source_name}: {expected} was expected, found {found}")]
     Protocol {
         /// The source.
         source_name: String,
-        /// What was expected.
+        /// A description of what was expected.
         expected: &'static str,
-        /// What is there.
+        /// A description of what is there.
         found: String,
     },
     /// No frame came for too long.
@@ -99,7 +101,7 @@ pub enum Error {
     Stalled {
         /// The source.
         source_name: String,
-        /// How long was waited.
+        /// Time waited.
         waited: Duration,
     },
     /// The thread that read frames broke down.
@@ -107,7 +109,7 @@ pub enum Error {
     BrokenDown {
         /// The source.
         source_name: String,
-        /// Why.
+        /// The cause.
         reason: String,
     },
 }
@@ -118,7 +120,7 @@ impl Error {
         move |error| Self::Io { source_name, error }
     }
 
-    /// Whether opening the source again cannot help: the user has to say something else.
+    /// Whether opening the source again cannot help: the user has to name another.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {

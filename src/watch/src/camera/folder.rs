@@ -1,22 +1,97 @@
-//! Pictures in files, shown over and over as if a camera saw them.
+//! Pictures in files, shown over and over: `dir:PATH`, or a file's path.
 
 use std::{
+    fmt,
+    fs::{self, File},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use coca_vision::{self as vision, Detail, Limits, PixelFormat, Source, sources};
 
-use super::{
-    Error, Frame,
-    source::{FrameSource, Pace, Read},
-};
+use super::{Error, Frame, FrameSource, Read, SourceSettings, pace::Pace, source_kind::SourceKind};
 
-/// Large photos are decoded no larger than a camera's frames.
+/// Resolution at which photos are decoded at least: about that of a camera's frames.
 const DETAIL: Detail = Detail::AtLeast { width: 960, height: 720 };
+/// Pictures a second unless stated otherwise.
+const DEFAULT_FPS: f32 = 5.0;
 
-/// A folder or a file.
-pub(super) struct Folder {
+/// The pictures of a folder, sorted by name, over and over: `dir:PATH?fps=5`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FolderSpec {
+    /// Path of the folder.
+    pub path: PathBuf,
+    /// Pictures a second; the settings' rate, or else 5, if not stated.
+    pub fps: Option<f32>,
+}
+
+/// One picture, over and over: the path of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSpec {
+    /// Path of the file.
+    pub path: PathBuf,
+}
+
+impl SourceKind for FolderSpec {
+    fn parse(text: &str) -> Option<Result<Self, Error>> {
+        let folder = text.strip_prefix("dir:")?;
+        let (path, query) = folder.split_once('?').unwrap_or((folder, ""));
+        let fps = match query.strip_prefix("fps=").map(str::parse::<f32>) {
+            None if query.is_empty() => None,
+            Some(Ok(fps)) if (0.01..=240.0).contains(&fps) => Some(fps),
+            _ => {
+                return Some(Err(Error::Spec {
+                    spec: text.to_owned(),
+                    expected: "expected fps= and a number from 0.01 to 240 behind the ?".to_owned(),
+                }));
+            }
+        };
+        Some(Ok(Self { path: path.into(), fps }))
+    }
+
+    fn open(&self, settings: &SourceSettings) -> Result<Box<dyn FrameSource>, Error> {
+        Ok(Box::new(Folder::open(&self.path, self.fps.or(settings.fps))?))
+    }
+}
+
+impl fmt::Display for FolderSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "dir:{}", self.path.display())?;
+        match self.fps {
+            Some(fps) => write!(f, "?fps={fps}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl SourceKind for FileSpec {
+    /// Reads every text but the empty one and addresses.
+    fn parse(text: &str) -> Option<Result<Self, Error>> {
+        if text.is_empty() {
+            return None;
+        }
+        if text.contains("://") {
+            return Some(Err(Error::Spec {
+                spec: text.to_owned(),
+                expected: "of addresses, only http:// is known".to_owned(),
+            }));
+        }
+        Some(Ok(Self { path: text.into() }))
+    }
+
+    fn open(&self, settings: &SourceSettings) -> Result<Box<dyn FrameSource>, Error> {
+        Ok(Box::new(Folder::open_file(&self.path, settings.fps)?))
+    }
+}
+
+impl fmt::Display for FileSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.display().fmt(f)
+    }
+}
+
+/// The pictures of a folder, or of one file.
+struct Folder {
     path: PathBuf,
     pictures: Vec<PathBuf>,
     next: usize,
@@ -26,9 +101,8 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// The pictures in the folder `path`, sorted by name: 5 a second unless stated otherwise.
-    pub(super) fn open(path: &Path, fps: Option<f32>) -> Result<Self, Error> {
-        std::fs::read_dir(path).map_err(Error::io(path.display()))?;
+    fn open(path: &Path, fps: Option<f32>) -> Result<Self, Error> {
+        fs::read_dir(path).map_err(Error::io(path.display()))?;
         let mut folder = Self::new(path, fps);
         folder.list();
         if folder.pictures.is_empty() {
@@ -37,8 +111,8 @@ impl Folder {
         Ok(folder)
     }
 
-    pub(super) fn open_file(path: &Path, fps: Option<f32>) -> Result<Self, Error> {
-        std::fs::File::open(path).map_err(Error::io(path.display()))?;
+    fn open_file(path: &Path, fps: Option<f32>) -> Result<Self, Error> {
+        File::open(path).map_err(Error::io(path.display()))?;
         vision::open(path, &Limits::default(), DETAIL)
             .map_err(|error| Error::Picture { path: path.to_owned(), error })?;
         let mut file = Self::new(path, fps);
@@ -47,11 +121,11 @@ impl Folder {
     }
 
     fn new(path: &Path, fps: Option<f32>) -> Self {
-        let pace = Pace::new(fps.unwrap_or(5.0));
+        let pace = Pace::new(fps.unwrap_or(DEFAULT_FPS));
         Self { path: path.to_owned(), pictures: Vec::new(), next: 0, unreadable: 0, pace }
     }
 
-    /// Lists the folder anew, for what came and went since.
+    /// Lists the folder again: pictures may have come and gone.
     fn list(&mut self) {
         let found = sources(std::slice::from_ref(&self.path));
         self.pictures.clear();

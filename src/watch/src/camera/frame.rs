@@ -1,30 +1,30 @@
-//! Frames as they come from a source.
+//! Frames as a source delivers them.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use coca_vision::{self as vision, Colours, FrameView, PixelFormat};
 
-/// A frame in a buffer that is used again and again.
+/// A frame in a reusable buffer.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// How the bytes are laid out.
+    /// Layout of the bytes.
     pub format: PixelFormat,
-    /// Columns and rows; of a JPEG frame only what the source said.
+    /// Columns and rows. Not used for a JPEG, which holds its own size.
     pub size: (u32, u32),
-    /// Which YCbCr the samples are.
+    /// Colour space of YCbCr samples.
     pub colours: Colours,
-    /// The frame, and perhaps more behind it.
+    /// The frame; bytes behind it are ignored.
     pub bytes: Vec<u8>,
-    /// When it was captured, or else when it arrived.
+    /// Time of capture, or of arrival where the source does not tell the former.
     pub captured: Instant,
-    /// The same by the clock on the wall.
+    /// The same by the wall clock.
     pub time: SystemTime,
-    /// Its number among all frames of this run, from 1. The numbers of dropped frames are missing.
+    /// Number among all frames of the capture, from 1. Numbers of dropped frames are missing.
     pub number: u64,
 }
 
 impl Frame {
-    /// The frame without what stands behind it.
+    /// The frame without the bytes behind it.
     ///
     /// # Errors
     /// [`vision::Error::FrameLength`] when bytes are missing.
@@ -32,14 +32,15 @@ impl Frame {
         FrameView::new(self.format, self.size, self.colours, &self.bytes)
     }
 
-    /// Says that the frame was captured now.
+    /// Sets the time of capture to now.
     pub fn stamp(&mut self) {
         self.stamp_aged(Duration::ZERO);
     }
 
-    /// Says that the frame was captured so long ago.
+    /// Sets the time of capture to `age` ago.
     pub fn stamp_aged(&mut self, age: Duration) {
         let (now, time) = (Instant::now(), SystemTime::now());
+        // An age beyond the clock's beginning cannot be true.
         self.captured = now.checked_sub(age).unwrap_or(now);
         self.time = time.checked_sub(age).unwrap_or(time);
     }

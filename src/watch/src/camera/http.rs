@@ -1,6 +1,7 @@
 //! MJPEG over HTTP, as network cameras send it: `multipart/x-mixed-replace`.
 
 use std::{
+    fmt,
     io::{self, BufRead, BufReader, Read as _, Write},
     net::{Shutdown, TcpStream, ToSocketAddrs},
     time::Duration,
@@ -10,20 +11,49 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use percent_encoding::percent_decode_str;
 
 use super::{
-    Error, Frame, StreamFormat,
-    pipe::Frames,
-    source::{FrameSource, Interrupt, Read},
+    Error, Frame, FrameSource, Interrupt, Read, SourceSettings, StreamFormat, frames::Frames,
+    source_kind::SourceKind,
 };
 
-/// How long connecting and answering may take.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest answer in front of the pictures.
-const LONGEST_HEADER: u64 = 16 << 10;
-/// The longest line in front of a chunk.
-const LONGEST_CHUNK_LINE: u64 = 1 << 10;
+/// Time for connecting, and for each read.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of the answer's head.
+const MAX_HEAD_BYTES: u64 = 16 << 10;
+/// Bytes of the line in front of a chunk.
+const MAX_CHUNK_LINE_BYTES: u64 = 1 << 10;
+
+/// A network camera: `http://[USER:PASSWORD@]HOST[:PORT][/PATH]`.
+///
+/// User and password are neither in the [`Display`](fmt::Display) nor in the [`Debug`] text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HttpSpec {
+    address: String,
+}
+
+impl SourceKind for HttpSpec {
+    fn parse(text: &str) -> Option<Result<Self, Error>> {
+        text.starts_with("http://").then(|| Ok(Self { address: text.to_owned() }))
+    }
+
+    fn open(&self, _settings: &SourceSettings) -> Result<Box<dyn FrameSource>, Error> {
+        Ok(Box::new(MjpegStream::connect(&self.address)?))
+    }
+}
+
+impl fmt::Display for HttpSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shown(&self.address))
+    }
+}
+
+impl fmt::Debug for HttpSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HttpSpec").field(&shown(&self.address)).finish()
+    }
+}
 
 /// A connection that pictures come in on.
-pub(super) struct MjpegStream {
+struct MjpegStream {
     frames: Frames<Body>,
     connection: TcpStream,
 }
@@ -47,7 +77,7 @@ impl<'a> Address<'a> {
         is_sound.then_some(Self { user, host, path: if path.is_empty() { "/" } else { path } })
     }
 
-    /// What the camera wants to know of its user: a line of the request.
+    /// The request's header line with user and password (Basic authentication); empty without them.
     fn authorization(&self) -> String {
         let Some(user) = self.user else { return String::new() };
         let secret: Vec<u8> = percent_decode_str(user).collect();
@@ -56,7 +86,7 @@ impl<'a> Address<'a> {
 }
 
 /// The address as it may be shown: without user and password.
-pub(super) fn shown(address: &str) -> String {
+fn shown(address: &str) -> String {
     match Address::parse(address) {
         Some(Address { user: Some(user), .. }) => address.replacen(&format!("{user}@"), "", 1),
         _ => address.to_owned(),
@@ -65,14 +95,14 @@ pub(super) fn shown(address: &str) -> String {
 
 impl MjpegStream {
     /// Connects to `http://[USER:PASSWORD@]HOST[:PORT][/PATH]`.
-    pub(super) fn connect(address: &str) -> Result<Self, Error> {
+    fn connect(address: &str) -> Result<Self, Error> {
         let name = shown(address);
         let parts = Address::parse(address).ok_or_else(|| Error::Spec {
             spec: name.clone(),
             expected: "expected http://HOST:PORT/PATH".to_owned(),
         })?;
         let connection = connect(parts.host).map_err(Error::io(&name))?;
-        connection.set_read_timeout(Some(PATIENCE)).map_err(Error::io(&name))?;
+        connection.set_read_timeout(Some(TIMEOUT)).map_err(Error::io(&name))?;
         // Version 1.0 keeps the answer of most servers free of chunks.
         write!(
             &connection,
@@ -94,7 +124,7 @@ fn connect(host: &str) -> io::Result<TcpStream> {
     let host = if has_port { host.to_owned() } else { format!("{host}:80") };
     let mut last = io::ErrorKind::NotFound.into();
     for address in host.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
+        match TcpStream::connect_timeout(&address, TIMEOUT) {
             Ok(connection) => return Ok(connection),
             Err(error) => last = error,
         }
@@ -104,7 +134,7 @@ fn connect(host: &str) -> io::Result<TcpStream> {
 
 /// Reads up to the empty line, and makes sure that pictures follow; tells whether they come in chunks.
 fn read_header(answer: &mut impl BufRead, name: &str) -> Result<bool, Error> {
-    let mut header = answer.take(LONGEST_HEADER);
+    let mut header = answer.take(MAX_HEAD_BYTES);
     let mut next_line = || {
         let mut line = Vec::new();
         header.read_until(b'\n', &mut line).map_err(Error::io(name))?;
@@ -139,7 +169,7 @@ fn read_header(answer: &mut impl BufRead, name: &str) -> Result<bool, Error> {
     }
 }
 
-/// What follows the header, freed of the borders of chunks: small cameras send them whatever version is asked for.
+/// The body without the framing of chunks: small cameras send them whatever version is asked for.
 struct Body {
     answer: BufReader<TcpStream>,
     /// Bytes left of the present chunk, if there are chunks.
@@ -153,8 +183,7 @@ impl io::Read for Body {
         if left == 0 {
             left = self.next_chunk()?;
         }
-        let most = usize::try_from(left).unwrap_or(usize::MAX).min(out.len());
-        let count = self.answer.read(&mut out[..most])?;
+        let count = (&mut self.answer).take(left).read(out)?;
         self.chunk = Some(left - count as u64);
         Ok(count)
     }
@@ -165,7 +194,7 @@ impl Body {
     fn next_chunk(&mut self) -> io::Result<u64> {
         loop {
             self.line.clear();
-            let mut answer = (&mut self.answer).take(LONGEST_CHUNK_LINE);
+            let mut answer = (&mut self.answer).take(MAX_CHUNK_LINE_BYTES);
             if answer.read_until(b'\n', &mut self.line)? == 0 {
                 return Ok(0);
             }
@@ -174,15 +203,17 @@ impl Body {
             if line.is_empty() {
                 continue;
             }
-            let digits = line.split(|&byte| byte == b';').next().unwrap_or_default();
-            let size =
-                str::from_utf8(digits).ok().map(|digits| u64::from_str_radix(digits.trim(), 16));
-            return match size {
-                Some(Ok(size)) => Ok(size),
-                _ => Err(io::Error::new(io::ErrorKind::InvalidData, "not the size of a chunk")),
-            };
+            return chunk_size(line).ok_or_else(|| {
+                io::Error::new(io::ErrorKind::InvalidData, "not the size of a chunk")
+            });
         }
     }
+}
+
+/// The size in a line `1F4;extension`.
+fn chunk_size(line: &[u8]) -> Option<u64> {
+    let digits = line.split(|&byte| byte == b';').next()?;
+    u64::from_str_radix(str::from_utf8(digits).ok()?.trim(), 16).ok()
 }
 
 impl FrameSource for MjpegStream {
@@ -201,6 +232,7 @@ impl FrameSource for MjpegStream {
     fn interrupt(&self) -> Interrupt {
         match self.connection.try_clone() {
             Ok(connection) => Box::new(move || drop(connection.shutdown(Shutdown::Both))),
+            // The wait then ends with its timeout.
             Err(_) => Box::new(|| ()),
         }
     }
@@ -218,10 +250,12 @@ mod tests {
         assert_eq!(parts.authorization(), "Authorization: Basic dmlld2VyOnBAc3M=\r\n");
         assert_eq!(shown(address), "http://10.0.0.3:81/stream?fps=5");
         assert_eq!(shown("http://10.0.0.3/a@b"), "http://10.0.0.3/a@b");
+        let spec = HttpSpec::parse(address).unwrap().unwrap();
+        assert!(!format!("{spec} {spec:?}").contains("p%40ss"));
     }
 
     #[test]
-    fn what_is_no_address_is_none() {
+    fn malformed_addresses_are_refused() {
         for address in ["http://", "http:///path", "http://a b/", "http://user@/", "ftp://a"] {
             assert!(Address::parse(address).is_none(), "{address}");
         }

@@ -2,64 +2,93 @@
 
 use std::io::{self, Read};
 
-/// Bytes that are read at once.
-const CHUNK: usize = 64 << 10;
-/// The largest frame; what is longer is no JPEG stream.
-const LARGEST: usize = 64 << 20;
+/// Bytes read at a time.
+const CHUNK_BYTES: usize = 64 << 10;
+/// Largest file: a longer one is no JPEG stream.
+const MAX_FILE_BYTES: usize = 64 << 20;
+/// Start of image, and the first byte of the marker behind it.
+const START: [u8; 3] = [0xFF, 0xD8, 0xFF];
 
-/// Cuts a stream into JPEG files. What stands between them, as the borders of multipart do, is passed over.
+/// Cuts a stream into JPEG files. Bytes between them, such as boundaries of multipart, are skipped.
 #[derive(Default)]
 pub(super) struct MjpegReader {
     pending: Vec<u8>,
-    /// How far `pending` is known, and what follows there.
+    /// Bytes of `pending` whose structure is known; a segment may reach beyond what has come.
     at: usize,
+    /// Whether entropy-coded data follows at `at`, rather than a marker.
     is_in_scan: bool,
+}
+
+/// Outcome of [`MjpegReader::next`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A file. One that the start of another interrupts comes as far as it went.
+    File,
+    /// The stream ended in the middle of a file.
+    CutOff,
+    /// The stream ended behind the last file.
+    End,
 }
 
 enum Step {
     NeedMore,
-    /// The file ends here.
+    /// The file ends before this position.
     End(usize),
     /// Not a JPEG file.
     Garbage,
 }
 
 impl MjpegReader {
-    /// Puts the next file into `file`; `false` at the end of the stream. A file that another one interrupts comes cut off.
-    pub(super) fn next(&mut self, stream: &mut impl Read, file: &mut Vec<u8>) -> io::Result<bool> {
+    /// Puts the next file into `file`.
+    pub(super) fn next(&mut self, stream: &mut impl Read, file: &mut Vec<u8>) -> io::Result<Next> {
         loop {
             match self.step() {
                 Step::End(end) => {
                     file.clear();
                     file.extend_from_slice(&self.pending[..end]);
                     self.discard(end);
-                    return Ok(true);
+                    return Ok(Next::File);
                 }
-                Step::Garbage => self.discard(self.next_start()),
+                Step::Garbage => self.discard(self.garbage()),
                 Step::NeedMore => {
-                    if self.pending.len() > LARGEST {
+                    if self.pending.len() > MAX_FILE_BYTES {
                         self.discard(self.pending.len());
                     }
-                    let known = self.pending.len();
-                    self.pending.resize(known + CHUNK, 0);
-                    let read = loop {
-                        match stream.read(&mut self.pending[known..]) {
-                            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                            read => break read,
-                        }
-                    };
-                    self.pending.truncate(known + *read.as_ref().unwrap_or(&0));
-                    if read? == 0 {
-                        return Ok(false);
+                    if self.read_chunk(stream)? > 0 {
+                        continue;
+                    }
+                    match self.next_file() {
+                        // The length of a segment reaches beyond the end of the stream: these bytes may only have
+                        // looked like a start, and hide a file that is whole.
+                        Some(start) if self.at > self.pending.len() => self.discard(start),
+                        _ => return Ok(self.end()),
                     }
                 }
             }
         }
     }
 
-    /// Bytes of an unfinished file.
-    pub(super) fn pending(&self) -> usize {
-        self.pending.len()
+    /// Appends what one read gives to `pending`; returns the number of bytes.
+    fn read_chunk(&mut self, stream: &mut impl Read) -> io::Result<usize> {
+        let known = self.pending.len();
+        self.pending.resize(known + CHUNK_BYTES, 0);
+        let read = loop {
+            match stream.read(&mut self.pending[known..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        let count = if let Ok(count) = read { count } else { 0 };
+        self.pending.truncate(known + count);
+        read
+    }
+
+    /// The outcome at the end of the stream. Only what began as a file was cut off: boundaries, line ends and padding
+    /// are none.
+    fn end(&mut self) -> Next {
+        let is_file = self.pending.starts_with(&START);
+        self.discard(self.pending.len());
+        if is_file { Next::CutOff } else { Next::End }
     }
 
     fn discard(&mut self, count: usize) {
@@ -67,19 +96,24 @@ impl MjpegReader {
         (self.at, self.is_in_scan) = (0, false);
     }
 
-    /// Where a JPEG file may begin, after the first byte.
-    fn next_start(&self) -> usize {
-        let rest = self.pending.get(1..).unwrap_or_default();
-        let start = rest.windows(3).position(|bytes| bytes == [0xFF, 0xD8, 0xFF]);
-        1 + start.unwrap_or(rest.len().saturating_sub(2))
+    /// Position of the next start, after the first byte.
+    fn next_file(&self) -> Option<usize> {
+        let start = self.pending.windows(START.len()).skip(1).position(|bytes| bytes == START);
+        start.map(|start| start + 1)
+    }
+
+    /// Number of bytes that belong to no file. The last two may be the beginning of a start.
+    fn garbage(&self) -> usize {
+        let all = self.pending.len().saturating_sub(START.len() - 1);
+        self.next_file().unwrap_or(all.max(1))
     }
 
     /// Walks over the segments as far as they are there.
     fn step(&mut self) -> Step {
         if self.at == 0 {
-            match self.pending.get(..3) {
+            match self.pending.get(..START.len()) {
                 None => return Step::NeedMore,
-                Some([0xFF, 0xD8, 0xFF]) => self.at = 2,
+                Some(bytes) if bytes == START => self.at = 2,
                 Some(_) => return Step::Garbage,
             }
         }
@@ -135,7 +169,7 @@ mod tests {
     fn files(stream: &[u8], drip: usize) -> Vec<Vec<u8>> {
         let (mut reader, mut stream) = (MjpegReader::default(), Dripping(stream, drip));
         let (mut files, mut file) = (Vec::new(), Vec::new());
-        while reader.next(&mut stream, &mut file).unwrap() {
+        while reader.next(&mut stream, &mut file).unwrap() == Next::File {
             files.push(file.clone());
         }
         files
@@ -173,8 +207,46 @@ mod tests {
     fn a_file_is_found_without_waiting_for_the_next_one() {
         let file = jpeg("420.jpg");
         let (mut reader, mut found) = (MjpegReader::default(), Vec::new());
-        assert!(reader.next(&mut &file[..], &mut found).unwrap());
-        assert_eq!((found, reader.pending()), (file, 0));
+        assert_eq!(reader.next(&mut &file[..], &mut found).unwrap(), Next::File);
+        assert_eq!((found, reader.pending.len()), (file, 0));
+    }
+
+    /// Outcomes of reading the whole stream.
+    fn outcomes(stream: &[u8]) -> Vec<Next> {
+        let (mut reader, mut stream, mut file) = (MjpegReader::default(), stream, Vec::new());
+        let mut outcomes = Vec::new();
+        while outcomes.last() != Some(&Next::End) {
+            outcomes.push(reader.next(&mut stream, &mut file).unwrap());
+        }
+        outcomes
+    }
+
+    #[test]
+    fn bytes_behind_the_last_file_are_no_file_that_is_cut_off() {
+        let file = jpeg("420.jpg");
+        let tails: [&[u8]; 6] =
+            [b"\n", b"\r\n--x--\r\n", &[0; 300], &[0xFF; 3], b"\xFF", b"\r\n\xFF\xD8"];
+        for tail in tails {
+            let stream = [&file[..], tail].concat();
+            assert_eq!(outcomes(&stream), [Next::File, Next::End], "{tail:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_the_end_cuts_off_is_told_once() {
+        let file = jpeg("420.jpg");
+        for length in [3, 20, 40, file.len() - 1] {
+            let stream = [&file[..], &file[..length]].concat();
+            assert_eq!(outcomes(&stream), [Next::File, Next::CutOff, Next::End], "{length}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_look_like_a_start_hide_no_file() {
+        let file = jpeg("420.jpg");
+        // A segment of 65,535 bytes, which would cover the whole file.
+        let stream = [b"\xFF\xD8\xFF\xE1\xFF\xFF", &file[..]].concat();
+        assert_eq!(files(&stream, 1000), [file]);
     }
 
     proptest! {

@@ -1,36 +1,38 @@
-//! Cameras and what stands in for them: sources of frames, and the newest frame of one.
+//! Sources of frames, and the newest frame of one.
 //!
+//! ```text
+//! SourceSpec ── open ──▶ dyn FrameSource ◀── read ── Capture (thread, watchdog) ── take ──▶ newest Frame
 //! ```
-//! use std::time::Duration;
-//! use coca_watch::camera::{Capture, Frame, Patience, SourceSettings, SourceSpec, Taken};
 //!
-//! let source: SourceSpec = "test".parse()?;
-//! let capture = Capture::start("test", Patience::default(), move || {
-//!     source.open(&SourceSettings::default())
-//! })?;
-//! let mut frame = Frame::default();
-//! assert_eq!(capture.take(&mut frame, Duration::from_secs(5))?, Taken::Frame);
-//! assert_eq!(frame.size, (640, 480));
-//! # Ok::<(), coca_watch::camera::Error>(())
-//! ```
+//! A [`Capture`] opens the source that a [`SourceSpec`] describes, reads it in the background and opens it again when it
+//! fails. A new kind of source is a file with a type that can be parsed and opened, and a line in `source_spec.rs`.
 
 mod capture;
 mod device;
 mod error;
 mod folder;
 mod frame;
+mod frames;
 mod http;
 mod mjpeg;
+mod pace;
 mod pattern;
 mod pipe;
 mod slot;
 mod source;
-mod spec;
+mod source_kind;
+mod source_spec;
+mod stream_format;
 
-pub use capture::{Capture, CaptureStatus, Patience};
-pub use device::{CameraInfo, cameras};
+pub use capture::{Capture, CaptureStatus, RetryPolicy};
+pub use device::{CameraInfo, CameraSpec, cameras};
 pub use error::Error;
+pub use folder::{FileSpec, FolderSpec};
 pub use frame::Frame;
+pub use http::HttpSpec;
+pub use pattern::PatternSpec;
+pub use pipe::{PipeInput, PipeSpec};
 pub use slot::{NewestFrame, Taken};
 pub use source::{FrameSource, Interrupt, Read, SourceSettings};
-pub use spec::{SourceSpec, StreamFormat, parse_size};
+pub use source_spec::SourceSpec;
+pub use stream_format::{RawFormat, StreamFormat, UnknownFormat, parse_size};

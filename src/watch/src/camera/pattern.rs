@@ -1,22 +1,40 @@
-//! A moving pattern: a camera for when there is none.
+//! A moving pattern, for want of a camera: `test`.
+
+use std::{fmt, time::Duration};
 
 use coca_vision::PixelFormat;
 
-use super::{
-    Error, Frame,
-    source::{FrameSource, Pace, Read, SourceSettings},
-};
+use super::{Error, Frame, FrameSource, Read, SourceSettings, pace::Pace, source_kind::SourceKind};
 
-/// Colours drift behind a disc that goes round.
-pub(super) struct Pattern {
+/// A moving pattern: `test`. 640×480 pixels at 15 frames a second unless the settings say otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PatternSpec;
+
+impl SourceKind for PatternSpec {
+    fn parse(text: &str) -> Option<Result<Self, Error>> {
+        (text == "test").then_some(Ok(Self))
+    }
+
+    fn open(&self, settings: &SourceSettings) -> Result<Box<dyn FrameSource>, Error> {
+        Ok(Box::new(Pattern::new(settings)))
+    }
+}
+
+impl fmt::Display for PatternSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("test")
+    }
+}
+
+/// Colours that drift behind a circling disc.
+struct Pattern {
     size: (u32, u32),
     pace: Pace,
     step: u32,
 }
 
 impl Pattern {
-    /// 640×480 pixels at 15 frames a second unless stated otherwise.
-    pub(super) fn new(settings: &SourceSettings) -> Self {
+    fn new(settings: &SourceSettings) -> Self {
         Self {
             size: settings.size.unwrap_or((640, 480)),
             pace: Pace::new(settings.fps.unwrap_or(15.0)),
@@ -52,7 +70,7 @@ impl FrameSource for Pattern {
         Ok(Read::Frame)
     }
 
-    fn interval(&self) -> std::time::Duration {
+    fn interval(&self) -> Duration {
         self.pace.interval()
     }
 }

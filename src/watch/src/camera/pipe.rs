@@ -1,91 +1,101 @@
 //! Frames through a pipe: standard input, or a command's standard output.
 
 use std::{
+    fmt,
     io::{self, Stdin},
     os::unix::process::CommandExt,
-    process::{self, Child, ChildStdout, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    process::{self, Child, ChildStdout, ExitStatus, Stdio},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
 };
 
-use coca_vision::{Colours, PixelFormat};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{
-    Error, Frame, StreamFormat,
-    mjpeg::MjpegReader,
-    source::{FrameSource, Interrupt, Read},
+    Error, Frame, FrameSource, Interrupt, Read, SourceSettings, StreamFormat, frames::Frames,
+    source_kind::SourceKind,
 };
 
-/// Cuts a stream of bytes into frames.
-pub(super) struct Frames<R> {
-    stream: R,
-    name: String,
-    format: StreamFormat,
-    mjpeg: MjpegReader,
+/// Time between two looks at a command that has closed its output.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// A pipe and the format of its frames: `-`, `cmd:COMMAND`, and either behind `FORMAT:WxH:`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PipeSpec {
+    /// Format of the frames.
+    pub format: StreamFormat,
+    /// The end that writes.
+    pub input: PipeInput,
 }
 
-impl<R: io::Read> Frames<R> {
-    pub(super) fn new(stream: R, name: String, format: StreamFormat) -> Self {
-        Self { stream, name, format, mjpeg: MjpegReader::default() }
-    }
+/// The writing end of a pipe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PipeInput {
+    /// Standard input.
+    Stdin,
+    /// The standard output of a command: a program and its arguments, quoted as for a shell.
+    Command(String),
+}
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The next frame, stamped when the last of it has come.
-    pub(super) fn read(&mut self, frame: &mut Frame) -> Result<Read, Error> {
-        let (expected, found) = match self.format {
-            StreamFormat::Mjpeg => {
-                frame.format = PixelFormat::Mjpeg;
-                frame.size = (0, 0);
-                let whole = self.mjpeg.next(&mut self.stream, &mut frame.bytes);
-                if whole.map_err(|error| Error::io(&self.name)(error))? {
-                    (1, 1)
-                } else {
-                    let pending = self.mjpeg.pending();
-                    (pending + usize::from(pending > 0), pending)
-                }
-            }
-            StreamFormat::Raw { format, size } => {
-                (frame.format, frame.size) = (format, size);
-                frame.colours = Colours::of_video(size.0, size.1);
-                let expected = format.frame_bytes(size.0, size.1).unwrap_or_default();
-                frame.bytes.resize(expected, 0);
-                let found = read_fully(&mut self.stream, &mut frame.bytes);
-                (expected, found.map_err(|error| Error::io(&self.name)(error))?)
-            }
+impl SourceKind for PipeSpec {
+    fn parse(text: &str) -> Option<Result<Self, Error>> {
+        let (format, input) = split(text)?;
+        let refuse = |expected: &str| {
+            Some(Err(Error::Spec { spec: text.to_owned(), expected: expected.to_owned() }))
         };
-        frame.stamp();
-        match found {
-            0 => Ok(Read::End),
-            found if found < expected => {
-                Err(Error::CutOff { source_name: self.name.clone(), expected, found })
+        let Ok(format) = format.parse() else {
+            return refuse(
+                "expected mjpeg, or yuv420, yuyv, nv12, rgb or grey and a size, as in yuv420:640x480:-",
+            );
+        };
+        match &input {
+            PipeInput::Command(command) if command.trim().is_empty() => {
+                refuse("expected a command after cmd:")
             }
-            _ => Ok(Read::Frame),
+            _ => Some(Ok(Self { format, input })),
         }
+    }
+
+    fn open(&self, _settings: &SourceSettings) -> Result<Box<dyn FrameSource>, Error> {
+        Ok(match &self.input {
+            PipeInput::Stdin => {
+                let name = format!("{}:-", self.format);
+                Box::new(StandardInput(Frames::new(io::stdin(), name, self.format)))
+            }
+            PipeInput::Command(command) => Box::new(Command::start(self.format, command)?),
+        })
     }
 }
 
-/// How many bytes there were until `out` was full or the stream ended.
-fn read_fully(stream: &mut impl io::Read, out: &mut [u8]) -> io::Result<usize> {
-    let mut found = 0;
-    while found < out.len() {
-        match stream.read(&mut out[found..]) {
-            Ok(0) => break,
-            Ok(count) => found += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+/// Splits a text that names a pipe into format and input; without a format it is MJPEG.
+fn split(text: &str) -> Option<(&str, PipeInput)> {
+    let command = |command: &str| PipeInput::Command(command.to_owned());
+    Some(if text == "-" {
+        ("mjpeg", PipeInput::Stdin)
+    } else if let Some(rest) = text.strip_prefix("cmd:") {
+        ("mjpeg", command(rest))
+    } else if let Some((format, rest)) = text.split_once(":cmd:") {
+        (format, command(rest))
+    } else {
+        (text.strip_suffix(":-")?, PipeInput::Stdin)
+    })
+}
+
+impl fmt::Display for PipeSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.format {
+            StreamFormat::Mjpeg => {}
+            format => write!(f, "{format}:")?,
+        }
+        match &self.input {
+            PipeInput::Stdin => f.write_str("-"),
+            PipeInput::Command(command) => write!(f, "cmd:{command}"),
         }
     }
-    Ok(found)
 }
 
 /// Frames from standard input.
-pub(super) fn stdin(format: StreamFormat) -> impl FrameSource {
-    StandardInput(Frames::new(io::stdin(), format!("{format}:-"), format))
-}
-
 struct StandardInput(Frames<Stdin>);
 
 impl FrameSource for StandardInput {
@@ -94,15 +104,15 @@ impl FrameSource for StandardInput {
     }
 }
 
-/// Frames from a command, which ends with it.
-pub(super) struct Command {
+/// Frames from a command, which is killed with all that it started when this is dropped.
+struct Command {
     frames: Frames<ChildStdout>,
     child: Arc<Mutex<Child>>,
 }
 
 impl Command {
-    /// Starts a program with its arguments, in a process group of its own; its messages go to ours.
-    pub(super) fn start(format: StreamFormat, command: &str) -> Result<Self, Error> {
+    /// Starts a program in a process group of its own; it inherits standard error.
+    fn start(format: StreamFormat, command: &str) -> Result<Self, Error> {
         let refuse = |expected: &str| Error::Spec {
             spec: format!("cmd:{command}"),
             expected: expected.to_owned(),
@@ -122,15 +132,25 @@ impl Command {
         let frames = Frames::new(output, program.clone(), format);
         Ok(Self { frames, child: Arc::new(Mutex::new(child)) })
     }
+
+    /// Waits for the command's end without holding the lock, so that [`kill`] can end a command that closed its output
+    /// and goes on.
+    fn wait(&self) -> io::Result<ExitStatus> {
+        loop {
+            if let Some(status) = lock(&self.child).try_wait()? {
+                return Ok(status);
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
 }
 
 impl FrameSource for Command {
     fn read(&mut self, frame: &mut Frame) -> Result<Read, Error> {
         let read = self.frames.read(frame)?;
         if read == Read::End {
-            let status = self.child.lock().unwrap_or_else(PoisonError::into_inner).wait();
-            let command = self.frames.name.clone();
-            let status = status.map_err(Error::io(&command))?;
+            let command = self.frames.name().to_owned();
+            let status = self.wait().map_err(Error::io(&command))?;
             if !status.success() {
                 return Err(Error::CommandFailed { command, status: status.to_string() });
             }
@@ -140,22 +160,42 @@ impl FrameSource for Command {
 
     fn interrupt(&self) -> Interrupt {
         let child = Arc::clone(&self.child);
-        Box::new(move || end(&child))
+        Box::new(move || kill(&child))
     }
 }
 
 impl Drop for Command {
     fn drop(&mut self) {
-        end(&self.child);
+        kill(&self.child);
     }
 }
 
 /// Kills a command with everything that it started, and waits for it, so that no zombie is left.
-fn end(child: &Mutex<Child>) {
-    let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
+fn kill(child: &Mutex<Child>) {
+    let mut child = lock(child);
     if matches!(child.try_wait(), Ok(None)) {
-        // What is gone already needs no killing.
+        // Both fail only if the command is gone in the meantime.
         let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
         let _ = child.wait();
+    }
+}
+
+fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
+    child.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use coca_vision::PixelFormat;
+
+    use super::*;
+    use crate::camera::RawFormat;
+
+    #[test]
+    fn a_command_may_contain_anything() {
+        let spec = PipeSpec::parse("grey:4x2:cmd:sh -c 'echo a:cmd:b ?fps=9'").unwrap().unwrap();
+        let grey = RawFormat::new(PixelFormat::Grey, (4, 2)).unwrap();
+        assert_eq!(spec.format, StreamFormat::Raw(grey));
+        assert_eq!(spec.input, PipeInput::Command("sh -c 'echo a:cmd:b ?fps=9'".to_owned()));
     }
 }

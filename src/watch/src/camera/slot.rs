@@ -1,4 +1,4 @@
-//! One place for the newest frame, and no queue.
+//! A slot for the newest frame instead of a queue.
 
 use std::{
     mem,
@@ -8,12 +8,12 @@ use std::{
 
 use super::Frame;
 
-/// How long is waited without looking again.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Longest single wait on the condition variable.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// Holds the newest frame until somebody takes it. A newer one replaces it: the older one is dropped and counted.
 ///
-/// Buffers change hands instead of being copied: three of them serve for ever.
+/// Frames are swapped, not copied: three buffers (the reader's, the slot's, the taker's) serve for ever.
 #[derive(Default)]
 pub struct NewestFrame {
     slot: Mutex<Slot>,
@@ -28,19 +28,19 @@ struct Slot {
     dropped: u64,
 }
 
-/// What a wait for a frame ended in.
+/// Outcome of waiting for a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// The newest frame.
     Frame,
-    /// None came in time.
-    Nothing,
-    /// None will come any more.
+    /// No frame came in time.
+    TimedOut,
+    /// No more frames will come.
     Closed,
 }
 
 impl NewestFrame {
-    /// Makes `frame` the newest one. Leaves an old buffer in its place.
+    /// Makes `frame` the newest one; swaps it for an old buffer.
     pub fn put(&self, frame: &mut Frame) {
         let mut slot = self.lock();
         mem::swap(&mut slot.frame, frame);
@@ -49,10 +49,10 @@ impl NewestFrame {
         self.changed.notify_one();
     }
 
-    /// Waits for a frame that nobody has taken yet, for `patience` at most. Leaves the buffer of `frame` for later frames.
-    pub fn take(&self, frame: &mut Frame, patience: Duration) -> Taken {
-        // A wait that ends after all times never ends.
-        let end = Instant::now().checked_add(patience);
+    /// Waits for a frame that nobody has taken yet, for `timeout` at most, and swaps it with `frame`.
+    pub fn take(&self, frame: &mut Frame, timeout: Duration) -> Taken {
+        // `None` is a deadline beyond what an Instant can hold: never.
+        let end = Instant::now().checked_add(timeout);
         let mut slot = self.lock();
         while !slot.is_new {
             let left =
@@ -61,11 +61,11 @@ impl NewestFrame {
                 return Taken::Closed;
             }
             if left.is_zero() {
-                return Taken::Nothing;
+                return Taken::TimedOut;
             }
             slot = self
                 .changed
-                .wait_timeout(slot, left.min(LONGEST_WAIT))
+                .wait_timeout(slot, left.min(MAX_WAIT))
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
@@ -74,13 +74,13 @@ impl NewestFrame {
         Taken::Frame
     }
 
-    /// Says that no more frames will come.
+    /// Ends all waits: no more frames will come.
     pub fn close(&self) {
         self.lock().is_closed = true;
         self.changed.notify_all();
     }
 
-    /// Forgets a frame that nobody took: it would be stale by now.
+    /// Drops a frame that nobody took.
     pub fn clear(&self) {
         let mut slot = self.lock();
         slot.dropped += u64::from(mem::take(&mut slot.is_new));
@@ -116,7 +116,7 @@ mod tests {
         let mut frame = Frame::default();
         assert_eq!(newest.take(&mut frame, Duration::ZERO), Taken::Frame);
         assert_eq!((frame.number, newest.dropped()), (1, 0));
-        assert_eq!(newest.take(&mut frame, Duration::ZERO), Taken::Nothing);
+        assert_eq!(newest.take(&mut frame, Duration::ZERO), Taken::TimedOut);
         newest.close();
         assert_eq!(newest.take(&mut frame, Duration::from_secs(9)), Taken::Closed);
     }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn buffers_change_hands_and_are_never_copied() {
+    fn buffers_are_swapped_and_never_copied() {
         let newest = NewestFrame::default();
         let mut given = Frame { bytes: Vec::with_capacity(100), ..Frame::default() };
         let address = given.bytes.as_ptr();
@@ -145,7 +145,7 @@ mod tests {
     proptest! {
         /// `true` puts a frame, `false` takes one.
         #[test]
-        fn what_is_taken_is_always_the_newest_and_every_frame_is_taken_or_dropped(
+        fn a_taken_frame_is_the_newest_and_every_frame_is_taken_or_dropped(
             steps in prop::collection::vec(any::<bool>(), 0..50),
         ) {
             let newest = NewestFrame::default();

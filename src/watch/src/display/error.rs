@@ -1,4 +1,4 @@
-//! What can be wrong with a display.
+//! Errors of displays.
 
 use std::{io, net::SocketAddr};
 
@@ -11,7 +11,7 @@ pub enum Error {
         "{spec}: not a display: expected fb:DEVICE, png:FILE, window, spi:DEVICE or web:ADDRESS:PORT"
     )]
     UnknownDisplay {
-        /// What was asked for.
+        /// The spec.
         spec: String,
     },
     /// A spec whose display has no such option.
@@ -31,9 +31,9 @@ pub enum Error {
         display: String,
         /// The option's key, or what part of the spec it is.
         key: &'static str,
-        /// What would be right.
+        /// A description of what would be right.
         expected: &'static str,
-        /// What is there.
+        /// The value found.
         found: String,
     },
     /// A spec that lacks an option which has no default.
@@ -43,7 +43,7 @@ pub enum Error {
         display: String,
         /// The option's key.
         key: &'static str,
-        /// What it must be.
+        /// A description of its values.
         expected: &'static str,
     },
     /// A display that this build has no code for.
@@ -61,7 +61,7 @@ pub enum Error {
         path: String,
         /// "read", "written" or "opened".
         doing: &'static str,
-        /// What the operating system said.
+        /// The cause.
         source: io::Error,
     },
     /// A framebuffer that is not described, or whose pixels are of no known kind.
@@ -69,9 +69,9 @@ pub enum Error {
     Framebuffer {
         /// The file that describes the framebuffer.
         path: String,
-        /// What would be right.
+        /// A description of what would be right.
         expected: &'static str,
-        /// What is there.
+        /// The value found.
         found: String,
     },
     /// A picture that cannot be encoded.
@@ -79,7 +79,7 @@ pub enum Error {
     Encode {
         /// The spec without its options.
         display: String,
-        /// What the encoder said.
+        /// The cause.
         source: image::ImageError,
     },
     /// An address that the web page cannot be served at.
@@ -87,7 +87,7 @@ pub enum Error {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the operating system said.
+        /// The cause.
         source: io::Error,
     },
     /// A thread that cannot be started.
@@ -95,7 +95,7 @@ pub enum Error {
     Thread {
         /// The spec without its options.
         display: String,
-        /// What the operating system said.
+        /// The cause.
         source: io::Error,
     },
     /// A panel or a window that does not answer as it should.
@@ -103,7 +103,7 @@ pub enum Error {
     Device {
         /// The spec without its options.
         display: String,
-        /// What its driver said.
+        /// The driver's message.
         reason: String,
     },
     /// A window that its user closed.

@@ -1,17 +1,48 @@
 //! A framebuffer of the Linux kernel: `fb:/dev/fb0`.
 
 use std::{
+    fmt,
     fs::{File, OpenOptions},
     io::{Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    sync::mpsc::Sender,
 };
 
-use super::{Canvas, Display, Error, View};
+use super::{
+    Canvas, Display, Error, Request, View,
+    display_kind::{DisplayKind, required_target},
+    options::Options,
+};
 
-/// Where the kernel describes its framebuffers, a folder for each.
+/// Folder in which the kernel describes its framebuffers, a folder for each.
 const DESCRIPTIONS: &str = "/sys/class/graphics";
+/// Bytes of a row beyond which a description is not believed.
+const MAX_STRIDE: usize = 1 << 20;
 
-/// How the pixels of a framebuffer lie in memory.
+/// A framebuffer device: `fb:/dev/fb0`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FramebufferSpec {
+    /// Path of the device.
+    pub device: PathBuf,
+}
+
+impl DisplayKind for FramebufferSpec {
+    fn parse(target: &str, options: &mut Options) -> Result<Self, Error> {
+        Ok(Self { device: required_target(target, options)?.into() })
+    }
+
+    fn open(&self, _requests: Sender<Request>) -> Result<Box<dyn Display>, Error> {
+        Ok(Box::new(Framebuffer::open(&self.device)?))
+    }
+}
+
+impl fmt::Display for FramebufferSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fb:{}", self.device.display())
+    }
+}
+
+/// Memory layout of a framebuffer's pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PixelFormat {
     /// 16 bits a pixel, little endian: 5 red, 6 green, 5 blue.
@@ -38,7 +69,7 @@ pub struct Geometry {
     pub height: u32,
     /// Bytes from one row to the next.
     pub stride: usize,
-    /// How pixels are stored.
+    /// Layout of a pixel.
     pub format: PixelFormat,
 }
 
@@ -58,9 +89,9 @@ impl Geometry {
         let (width, height) = pair(&text, ',')
             .ok_or_else(|| wrong(&path, "WIDTH,HEIGHT from 1,1 to 16384,16384", text))?;
         let (path, text) = described(folder, "stride")?;
-        let least = width as usize * format.bytes();
+        let min = width as usize * format.bytes();
         let stride =
-            text.parse().ok().filter(|stride| (least..=1 << 20).contains(stride)).ok_or_else(
+            text.parse().ok().filter(|stride| (min..=MAX_STRIDE).contains(stride)).ok_or_else(
                 || wrong(&path, "the bytes of a row, at least as many as its pixels take", text),
             )?;
         let (width, height) = visible(folder, width, height);
@@ -124,7 +155,7 @@ fn visible(folder: &Path, width: u32, height: u32) -> (u32, u32) {
     }
 }
 
-/// A framebuffer device. One that vanishes is looked for again with each view.
+/// A framebuffer device. One that vanishes is opened again with the next view.
 #[derive(Debug)]
 pub struct Framebuffer {
     name: String,

@@ -1,46 +1,63 @@
-//! A picture file that is always whole: `png:FILE`.
+//! A PNG file: `png:FILE`.
 
 use std::{
-    io::BufWriter,
-    path::{Path, PathBuf},
+    fmt,
+    io::{BufWriter, Write},
+    path::PathBuf,
+    sync::mpsc::Sender,
     time::{Duration, Instant},
 };
 
+use coca_host::OutputFile;
 use image::{
     ExtendedColorType, ImageEncoder,
     codecs::png::{CompressionType, FilterType, PngEncoder},
 };
-use tempfile::NamedTempFile;
 
-use super::{Canvas, Display, Error, View, spec::Options};
+use super::{
+    Canvas, Display, Error, Request, View,
+    display_kind::{DisplayKind, required_target},
+    options::Options,
+};
 
-/// The size of the file's picture while no camera picture says how large it should be.
-const EMPTY: (u32, u32) = (640, 480);
+/// Columns and rows of the file while there is no frame.
+const EMPTY_SIZE: (u32, u32) = (640, 480);
 
-/// A PNG file and how it is written.
+/// A PNG file and its options: `png:FILE?size=640x480&every=2`.
 ///
-/// `png:FILE?size=640x480&every=2`: without `size` the file is as large as the camera's picture; with `every` it is written at most
-/// once in that many seconds, which spares an SD card. A file on a memory disk, as under `/run`, wears nothing.
+/// Without `size` the file is as large as the frame; with `every` it is written at most once in that many seconds, which
+/// spares an SD card. A file on a memory disk, as under `/run`, wears nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PngSpec {
-    /// The file.
+    /// Path of the file.
     pub file: PathBuf,
-    /// Width and height; the picture's own without it.
+    /// Columns and rows; the frame's own without it.
     pub size: Option<(u32, u32)>,
-    /// The least time between two versions.
+    /// Least time between two versions.
     pub every: Duration,
 }
 
-impl PngSpec {
-    pub(super) fn parse(file: &str, options: &mut Options) -> Result<Self, Error> {
+impl DisplayKind for PngSpec {
+    fn parse(target: &str, options: &mut Options) -> Result<Self, Error> {
+        let file = required_target(target, options)?;
         let size = options.take_size("size")?;
         let seconds = |text: &str| Duration::try_from_secs_f64(text.parse().ok()?).ok();
         let every = options.take_as("every", "a number of seconds", seconds)?;
-        Ok(Self { file: file.into(), size, every: every.unwrap_or_default() })
+        Ok(Self { file: file.into(), size, every: every.unwrap_or(Duration::ZERO) })
+    }
+
+    fn open(&self, _requests: Sender<Request>) -> Result<Box<dyn Display>, Error> {
+        Ok(Box::new(Png::new(self.clone())))
     }
 }
 
-/// Writes each view to a file next to the wanted one, then renames it: who reads the file never sees half of it.
+impl fmt::Display for PngSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "png:{}", self.file.display())
+    }
+}
+
+/// Replaces the file with each view: its readers never see half of one. See [`OutputFile`] for links and devices.
 #[derive(Debug)]
 pub struct Png {
     name: String,
@@ -55,12 +72,17 @@ impl Png {
     /// A display that writes as `spec` says.
     #[must_use]
     pub fn new(spec: PngSpec) -> Self {
-        let name = format!("png:{}", spec.file.display());
-        Self { name, spec, canvas: Canvas::new(0, 0), written: None, waiting: None }
+        Self {
+            name: spec.to_string(),
+            spec,
+            canvas: Canvas::new(0, 0),
+            written: None,
+            waiting: None,
+        }
     }
 
     fn write(&mut self, view: &View) -> Result<(), Error> {
-        let own = view.picture.as_ref().map_or(EMPTY, |picture| picture.dimensions());
+        let own = view.picture.as_ref().map_or(EMPTY_SIZE, |picture| picture.dimensions());
         let (width, height) = self.spec.size.unwrap_or(own);
         if (self.canvas.width(), self.canvas.height()) != (width, height) {
             self.canvas = Canvas::new(width, height);
@@ -70,43 +92,25 @@ impl Png {
         let file = &self.spec.file;
         let failed =
             |source| Error::File { path: file.display().to_string(), doing: "written", source };
-        let folder = match file.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
-        let mut temporary = readable(&mut tempfile::Builder::new())
-            .prefix(".coca-")
-            .suffix(".png")
-            .tempfile_in(folder)
-            .map_err(failed)?;
-        self.encode(&mut temporary)?;
-        temporary.persist(file).map_err(|error| failed(error.error))?;
-        Ok(())
+        let mut output = OutputFile::create(file).map_err(failed)?;
+        self.encode(&mut output)?;
+        output.commit().map_err(failed)
     }
 
-    fn encode(&self, file: &mut NamedTempFile) -> Result<(), Error> {
-        let output = BufWriter::new(file);
-        PngEncoder::new_with_quality(output, CompressionType::Fast, FilterType::Adaptive)
+    fn encode(&self, output: &mut OutputFile) -> Result<(), Error> {
+        let failed = |source| Error::Encode { display: self.name.clone(), source };
+        let mut output = BufWriter::new(output);
+        PngEncoder::new_with_quality(&mut output, CompressionType::Fast, FilterType::Adaptive)
             .write_image(
                 self.canvas.rgb(),
                 self.canvas.width(),
                 self.canvas.height(),
                 ExtendedColorType::Rgb8,
             )
-            .map_err(|source| Error::Encode { display: self.name.clone(), source })
+            .map_err(failed)?;
+        // Dropped instead, it would hide that the disk is full.
+        output.flush().map_err(|error| failed(error.into()))
     }
-}
-
-/// A temporary file is its owner's alone; the picture is for whoever may read the folder.
-fn readable<'a, 'p, 's>(
-    builder: &'a mut tempfile::Builder<'p, 's>,
-) -> &'a mut tempfile::Builder<'p, 's> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o644));
-    }
-    builder
 }
 
 impl Display for Png {
@@ -141,6 +145,7 @@ impl Drop for Png {
 mod tests {
     use std::{
         fs,
+        path::Path,
         sync::{
             Arc,
             atomic::{AtomicBool, Ordering},
@@ -222,6 +227,26 @@ mod tests {
         let file = folder.path().join("gone/now.png");
         let error = png(&file, None, Duration::ZERO).show(&view([0; 3])).unwrap_err().to_string();
         assert!(error.contains("gone/now.png: cannot be written"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_followed_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("now.png"), folder.path().join("link.png"));
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        png(&link, None, Duration::ZERO).show(&view([9, 8, 7])).unwrap();
+        assert!(link.is_symlink() && middle(&file) == [9, 8, 7]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_full_disk_is_an_error() {
+        let full = Path::new("/dev/full");
+        if full.exists() {
+            let error = png(full, None, Duration::ZERO).show(&view([0; 3])).unwrap_err();
+            assert!(error.to_string().starts_with("png:/dev/full"), "{error}");
+        }
     }
 
     #[cfg(unix)]

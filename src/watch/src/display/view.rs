@@ -1,99 +1,97 @@
-//! What is shown, and what its viewers may ask for.
+//! Displays and what they show.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
 use image::RgbImage;
 
 use super::Error;
+use crate::{Counters, FrameCaption, TrackedLabel};
 
-/// What a display shows of one moment.
+/// A moment to show: picture, labels, caption, status.
+///
+/// ```
+/// use coca_watch::{TrackedLabel, display::{Canvas, View}};
+///
+/// let view = View {
+///     labels: vec![TrackedLabel { label: "cat".into(), score: 0.9, active: true }],
+///     ..View::default()
+/// };
+/// let mut canvas = Canvas::new(320, 240);
+/// canvas.paint(&view);
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct View {
-    /// The newest picture, as the camera saw it (scaled down to at most 1280 wide), RGB.
+    /// The newest frame, upright, at most 1280 columns, RGB.
     pub picture: Option<Arc<RgbImage>>,
-    /// Steady labels, the best first.
-    pub labels: Vec<ShownLabel>,
+    /// Labels, the best first.
+    pub labels: Vec<TrackedLabel>,
     /// The newest caption.
-    pub caption: Option<ShownCaption>,
-    /// How the camera and the board are doing.
+    pub caption: Option<FrameCaption>,
+    /// State of camera and board.
     pub status: Status,
 }
 
-/// A label and how sure the model is of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ShownLabel {
-    /// The label, as its user wrote it.
-    pub name: String,
-    /// 0 to 1.
-    pub score: f32,
-    /// Whether the label has entered and not left since.
-    pub active: bool,
-}
-
-/// A caption and the picture that it describes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ShownCaption {
-    /// The sentence.
-    pub text: String,
-    /// The number of the frame that it describes.
-    pub frame: u64,
-    /// When it was written.
-    pub at: SystemTime,
-}
-
-/// How the camera and the board are doing.
+/// State of camera and board.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Status {
-    /// Where the pictures come from.
+    /// Name of the source.
     pub source: String,
-    /// The number of the newest labelled frame.
+    /// Number of the newest labelled frame.
     pub frame: u64,
-    /// Frames that came.
-    pub captured: u64,
-    /// Frames that were labelled.
-    pub labelled: u64,
-    /// Frames that came and were replaced by a newer one before their turn.
-    pub dropped: u64,
-    /// Frames that were damaged.
-    pub damaged: u64,
-    /// How often the source was opened again.
-    pub reopened: u64,
-    /// Labelled frames a second.
+    /// Totals since the start.
+    pub counters: Counters,
+    /// Frames labelled a second.
     pub frames_per_second: f32,
-    /// From the camera's picture to its labels.
+    /// Time from capture to labels of the newest labelled frame.
     pub latency: Option<Duration>,
-    /// The board's, in °C.
+    /// Temperature of the board in °C, where it has a sensor.
     pub temperature: Option<f32>,
     /// Threads that the model computes with.
     pub threads: usize,
-    /// What a viewer should know: "camera lost, reopening".
+    /// A message for viewers: "camera lost, opening it again".
     pub message: Option<String>,
 }
 
 /// Something that shows views.
+///
+/// ```
+/// use coca_watch::display::{Display, Error, View};
+///
+/// /// Prints the best label.
+/// struct Terminal;
+///
+/// impl Display for Terminal {
+///     fn name(&self) -> &str {
+///         "terminal"
+///     }
+///
+///     fn show(&mut self, view: &View) -> Result<(), Error> {
+///         if let Some(best) = view.labels.first() {
+///             println!("{} {:.2}", best.label, best.score);
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait Display: Send {
-    /// Its spec, for messages; without secrets.
+    /// Its spec for messages, without secrets.
     fn name(&self) -> &str;
 
-    /// Shows `view` in place of the one before it.
+    /// Shows `view` in place of the one before.
     ///
     /// # Errors
-    /// When the view cannot be shown now. A later call may succeed: a display tries again what failed.
+    /// When the view cannot be shown. A later call may succeed: a display retries what failed.
     fn show(&mut self, view: &View) -> Result<(), Error>;
 
-    /// Tells the display which labels are looked for now, all of them, so that it can offer them for editing.
-    /// Most displays don't.
+    /// Tells the display all labels that are looked for, so that it can offer them for editing. Does nothing by default.
     fn set_vocabulary(&mut self, _labels: &[String]) {}
 }
 
-/// What a display's viewer asks for.
+/// A wish of a display's viewer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// Look for these labels from now on, instead of the ones before.
+    /// Look for these labels instead of the present ones.
     Labels(Vec<String>),
-    /// Write a caption of the next picture.
+    /// Write a caption of the next frame.
     Caption,
 }

@@ -1,4 +1,4 @@
-//! The board as its files show it.
+//! The board, as its files describe it.
 
 use std::{
     fs, io,
@@ -11,45 +11,54 @@ use coca_engine::Engine;
 
 use crate::camera::{self, CameraInfo};
 
-/// A board. What its files tell is read beneath one folder, so that a test can make one up.
+/// A board. Its files are read beneath one folder, so that a test can make one up.
+///
+/// ```
+/// use coca_engine::Engine;
+/// use coca_watch::doctor::Board;
+///
+/// let board = Board::this(&Engine::new()?);
+/// println!("{}", board.model().unwrap_or("an unknown board".to_owned()));
+/// # Ok::<(), coca_engine::Error>(())
+/// ```
 pub struct Board {
     pub(super) root: PathBuf,
     pub(super) processor: Processor,
-    /// What cameras offer; `None` if this program cannot open any.
-    pub(super) cameras: Option<Vec<CameraInfo>>,
+    /// The cameras and their formats; an error of a driver, or of a program that was built without cameras.
+    pub(super) cameras: Result<Vec<CameraInfo>, camera::Error>,
     /// Whether this process may read and write a file.
     pub(super) may_open: fn(&Path) -> bool,
     pub(super) disk: io::Result<DiskSpace>,
     pub(super) now: SystemTime,
 }
 
-/// What this process computes on.
+/// The processor, and what this program makes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Processor {
-    /// As in `std::env::consts::ARCH`.
+    /// Architecture, as in `std::env::consts::ARCH`.
     pub architecture: &'static str,
-    /// The instruction sets found.
+    /// Instruction sets found.
     pub features: Vec<&'static str>,
-    /// The kernels chosen.
+    /// Kernels chosen.
     pub kernel: &'static str,
     /// Whether `COCA_CPU` chose them.
     pub is_forced: bool,
-    /// Threads that would be used.
+    /// Threads to compute with.
     pub threads: usize,
     /// Physical cores that are switched on.
     pub cores: usize,
 }
 
-/// The space of a file system, in bytes.
+/// Space of a file system, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiskSpace {
-    /// All of it.
+    /// Size of the file system.
     pub total: u64,
-    /// What is left for this user.
+    /// Space left for this user.
     pub free: u64,
 }
 
-/// Who made the board, as far as advice depends on it.
+/// Maker of the board, as far as advice depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Make {
     /// Raspberry Pi.
@@ -74,27 +83,28 @@ impl Board {
                 threads: engine.threads(),
                 cores: num_cpus::get_physical(),
             },
-            cameras: camera::cameras().ok(),
+            cameras: camera::cameras(),
             may_open,
             disk: disk_space(Path::new(".")),
             now: SystemTime::now(),
         }
     }
 
-    /// Its name, if the firmware tells one.
+    /// Name of the board, if the firmware tells one.
     #[must_use]
     pub fn model(&self) -> Option<String> {
         let model = self.read("proc/device-tree/model")?;
         Some(model.trim_end_matches('\0').to_owned()).filter(|model| !model.is_empty())
     }
 
-    /// Who made it.
+    /// Maker of the board.
     #[must_use]
     pub fn make(&self) -> Make {
-        let model = self.model().unwrap_or_default();
-        if model.contains("Raspberry Pi") {
+        let model = self.model();
+        let is = |name| model.as_ref().is_some_and(|model| model.contains(name));
+        if is("Raspberry Pi") {
             Make::RaspberryPi
-        } else if model.contains("Jetson") || self.path("etc/nv_tegra_release").exists() {
+        } else if is("Jetson") || self.path("etc/nv_tegra_release").exists() {
             Make::Jetson
         } else {
             Make::Other
@@ -185,7 +195,7 @@ pub(super) mod tests {
             let board = Board {
                 root: folder.path().to_owned(),
                 processor,
-                cameras: Some(Vec::new()),
+                cameras: Ok(Vec::new()),
                 may_open: |_| true,
                 disk: Ok(DiskSpace { total: 32 << 30, free: 16 << 30 }),
                 now: SystemTime::now(),

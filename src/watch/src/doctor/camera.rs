@@ -1,7 +1,7 @@
-//! Cameras: what is there, what it offers, and how a camera module gets in.
+//! Cameras, their formats, and camera modules that need a pipe.
 
 use super::{Board, Check, Finding, Make};
-use crate::camera::CameraInfo;
+use crate::camera::{CameraInfo, Error};
 
 const NODES: &str = "sys/class/video4linux";
 
@@ -12,7 +12,7 @@ struct Node {
     name: String,
 }
 
-/// What a video device is, by its driver's name.
+/// Kind of a video device, by its driver's name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Camera,
@@ -24,9 +24,9 @@ enum Kind {
     NoCamera,
 }
 
-/// What a Raspberry Pi's camera module needs.
+/// Command for a Raspberry Pi's camera module.
 const PI_PIPE: &str = "coca watch --source 'yuv420:640x480:cmd:rpicam-vid -t 0 --nopreview --codec yuv420 --width 640 --height 480 -o -'";
-/// What a Jetson's camera module needs. NVIDIA's source writes messages to standard output, so frames take another way.
+/// Command for a Jetson's camera module. NVIDIA's source writes messages to standard output, so frames take descriptor 3.
 const JETSON_PIPE: &str = "coca watch --source \"yuv420:640x480:cmd:sh -c 'exec gst-launch-1.0 -q nvarguscamerasrc ! nvvidconv ! \
                            video/x-raw,format=I420,width=640,height=480 ! fdsink fd=3 3>&1 1>&2'\"";
 
@@ -51,6 +51,7 @@ fn nodes(board: &Board) -> impl Iterator<Item = Node> {
         let file = |name| format!("{NODES}/{video}/{name}");
         // A webcam's second node brings no pictures.
         let is_first = board.value::<u32>(&file("index")).unwrap_or(0) == 0;
+        // A node that vanishes meanwhile has no name.
         let name = board.read(&file("name")).unwrap_or_default();
         is_first.then(|| Node { device: format!("/dev/{video}"), name })
     })
@@ -80,12 +81,19 @@ fn kind(name: &str) -> Kind {
 
 fn camera(board: &Board, Node { device, name }: &Node) -> Finding {
     let found = format!("{device} {name}");
-    let Some(cameras) = &board.cameras else {
-        let advice = format!(
-            "this program was built without cameras: install the package, build with --features camera, or use a pipe: coca \
-             watch --source 'cmd:ffmpeg -v error -f v4l2 -i {device} -f mjpeg -'"
-        );
-        return Finding::to_do(Check::Camera, found, advice);
+    let cameras = match &board.cameras {
+        Ok(cameras) => cameras,
+        Err(Error::NoCameras { .. }) => {
+            let advice = format!(
+                "this program was built without cameras: install the package, build with --features camera, or use a \
+                 pipe: coca watch --source 'cmd:ffmpeg -v error -f v4l2 -i {device} -f mjpeg -'"
+            );
+            return Finding::to_do(Check::Camera, found, advice);
+        }
+        Err(error) => {
+            let advice = format!("cameras cannot be listed: {error}; see dmesg");
+            return Finding::to_do(Check::Camera, found, advice);
+        }
     };
     match cameras.iter().find(|camera| camera.device == *device) {
         Some(CameraInfo { formats, .. }) if formats.is_empty() => {
@@ -164,7 +172,7 @@ mod tests {
         let mut board = with(&[("video0", "HD Webcam\n"), ("video1", "HD Webcam\n")]);
         board.write(&format!("{NODES}/video1/index"), "1\n");
         board.board.cameras =
-            Some(vec![webcam(&["yuyv 640×480, up to 30 a second", "mjpeg 1280×720"])]);
+            Ok(vec![webcam(&["yuyv 640×480, up to 30 a second", "mjpeg 1280×720"])]);
         let findings = examine(&board.board);
         assert_eq!(findings.len(), 1);
         assert_eq!(
@@ -178,9 +186,16 @@ mod tests {
     fn a_webcam_that_cannot_be_used_says_why() {
         let MadeUp { mut board, folder: _folder } = with(&[("video0", "HD Webcam")]);
         for (cameras, expected) in [
-            (None, "built without cameras"),
-            (Some(vec![]), "permissions"),
-            (Some(vec![webcam(&[])]), "no format"),
+            (Err(Error::NoCameras { source_name: "cameras".to_owned() }), "built without cameras"),
+            (
+                Err(Error::BrokenDown {
+                    source_name: "cameras".to_owned(),
+                    reason: "v4l2".to_owned(),
+                }),
+                "v4l2",
+            ),
+            (Ok(vec![]), "permissions"),
+            (Ok(vec![webcam(&[])]), "no format"),
         ] {
             board.cameras = cameras;
             let finding = examine(&board).remove(0);
@@ -202,11 +217,12 @@ mod tests {
 
     #[test]
     fn the_pipes_are_sources_that_coca_watch_understands() {
-        use crate::camera::SourceSpec;
+        use crate::camera::{PipeInput, SourceSpec};
         for pipe in [PI_PIPE, JETSON_PIPE] {
             let words = shlex::split(pipe).unwrap();
             let source: SourceSpec = words[3].parse().unwrap();
-            let SourceSpec::Command { command, .. } = source else { panic!("{pipe}") };
+            let SourceSpec::Pipe(pipe) = source else { panic!("{pipe}") };
+            let PipeInput::Command(command) = pipe.input else { panic!("{pipe:?}") };
             assert!(shlex::split(&command).is_some(), "{command}");
         }
     }

@@ -1,16 +1,17 @@
-//! The time of day: most boards forget it without power, and reports carry it.
+//! The time of day, which reports carry and most boards forget without power.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::{Board, Check, Finding};
 
-/// No board has run this program before the start of 2025.
+/// Start of 2025: no board has run this program before.
 const EARLIEST: Duration = Duration::from_secs(1_735_689_600);
-/// What services that fetch the time leave behind once they have it.
+/// Files that services leave once they have fetched the time.
 const SYNCHRONIZED: [&str; 2] = ["run/systemd/timesync/synchronized", "run/chrony/chronyd.pid"];
 
 pub(super) fn examine(board: &Board) -> Vec<Finding> {
-    let since_1970 = board.now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    // A clock before 1970 is as wrong as one at 1970.
+    let since_1970 = board.now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let now = humantime::format_rfc3339_seconds(UNIX_EPOCH + since_1970).to_string();
     let has_clock = board.path("sys/class/rtc/rtc0").exists();
     let is_synchronized = SYNCHRONIZED.iter().any(|file| board.path(file).exists());

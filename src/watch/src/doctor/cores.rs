@@ -31,7 +31,7 @@ pub(super) fn examine(board: &Board) -> Vec<Finding> {
     }]
 }
 
-/// How many processors a list such as `0-3,6` names.
+/// Number of processors in a list such as `0-3,6`.
 fn count(list: &str) -> usize {
     let ranges = list.split(',').filter_map(|range| {
         let (first, last) = range.split_once('-').unwrap_or((range, range));

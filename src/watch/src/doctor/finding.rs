@@ -1,27 +1,27 @@
-//! What an examination comes to.
+//! Findings of an examination.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// What was looked at.
+/// Subject of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Check {
     /// Cameras, their formats, and camera modules that need a pipe.
     Camera,
-    /// Who may open devices.
+    /// Permissions of devices.
     Permissions,
     /// The instruction sets and the kernels that use them.
     Processor,
     /// Cores and threads.
     Cores,
-    /// Memory, its limits, and what the model needs.
+    /// Memory, its limits, and the model's need.
     Memory,
     /// Temperatures.
     Temperature,
-    /// Whether heat, power or a setting slows the board down.
+    /// Heat, power or a setting that slows the board down.
     Throttling,
     /// Free space.
     Disk,
@@ -29,19 +29,19 @@ pub enum Check {
     Clock,
 }
 
-/// Something that was found.
+/// A fact about the board and what it means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was looked at.
+    /// Its subject.
     pub check: Check,
-    /// What is there.
+    /// The fact.
     pub found: String,
-    /// What it means.
+    /// Its meaning.
     #[serde(flatten)]
     pub verdict: Verdict,
 }
 
-/// What a finding means, with what to do in a sentence.
+/// Meaning of a finding, with advice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", content = "advice", rename_all = "snake_case")]
 pub enum Verdict {
@@ -54,7 +54,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// What to do, if there is anything.
+    /// The advice, if there is any.
     #[must_use]
     pub fn advice(&self) -> Option<&str> {
         match self {

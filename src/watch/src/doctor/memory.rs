@@ -1,4 +1,4 @@
-//! Memory: what is there, what bounds it, and what the model needs.
+//! Memory, its limits, and the model's need.
 
 use coca_host::{AvailableMemory, number_behind};
 use coca_model::{bundle, bundle::Bundle};
@@ -7,10 +7,10 @@ use super::{Board, Check, Finding, Make};
 
 const MEGABYTE: u64 = 1_000_000;
 
-/// What a process needs beside the weights: the program, its graphs, a camera's frames. Measured: see models/README.md.
+/// Bytes that a process needs beside the weights: program, graphs, frames. Measured, see models/README.md.
 const BESIDE_WEIGHTS: u64 = 60 * MEGABYTE;
 
-/// About what a process needs with a model, in bytes.
+/// Approximate memory of a process with a model, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Need {
     pub(super) labels: u64,
@@ -95,7 +95,7 @@ struct Memory {
     total: u64,
     free: u64,
     swap: u64,
-    /// What this process may still take: of the machine, and of its control groups.
+    /// Memory that this process may still take: of the machine, and of its control groups.
     available: AvailableMemory,
 }
 
@@ -106,12 +106,13 @@ impl Memory {
         Some(Self {
             total: bytes("MemTotal:")?,
             free: bytes("MemAvailable:")?,
+            // A kernel without swap has no such line.
             swap: bytes("SwapTotal:").unwrap_or(0),
             available: AvailableMemory::below(&board.root)?,
         })
     }
 
-    /// What a control group leaves, if that is less than the machine has.
+    /// Memory that a control group leaves, if that is less than the machine has.
     fn bound(&self) -> Option<u64> {
         (self.available.bytes < self.free).then_some(self.available.bytes)
     }

@@ -1,4 +1,4 @@
-//! Looks at a board and says what stands in the way of labels and captions, and what to do about it.
+//! A look at the board: what stands in the way of labels and captions, with advice in the words of a shell.
 //!
 //! Nothing is changed, and no camera is asked for a picture.
 //!
@@ -34,7 +34,7 @@ pub use board::{Board, DiskSpace, Make, Processor};
 use coca_model::bundle::Bundle;
 pub use finding::{Check, Finding, Verdict};
 
-/// What is found on `board`, on which `model` is to run.
+/// Examines `board`, on which `model` is to run.
 #[must_use]
 pub fn examine(board: &Board, model: &Bundle) -> Vec<Finding> {
     [

@@ -1,10 +1,10 @@
-//! Who may open cameras, framebuffers and panels.
+//! Permissions of cameras, framebuffers and panels.
 
 use std::os::unix::fs::MetadataExt;
 
 use super::{Board, Check, Finding};
 
-/// Devices, what needs them, and whether that is the usual case.
+/// Devices by their prefix, the option that needs them, and whether that is the usual case.
 const DEVICES: [(&str, &str, bool); 4] = [
     ("video", "--source /dev/video…", true),
     ("fb", "--display fb:…", false),

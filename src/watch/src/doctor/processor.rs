@@ -1,4 +1,4 @@
-//! The instruction sets of the processor, and what is made of them.
+//! Instruction sets of the processor, and the kernels that use them.
 
 use super::{Board, Check, Finding, Make};
 

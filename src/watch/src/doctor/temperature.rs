@@ -4,9 +4,9 @@ use coca_host::hottest_sensor;
 
 use super::{Board, Check, Finding};
 
-/// Boards slow down at about this, in °C; a Raspberry Pi at 80 to 85.
+/// Temperature in °C at which boards slow down; a Raspberry Pi at 80 to 85.
 const HOT: f32 = 80.0;
-/// Here it is time to think of a fan, in °C.
+/// Temperature in °C from which on a fan is advised.
 const WARM: f32 = 70.0;
 
 pub(super) fn examine(board: &Board) -> Vec<Finding> {

@@ -1,4 +1,4 @@
-//! Whether heat, too little power or a setting slows the board down.
+//! Heat, too little power or a setting that slows the board down.
 
 use std::process::Command;
 
@@ -21,7 +21,7 @@ const POWER: &str = "the power supply or its cable is too weak: use the one made
 const HEAT: &str = "give it a heat sink or a fan and air around it; coca watch --max-temperature 70 keeps a steady, \
                     lower rate meanwhile";
 
-/// What a Raspberry Pi's firmware reports: bits for now, and 16 bits up the same since the board started.
+/// The report of a Raspberry Pi's firmware: bits for the present, and 16 bits up the same since the board started.
 fn firmware(board: &Board) -> Option<Finding> {
     let bits = throttled(board)?;
     let causes = |bits: u32| {
@@ -44,7 +44,7 @@ fn firmware(board: &Board) -> Option<Finding> {
     }
 }
 
-/// `50005`, `0x50005` or `throttled=0x50005`
+/// The firmware's bits, from `50005`, `0x50005` or `throttled=0x50005`.
 fn throttled(board: &Board) -> Option<u32> {
     let folders = board.names("sys/devices/platform", "soc").into_iter().flat_map(|soc| {
         let folder = format!("sys/devices/platform/{soc}");
@@ -59,7 +59,7 @@ fn throttled(board: &Board) -> Option<u32> {
     u32::from_str_radix(digits, 16).ok()
 }
 
-/// The firmware of newer boards answers a program alone.
+/// Asks `vcgencmd`: the firmware of newer boards answers no file.
 fn ask_firmware(board: &Board) -> Option<String> {
     if board.make() != Make::RaspberryPi || !board.is_this() {
         return None;

@@ -1,4 +1,4 @@
-//! Commands that run when a label comes into view.
+//! Commands that run when a label enters.
 
 use std::{
     process::{Child, Command, Stdio},
@@ -8,13 +8,21 @@ use std::{
 
 use super::{Error, Event, EventKind};
 
-/// The least time from one run of an action to the next.
-const REST: Duration = Duration::from_secs(5);
+/// Least time from one run of an action to the next.
+const MIN_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A command for a label: `person=notify-send 'Somebody is here'`.
 ///
-/// No shell reads it: what a label is called can never become part of a command. The program finds
-/// label, score and frame in the environment: `COCA_LABEL`, `COCA_SCORE`, `COCA_FRAME`.
+/// No shell reads it, so that a label's name can never become part of a command. The program finds label, score and
+/// frame in the environment variables `COCA_LABEL`, `COCA_SCORE` and `COCA_FRAME`.
+///
+/// ```
+/// use coca_watch::pipeline::Action;
+///
+/// let action: Action = "person=notify-send 'Somebody is here'".parse()?;
+/// assert_eq!(action.label(), "person");
+/// # Ok::<(), coca_watch::pipeline::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Action {
     label: String,
@@ -27,7 +35,7 @@ impl FromStr for Action {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let refuse = || Error::Option {
-            option: "on-label",
+            option: "action",
             expected: "LABEL=COMMAND, with every quotation mark closed".to_owned(),
             found: text.to_owned(),
         };
@@ -43,14 +51,14 @@ impl FromStr for Action {
 }
 
 impl Action {
-    /// The label that it waits for.
+    /// The label whose entering runs the command.
     #[must_use]
     pub fn label(&self) -> &str {
         &self.label
     }
 }
 
-/// Runs actions: each at most once in five seconds, never twice at the same time, and leaves no zombies.
+/// Runs actions, each at most once in five seconds and never twice at the same time, and leaves no zombies.
 #[derive(Debug)]
 pub(super) struct Actions(Vec<Running>);
 
@@ -67,10 +75,10 @@ impl Actions {
         Self(actions.into_iter().map(running).collect())
     }
 
-    /// Runs what is meant for these events, and buries what has ended.
+    /// Runs the actions of labels that entered.
     pub(super) fn react(&mut self, events: &[Event], frame: u64) {
         for running in &mut self.0 {
-            running.bury();
+            running.reap();
             for event in events {
                 if event.event == EventKind::Entered && event.label == running.action.label {
                     running.start(event, frame);
@@ -78,12 +86,19 @@ impl Actions {
             }
         }
     }
+
+    /// Takes the exit status of commands that have ended.
+    pub(super) fn reap(&mut self) {
+        self.0.iter_mut().for_each(Running::reap);
+    }
 }
 
 impl Running {
     fn start(&mut self, event: &Event, frame: u64) {
-        if self.child.is_some() || self.started.is_some_and(|started| started.elapsed() < REST) {
-            log::info!("--on-label {}: too soon, not run", self.action.label);
+        if self.child.is_some()
+            || self.started.is_some_and(|started| started.elapsed() < MIN_INTERVAL)
+        {
+            log::info!("action for {}: too soon, not run", self.action.label);
             return;
         }
         self.started = Some(Instant::now());
@@ -93,30 +108,35 @@ impl Running {
             .env("COCA_SCORE", event.score.to_string())
             .env("COCA_FRAME", frame.to_string())
             .stdin(Stdio::null())
-            // Standard output is for results.
+            // Standard output is for reports.
             .stdout(Stdio::null())
             .spawn();
         match child {
             Ok(child) => self.child = Some(child),
             Err(error) => {
                 let Action { label, program, .. } = &self.action;
-                log::warn!("--on-label {label}: {program}: {error}");
+                log::warn!("action for {label}: {program}: {error}");
             }
         }
     }
 
-    fn bury(&mut self) {
+    /// Takes the exit status of a command that has ended.
+    fn reap(&mut self) {
         let Some(child) = &mut self.child else { return };
         match child.try_wait() {
             Ok(None) => {}
             Ok(Some(status)) => {
                 if !status.success() {
                     let Action { label, program, .. } = &self.action;
-                    log::warn!("--on-label {label}: {program}: {status}");
+                    log::warn!("action for {label}: {program}: {status}");
                 }
                 self.child = None;
             }
-            Err(_) => self.child = None,
+            Err(error) => {
+                // Nothing is known of it any more, so it does not keep the action from running again.
+                log::warn!("action for {}: {error}", self.action.label);
+                self.child = None;
+            }
         }
     }
 }
@@ -164,14 +184,14 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_not_there_stops_nothing() {
+    fn a_missing_program_stops_nothing() {
         let mut actions = Actions::new(vec!["cat=/no/such/program".parse().unwrap()]);
         actions.react(&[entered("cat")], 1);
         assert!(actions.0[0].child.is_none());
     }
 
     #[test]
-    fn what_is_no_action_is_refused() {
+    fn texts_that_are_no_action_are_refused() {
         for text in ["cat", "=ls", "cat=", "cat='ls"] {
             let error = text.parse::<Action>().unwrap_err().to_string();
             assert!(error.contains("LABEL=COMMAND"), "{error}");

@@ -1,4 +1,4 @@
-//! What ends a watch.
+//! Errors of a watch.
 
 use coca_model::tasks;
 
@@ -11,28 +11,29 @@ pub enum Error {
     /// The source is not there, or ended with an error.
     #[error(transparent)]
     Camera(#[from] camera::Error),
-    /// The model cannot do what is asked.
+    /// The model cannot do what the options ask for.
     #[error(transparent)]
     Task(#[from] tasks::Error),
     /// A display cannot be opened.
     #[error(transparent)]
     Display(#[from] display::Error),
     /// An option is out of its range.
-    #[error("--{option}: expected {expected}, found {found}")]
+    #[error("{option}: expected {expected}, found {found}")]
     Option {
-        /// The option's name on the command line.
+        /// The option's field, such as `max_fps`; `action` for the text of an [`Action`](super::Action).
         option: &'static str,
-        /// What would be right.
+        /// Values that can be used.
         expected: String,
-        /// What is there.
+        /// The value.
         found: String,
     },
     /// The system refused a thread.
     #[error("no thread for {work}: {error}")]
     Thread {
-        /// What it was for.
+        /// Purpose of the thread.
         work: &'static str,
-        /// What the system said.
+        /// The cause.
+        #[source]
         error: std::io::Error,
     },
 }

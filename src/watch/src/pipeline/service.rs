@@ -1,44 +1,54 @@
-//! Telling systemd that the service is ready, alive and ending: `sd_notify` on its datagram socket.
+//! Notifications to systemd that the service is ready, alive and stopping: the protocol of `sd_notify`.
 
 use std::{
-    env,
+    env, io,
     os::unix::net::{SocketAddr, UnixDatagram},
     time::{Duration, Instant},
 };
 
-/// The service manager's socket. Without one, everything here does nothing.
+/// The service manager's socket. Without one all methods do nothing.
+///
+/// ```
+/// use coca_watch::pipeline::ServiceManager;
+///
+/// let mut service = ServiceManager::from_environment();
+/// service.ready();
+/// ```
 pub struct ServiceManager {
     socket: Option<(UnixDatagram, SocketAddr)>,
-    /// How often it wants to hear that the service is alive.
+    /// Time between two signs of life, if the manager's watchdog wants any.
     period: Option<Duration>,
     told: Option<Instant>,
 }
 
 impl ServiceManager {
-    /// As the environment says: `NOTIFY_SOCKET` and `WATCHDOG_USEC`.
+    /// The manager that the environment variables `NOTIFY_SOCKET` and `WATCHDOG_USEC` name. A value that cannot be used
+    /// is logged.
     #[must_use]
     pub fn from_environment() -> Self {
-        let watchdog = env::var("WATCHDOG_USEC").ok().and_then(|text| text.parse().ok());
-        Self::new(env::var("NOTIFY_SOCKET").ok().as_deref(), watchdog.map(Duration::from_micros))
+        let text = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        Self::new(text("NOTIFY_SOCKET").as_deref(), text("WATCHDOG_USEC").as_deref())
     }
 
-    fn new(address: Option<&str>, watchdog: Option<Duration>) -> Self {
-        let address = address.and_then(socket_address);
-        let socket = address.and_then(|address| {
-            let socket = UnixDatagram::unbound().ok()?;
-            // A full queue must not stop the labels.
-            socket.set_nonblocking(true).ok()?;
-            Some((socket, address))
+    fn new(socket: Option<&str>, watchdog_microseconds: Option<&str>) -> Self {
+        let socket = socket.and_then(|address| {
+            let opened = open(address);
+            opened.inspect_err(|error| log::warn!("NOTIFY_SOCKET {address}: {error}")).ok()
         });
-        Self { socket, period: watchdog.map(|timeout| timeout / 3), told: None }
+        let timeout = watchdog_microseconds.and_then(|text| {
+            let parsed =
+                text.parse().inspect_err(|error| log::warn!("WATCHDOG_USEC {text}: {error}"));
+            parsed.ok().map(Duration::from_micros)
+        });
+        Self { socket, period: timeout.map(|timeout| timeout / 3), told: None }
     }
 
-    /// The service has started.
+    /// Tells that the service has started.
     pub fn ready(&mut self) {
         self.tell("READY=1");
     }
 
-    /// The service is alive; told no more often than needed.
+    /// Tells that the service is alive, no more often than needed.
     pub fn alive(&mut self) {
         let Some(period) = self.period else { return };
         if self.told.is_none_or(|told| told.elapsed() >= period) {
@@ -47,7 +57,7 @@ impl ServiceManager {
         }
     }
 
-    /// The service is ending.
+    /// Tells that the service is stopping.
     pub fn stopping(&mut self) {
         self.tell("STOPPING=1");
     }
@@ -60,13 +70,21 @@ impl ServiceManager {
     }
 }
 
-fn socket_address(text: &str) -> Option<SocketAddr> {
+fn open(address: &str) -> io::Result<(UnixDatagram, SocketAddr)> {
+    let address = socket_address(address)?;
+    let socket = UnixDatagram::unbound()?;
+    // A full queue must not stop the labels.
+    socket.set_nonblocking(true)?;
+    Ok((socket, address))
+}
+
+fn socket_address(text: &str) -> io::Result<SocketAddr> {
     #[cfg(target_os = "linux")]
     if let Some(name) = text.strip_prefix('@') {
         use std::os::linux::net::SocketAddrExt;
-        return SocketAddr::from_abstract_name(name).ok();
+        return SocketAddr::from_abstract_name(name);
     }
-    SocketAddr::from_pathname(text).ok()
+    SocketAddr::from_pathname(text)
 }
 
 #[cfg(test)]
@@ -78,7 +96,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");
         let systemd = UnixDatagram::bind(&path).unwrap();
-        let mut manager = ServiceManager::new(path.to_str(), Some(Duration::from_secs(60)));
+        let mut manager = ServiceManager::new(path.to_str(), Some("60000000"));
         manager.ready();
         manager.alive();
         manager.alive();
@@ -97,6 +115,6 @@ mod tests {
         let mut manager = ServiceManager::new(None, None);
         manager.ready();
         manager.alive();
-        ServiceManager::new(Some("/no/such/socket"), None).ready();
+        ServiceManager::new(Some("/no/such/socket"), Some("soon")).ready();
     }
 }

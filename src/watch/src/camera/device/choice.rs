@@ -1,25 +1,25 @@
-//! Which of a camera's formats and sizes to take.
+//! Choice among a camera's formats and sizes.
 
 use coca_vision::PixelFormat;
 
 use super::SourceSettings;
 
-/// What is asked for unless the user says otherwise: small frames cost less, and models look at less.
-const USUAL_SIZE: (u32, u32) = (640, 480);
+/// Size without a setting: small frames cost less, and models see no more than this.
+const DEFAULT_SIZE: (u32, u32) = (640, 480);
 
 /// A format and size that a camera offers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Offer {
     pub(super) format: PixelFormat,
     pub(super) size: (u32, u32),
-    /// The most frames a second, if the camera tells.
+    /// Highest rate in frames a second, if the camera tells it.
     pub(super) fastest: Option<f32>,
 }
 
 /// The offer that suits best: one that covers the wanted size and is no larger than need be, that reaches the
 /// wanted rate, and that is cheap to convert.
 pub(super) fn choose(offers: &[Offer], settings: &SourceSettings) -> Option<Offer> {
-    let (width, height) = settings.size.unwrap_or(USUAL_SIZE);
+    let (width, height) = settings.size.unwrap_or(DEFAULT_SIZE);
     let cost = |offer: &Offer| {
         let covers = offer.size.0 >= width && offer.size.1 >= height;
         let area = |(width, height)| i64::from(width) * i64::from(height);

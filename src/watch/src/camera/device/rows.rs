@@ -1,4 +1,4 @@
-//! Rows with gaps between them, as drivers like them, to frames without.
+//! Frames with padded rows, as drivers deliver them, to frames without.
 
 use coca_vision::PixelFormat;
 
@@ -39,7 +39,7 @@ pub(super) fn pack(
             let start = (line * stride).min(rest.len());
             frame.extend_from_slice(&rest[start..(start + row).min(rest.len())]);
         }
-        rest = rest.get(rows * stride..).unwrap_or_default();
+        rest = &rest[(rows * stride).min(rest.len())..];
     }
 }
 
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn drivers_that_do_not_tell_a_stride_have_none() {
+    fn a_stride_of_zero_means_no_gaps() {
         assert_eq!(packed(b"abcdef", PixelFormat::Nv12, 0), b"abcdef");
     }
 

@@ -34,20 +34,20 @@ use v4l::{
 };
 
 use super::{
-    CameraInfo, Error, FrameSource, SourceSettings, SourceSpec,
+    CameraInfo, CameraSpec, Error, FrameSource, SourceSettings,
     choice::{Offer, choose},
     rows,
 };
 use crate::camera::{Frame, Read};
 
-/// How long the driver may take for a frame, unless it is a slow camera.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// Time for the driver to deliver a frame, unless it is a slow camera.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(4);
 /// Buffers that the driver fills in turn.
 const BUFFERS: u32 = 4;
-/// The longest time from one frame to the next that is believed.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
-/// A frame that is said to be older has a time stamp of another clock.
-const OLDEST: Duration = Duration::from_secs(10);
+/// Longest time from one frame to the next that is believed.
+const MAX_INTERVAL: Duration = Duration::from_secs(60);
+/// Age from which on a frame's time stamp is taken to be of another clock.
+const MAX_AGE: Duration = Duration::from_secs(10);
 /// Drivers of a Raspberry Pi whose devices capture nothing by themselves.
 const PROCESSORS: [&str; 4] = ["bcm2835-codec", "bcm2835-isp", "pispbe", "rp1-cfe"];
 /// V4L2's names of the formats.
@@ -92,6 +92,7 @@ impl Node {
 
     fn offers(&self) -> Vec<Offer> {
         let mut offers = Vec::new();
+        // A device that does not tell its formats offers none.
         for description in self.device.enum_formats().unwrap_or_default() {
             let Some(format) = known(description.fourcc) else { continue };
             for size in self.sizes(description.fourcc) {
@@ -157,7 +158,7 @@ fn nodes() -> Result<Vec<Node>, Error> {
     Ok(numbers.into_iter().filter_map(|number| Node::open(number as usize)).collect())
 }
 
-/// What `work` gives, or what it panicked with.
+/// Runs `work`; a panic becomes an error with its message.
 fn without_panics<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| match panic.downcast::<String>() {
         Ok(reason) => *reason,
@@ -182,16 +183,16 @@ pub(super) fn cameras() -> Result<Vec<CameraInfo>, Error> {
 }
 
 pub(super) fn open(
-    spec: &SourceSpec,
+    spec: &CameraSpec,
     settings: &SourceSettings,
 ) -> Result<Box<dyn FrameSource>, Error> {
     let found = match spec {
-        SourceSpec::Device(path) => Node::at(path),
-        SourceSpec::Camera(name) => {
+        CameraSpec::Device(path) => Node::at(path),
+        CameraSpec::Name(name) => {
             let name = name.to_lowercase();
             nodes()?.into_iter().find(|node| node.name.to_lowercase().contains(&name))
         }
-        _ => first_camera(nodes()?),
+        CameraSpec::Auto => first_camera(nodes()?),
     };
     let Some(node) = found else {
         let names: Vec<_> =
@@ -218,8 +219,8 @@ struct Camera {
     size: (u32, u32),
     stride: u32,
     interval: Duration,
-    /// How long the driver may take for a frame.
-    patience: Duration,
+    /// Time for the driver to deliver a frame.
+    timeout: Duration,
 }
 
 impl Camera {
@@ -227,7 +228,7 @@ impl Camera {
         let path = node.path();
         let no_format = |found: String| Error::NoFormat { device: path.clone(), found };
         let Some(offer) = choose(&node.offers(), settings) else {
-            let formats = node.device.enum_formats().unwrap_or_default();
+            let formats = node.device.enum_formats().map_err(Error::io(&path))?;
             let names: Vec<_> = formats.iter().map(|format| format.fourcc.to_string()).collect();
             return Err(no_format(names.join(", ")));
         };
@@ -251,16 +252,16 @@ impl Camera {
         let interval = node.device.params().map_or(Duration::ZERO, |parameters| {
             let Fraction { numerator, denominator } = parameters.interval;
             let interval = Duration::from_secs(numerator.into()) / denominator.max(1);
-            interval.min(LONGEST_INTERVAL)
+            interval.min(MAX_INTERVAL)
         });
         let mut stream = Stream::with_buffers(&node.device, Type::VideoCapture, BUFFERS)
             .map_err(Error::io(&path))?;
-        let patience = PATIENCE.max(3 * interval);
-        stream.set_timeout(patience);
+        let timeout = FRAME_TIMEOUT.max(3 * interval);
+        stream.set_timeout(timeout);
         let size = (accepted.width, accepted.height);
         log::info!("{path}: {} {}×{}", offer.format, size.0, size.1);
         let (stream, stride) = (Some(stream), accepted.stride);
-        Ok(Self { stream, path, format: offer.format, size, stride, interval, patience })
+        Ok(Self { stream, path, format: offer.format, size, stride, interval, timeout })
     }
 }
 
@@ -269,11 +270,12 @@ impl FrameSource for Camera {
         let Some(stream) = &mut self.stream else { return Ok(Read::End) };
         let (buffer, meta) = stream.next().map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => {
-                Error::Stalled { source_name: self.path.clone(), waited: self.patience }
+                Error::Stalled { source_name: self.path.clone(), waited: self.timeout }
             }
             _ => Error::io(&self.path)(error),
         })?;
-        frame.stamp_aged(age(meta).unwrap_or_default());
+        // Without a usable time stamp the frame is as old as its arrival.
+        frame.stamp_aged(age(meta).unwrap_or(Duration::ZERO));
         // A driver that does not say how many bytes it used has used them all.
         let used = match meta.bytesused as usize {
             0 => buffer.len(),
@@ -292,7 +294,7 @@ impl FrameSource for Camera {
     }
 }
 
-/// How long ago the driver says that it took the frame, if it says so by the clock that never jumps.
+/// Age of a frame by the driver's time stamp; `None` if that is not of the monotonic clock.
 fn age(meta: &Metadata) -> Option<Duration> {
     if meta.flags & Flags::TIMESTAMP_MASK != Flags::TIMESTAMP_MONOTONIC {
         return None;
@@ -301,7 +303,7 @@ fn age(meta: &Metadata) -> Option<Duration> {
     let now = Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?);
     let seconds = Duration::from_secs(meta.timestamp.sec.try_into().ok()?);
     let taken = seconds + Duration::from_micros(meta.timestamp.usec.try_into().ok()?);
-    now.checked_sub(taken).filter(|age| *age <= OLDEST)
+    now.checked_sub(taken).filter(|age| *age <= MAX_AGE)
 }
 
 impl Drop for Camera {

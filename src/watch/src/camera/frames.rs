@@ -1,0 +1,79 @@
+//! A stream of bytes, cut into frames.
+
+use std::io;
+
+use coca_vision::{Colours, PixelFormat};
+
+use super::{
+    Error, Frame, Read, StreamFormat,
+    mjpeg::{MjpegReader, Next},
+};
+
+/// Cuts a stream of bytes into frames.
+pub(super) struct Frames<R> {
+    stream: R,
+    name: String,
+    format: StreamFormat,
+    mjpeg: MjpegReader,
+}
+
+impl<R: io::Read> Frames<R> {
+    /// Frames of `format` from `stream`; `name` is for messages.
+    pub(super) fn new(stream: R, name: String, format: StreamFormat) -> Self {
+        Self { stream, name, format, mjpeg: MjpegReader::default() }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The next frame, stamped when the last of it has come.
+    ///
+    /// A JPEG that the end of the stream cuts off is [`Read::Damaged`]: it says nothing about the frames before it. A raw
+    /// frame that is cut off is an error, as its size is probably not the one that was stated.
+    pub(super) fn read(&mut self, frame: &mut Frame) -> Result<Read, Error> {
+        let read = match self.format {
+            StreamFormat::Mjpeg => {
+                (frame.format, frame.size) = (PixelFormat::Mjpeg, (0, 0));
+                let next = self.mjpeg.next(&mut self.stream, &mut frame.bytes);
+                match next.map_err(Error::io(&self.name))? {
+                    Next::File => Read::Frame,
+                    Next::CutOff => Read::Damaged,
+                    Next::End => Read::End,
+                }
+            }
+            StreamFormat::Raw(raw) => {
+                let (width, height) = raw.size();
+                (frame.format, frame.size) = (raw.pixels(), raw.size());
+                frame.colours = Colours::of_video(width, height);
+                let expected = raw.frame_bytes();
+                frame.bytes.resize(expected, 0);
+                let found = read_fully(&mut self.stream, &mut frame.bytes);
+                match found.map_err(Error::io(&self.name))? {
+                    0 => Read::End,
+                    found if found < expected => {
+                        let source_name = self.name.clone();
+                        return Err(Error::CutOff { source_name, expected, found });
+                    }
+                    _ => Read::Frame,
+                }
+            }
+        };
+        frame.stamp();
+        Ok(read)
+    }
+}
+
+/// Fills `out` as far as the stream goes; returns the number of bytes.
+fn read_fully(stream: &mut impl io::Read, out: &mut [u8]) -> io::Result<usize> {
+    let mut found = 0;
+    while found < out.len() {
+        match stream.read(&mut out[found..]) {
+            Ok(0) => break,
+            Ok(count) => found += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}

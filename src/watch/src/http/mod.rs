@@ -1,0 +1,26 @@
+//! A small HTTP/1.1 server that bounds what a client can take.
+//!
+//! ```text
+//!                 free slot?         within request_time        within answer_time
+//! TcpListener ──▶ Slots::take ──▶ thread: request::read ──▶ Handler::answer ──▶ Reply
+//!                     │ none                 │ HttpError                         ├─ Response
+//!                     └──▶ 503               └──▶ 4xx, connection closed         └─ Stream
+//! ```
+//!
+//! This module knows nothing of cameras, displays or pages: a [`Handler`] is given a parsed [`Request`] and returns a
+//! [`Reply`]. Parsing ([`request::read`]) takes any [`Read`](std::io::Read) and is tested with arbitrary bytes.
+//!
+//! No crate fits: the small servers that are kept up bound neither time nor connections, and those that do bring an
+//! asynchronous runtime, too much for a page that a few people look at. The grammar of HTTP is httparse's.
+
+mod request;
+mod response;
+mod server;
+mod slots;
+mod stream;
+
+pub(crate) use request::{Method, Request};
+pub(crate) use response::{HttpError, Reply, Response};
+pub(crate) use server::{Handler, Limits, Server};
+pub(crate) use slots::Slots;
+pub(crate) use stream::TimedStream;
