@@ -1,11 +1,15 @@
-//! The web page in a browser: serves it with made-up labels and lets `tests/web/click.py` click through it.
+//! The web page in a browser: serves it with made-up labels and lets `click.py` click through it.
 //!
-//! Without Python and Chromium it says so, loudly, and looks at nothing. With `COCA_SCREENSHOTS=FOLDER` it leaves pictures there.
+//! Without Python and Chromium it says so, loudly, and looks at nothing. With `COCA_SCREENSHOTS=FOLDER` it leaves pictures
+//! there. The picture of README is another matter: see `screenshot.rs`.
 #![allow(clippy::unwrap_used, missing_docs)]
+
+#[cfg(feature = "pocket")]
+mod screenshot;
 
 use std::{
     io::Write,
-    process::Command,
+    process::{Command, Output},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,8 +19,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use coca_edge::display::{
-    Display, DisplaySpec, Request, ShownCaption, ShownLabel, Status, View, Web,
+use coca_edge::{
+    Counters, FrameCaption, TrackedLabel,
+    display::{Display, DisplaySpec, Request, Status, View, Web},
 };
 
 const SKIPPED: i32 = 77;
@@ -26,7 +31,7 @@ struct Scene {
     frame: u64,
     labels: Vec<String>,
     photo: image::RgbImage,
-    caption: ShownCaption,
+    caption: FrameCaption,
 }
 
 impl Scene {
@@ -45,7 +50,7 @@ impl Scene {
         self.frame += 1;
         let sway = (self.frame as f32 / 9.0).sin() * 0.04;
         let labels = self.labels.iter().zip([0.81, 0.34, 0.12, 0.05]).map(|(name, score)| {
-            ShownLabel { name: name.clone(), score: score + sway, active: score > 0.3 }
+            TrackedLabel { label: name.clone(), score: score + sway, active: score > 0.3 }
         });
         View {
             picture: Some(Arc::new(self.photo.clone())),
@@ -54,9 +59,12 @@ impl Scene {
             status: Status {
                 source: "test pattern".into(),
                 frame: self.frame,
-                captured: self.frame,
-                labelled: self.frame,
-                dropped: self.frame / 3,
+                counters: Counters {
+                    captured: self.frame,
+                    labelled: self.frame,
+                    dropped: self.frame / 3,
+                    ..Counters::default()
+                },
                 frames_per_second: 9.7,
                 latency: Some(Duration::from_millis(64)),
                 temperature: Some(58.4),
@@ -67,14 +75,25 @@ impl Scene {
     }
 }
 
-fn caption(text: &str, frame: u64) -> ShownCaption {
-    ShownCaption { text: text.into(), frame, at: SystemTime::now() }
+fn caption(text: &str, frame: u64) -> FrameCaption {
+    FrameCaption { text: text.into(), frame, latency_ms: 800.0, captured_at: SystemTime::now() }
+}
+
+/// Runs one of the scripts beside this file; `None`, and a message, where there is no Python or Chromium.
+fn run_script(name: &str, arguments: &[&str]) -> Option<Output> {
+    let script = format!("{}/tests/web_page/{name}", env!("CARGO_MANIFEST_DIR"));
+    match Command::new("python3").arg(script).args(arguments).output() {
+        Ok(output) if output.status.code() != Some(SKIPPED) => Some(output),
+        Ok(_) => skipped("there is no Chromium here"),
+        Err(error) => skipped(&format!("python3: {error}")),
+    }
 }
 
 /// Says so past the test harness, which keeps what passing tests print to itself.
-fn skipped(reason: &str) {
+fn skipped(reason: &str) -> Option<Output> {
     let line = format!("SKIPPED: {reason}: the page was not looked at\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
+    None
 }
 
 #[test]
@@ -109,18 +128,13 @@ fn the_page_works_in_a_browser() {
             answered
         }
     });
-    let mut browser = Command::new("python3");
-    browser.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/web/click.py")).arg(&address);
-    browser.args(std::env::var_os("COCA_SCREENSHOTS"));
-    let clicked = browser.output();
+    let folder = std::env::var("COCA_SCREENSHOTS").ok();
+    let arguments = [Some(address.as_str()), folder.as_deref()];
+    let clicked = run_script("click.py", &arguments.into_iter().flatten().collect::<Vec<_>>());
     done.store(true, Ordering::Relaxed);
     let answered = camera.join().unwrap();
 
-    let output = match clicked {
-        Ok(output) if output.status.code() != Some(SKIPPED) => output,
-        Ok(_) => return skipped("there is no Chromium here"),
-        Err(error) => return skipped(&format!("python3: {error}")),
-    };
+    let Some(output) = clicked else { return };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let sent = Request::Labels(vec!["zebra".into(), "giraffe".into()]);
     assert_eq!(answered, [sent, Request::Caption]);
