@@ -158,12 +158,18 @@ impl Lanes for Avx2 {
 
 impl Isa for Avx2 {
     type Lanes = Self;
+    type Codes = Self;
     const PANEL: PanelShape = PanelShape { columns: 16, depth: 4, offset: 0 };
     const INT8_ROWS: usize = 10;
     const F32_ROWS: usize = 6;
 
     #[inline(always)]
     fn lanes(self) -> Self {
+        self
+    }
+
+    #[inline(always)]
+    fn codes(self) -> Self {
         self
     }
 

@@ -167,12 +167,18 @@ impl Avx512Vnni {
 
 impl Isa for Avx512Vnni {
     type Lanes = Self;
+    type Codes = Self;
     const PANEL: PanelShape = PanelShape { columns: 32, depth: 4, offset: 128 };
     const INT8_ROWS: usize = 14;
     const F32_ROWS: usize = 8;
 
     #[inline(always)]
     fn lanes(self) -> Self {
+        self
+    }
+
+    #[inline(always)]
+    fn codes(self) -> Self {
         self
     }
 

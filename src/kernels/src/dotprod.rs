@@ -9,6 +9,7 @@ use crate::{
     instruction_set::{Isa, Operation, PanelShape},
     neon::{Neon, PREFETCH, prefetch},
     rows::QuantizedRow,
+    scalar::Scalar,
 };
 
 /// Proof that the CPU has NEON and `sdot`.
@@ -34,6 +35,7 @@ impl Dotprod {
 
 impl Isa for Dotprod {
     type Lanes = Neon;
+    type Codes = Scalar;
     const PANEL: PanelShape = PanelShape { columns: 16, depth: 4, offset: 0 };
     const INT8_ROWS: usize = 6;
     const F32_ROWS: usize = Neon::F32_ROWS;
@@ -41,6 +43,11 @@ impl Isa for Dotprod {
     #[inline(always)]
     fn lanes(self) -> Neon {
         self.0
+    }
+
+    #[inline(always)]
+    fn codes(self) -> Scalar {
+        Scalar
     }
 
     #[inline(always)]

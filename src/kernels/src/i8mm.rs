@@ -6,6 +6,7 @@ use crate::{
     instruction_set::{Isa, Operation, PanelShape},
     neon::{Neon, PREFETCH, prefetch},
     rows::QuantizedRow,
+    scalar::Scalar,
 };
 
 /// Proof that the CPU has NEON and `smmla`.
@@ -31,6 +32,7 @@ impl I8mm {
 
 impl Isa for I8mm {
     type Lanes = Neon;
+    type Codes = Scalar;
     const PANEL: PanelShape = PanelShape { columns: 16, depth: 8, offset: 0 };
     const INT8_ROWS: usize = 6;
     const F32_ROWS: usize = Neon::F32_ROWS;
@@ -38,6 +40,11 @@ impl Isa for I8mm {
     #[inline(always)]
     fn lanes(self) -> Neon {
         self.0
+    }
+
+    #[inline(always)]
+    fn codes(self) -> Scalar {
+        Scalar
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::{lanes::Lanes, rows::QuantizedRow, scalar::Scalar};
+use crate::{lanes::Lanes, rows::QuantizedRow, scalar::Scalar, static_int8::Codes};
 
 /// An instruction set that the int8 products are written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -158,6 +158,8 @@ pub(crate) const INPUT_PADDING: usize = 16;
 pub(crate) trait Isa: Copy {
     /// Its floats.
     type Lanes: Lanes;
+    /// Its operations on codes of static int8 layers.
+    type Codes: Codes;
     /// The weights as its product reads them.
     const PANEL: PanelShape;
     /// How many rows its int8 product takes at most.
@@ -167,6 +169,9 @@ pub(crate) trait Isa: Copy {
 
     /// Its floats.
     fn lanes(self) -> Self::Lanes;
+
+    /// Its operations on codes.
+    fn codes(self) -> Self::Codes;
 
     /// The products of at most [`Isa::INT8_ROWS`] rows with a panel of weights: `sums` is `[rows][columns]`.
     ///

@@ -34,6 +34,7 @@ mod rows;
 #[cfg(test)]
 mod same_everywhere_tests;
 mod scalar;
+pub mod static_int8;
 #[cfg(test)]
 mod tests;
 mod weight_memory;

@@ -9,6 +9,7 @@ use crate::{
     instruction_set::{Isa, Operation, PanelShape},
     lanes::Lanes,
     rows::QuantizedRow,
+    scalar::Scalar,
 };
 
 /// Proof that the CPU has NEON; `sdot` and `smmla` have proofs of their own and compute floats with this one.
@@ -167,6 +168,7 @@ impl Lanes for Neon {
 
 impl Isa for Neon {
     type Lanes = Self;
+    type Codes = Scalar;
     const PANEL: PanelShape = PanelShape { columns: 16, depth: 16, offset: 0 };
     const INT8_ROWS: usize = 4;
     const F32_ROWS: usize = 6;
@@ -174,6 +176,11 @@ impl Isa for Neon {
     #[inline(always)]
     fn lanes(self) -> Self {
         self
+    }
+
+    #[inline(always)]
+    fn codes(self) -> Scalar {
+        Scalar
     }
 
     #[inline(always)]

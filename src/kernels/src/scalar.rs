@@ -88,11 +88,16 @@ impl Lanes for Scalar {
 
 impl Isa for Scalar {
     type Lanes = Self;
+    type Codes = Self;
     const PANEL: PanelShape = PanelShape { columns: 16, depth: 1, offset: 0 };
     const INT8_ROWS: usize = 8;
     const F32_ROWS: usize = 8;
 
     fn lanes(self) -> Self {
+        self
+    }
+
+    fn codes(self) -> Self {
         self
     }
 

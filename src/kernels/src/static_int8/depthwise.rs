@@ -1,0 +1,228 @@
+//! Depthwise products of quads: four or two neighbouring outputs of sixteen channels from each quad.
+
+use super::{
+    codes::{Codes, QUAD},
+    packed::DepthwiseLayer,
+    quads::QuadShape,
+};
+use crate::lanes::LANES;
+
+/// One vector of sixteen channels: its quads and where its codes go.
+pub(super) struct DepthwisePanel<'a> {
+    pub(super) layer: &'a DepthwiseLayer,
+    pub(super) shape: QuadShape,
+    /// The vector of sixteen channels, of all of the layer's.
+    pub(super) vector: usize,
+    /// `[lines][quads][64]`
+    pub(super) quads: &'a [u8],
+    /// `[pixels][16]`
+    pub(super) output: &'a mut [u8],
+}
+
+/// What all outputs of a vector share.
+struct Filter<I: Codes> {
+    /// The first word of the filter's first line.
+    words: *const u8,
+    bias: I::Sums,
+    multipliers: I::F32,
+    zero_point: i32,
+    line_bytes: usize,
+}
+
+impl DepthwisePanel<'_> {
+    /// Convolves all lines.
+    #[inline(always)]
+    pub(super) fn run<I: Codes, const M: usize>(self, isa: I) {
+        let (layer, requantizer) = (self.layer, &self.layer.requantizer);
+        let line_words = DepthwiseLayer::words_of(layer.size, layer.stride);
+        let words = layer.filters.as_i8()[self.vector * layer.size * line_words * QUAD..]
+            [..layer.size * line_words * QUAD]
+            .as_ptr()
+            .cast();
+        let bias = requantizer.bias[self.vector * LANES..][..LANES].as_ptr();
+        let filter = Filter {
+            words,
+            // SAFETY: sixteen biases are there.
+            bias: unsafe { isa.load_sums(bias) },
+            multipliers: isa.load(&requantizer.multipliers[self.vector * LANES..]),
+            zero_point: i32::from(requantizer.zero_point),
+            line_bytes: self.shape.line_bytes(),
+        };
+        assert!(self.quads.len() >= self.shape.vector_bytes(), "too few quads");
+        assert!(
+            self.output.len() == self.shape.output[0] * self.shape.output[1] * LANES,
+            "another output"
+        );
+        match (layer.size, layer.stride) {
+            (3, 1) => self.lines::<I, M, 3, 1>(isa, &filter),
+            (5, 1) => self.lines::<I, M, 5, 1>(isa, &filter),
+            (3, _) => self.lines::<I, M, 3, 2>(isa, &filter),
+            _ => self.lines::<I, M, 5, 2>(isa, &filter),
+        }
+    }
+
+    #[inline(always)]
+    fn lines<I: Codes, const M: usize, const K: usize, const S: usize>(
+        self,
+        isa: I,
+        filter: &Filter<I>,
+    ) {
+        let [lines, columns] = self.shape.output;
+        let line_bytes = self.shape.line_bytes();
+        for line in 0..lines {
+            let from = self.quads[line * S * line_bytes..].as_ptr();
+            let mut column = 0;
+            while column < columns {
+                let fours = (columns - column).div_ceil(4);
+                // SAFETY: `QuadShape` has a quad for every four outputs and stride, and one more; K lines from this one on.
+                unsafe {
+                    let from = from.add(column / 4 * S * QUAD);
+                    let at = (line * columns + column) * LANES;
+                    let to = &mut self.output[at..];
+                    let left = columns - column;
+                    column += 4 * match (M, fours) {
+                        (12, 4..) => store(isa, filter.fours::<K, S, 4>(isa, from), to, left),
+                        (12, 3) => store(isa, filter.fours::<K, S, 3>(isa, from), to, left),
+                        (12, 2) => store(isa, filter.fours::<K, S, 2>(isa, from), to, left),
+                        _ => store(isa, filter.fours::<K, S, 1>(isa, from), to, left),
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// Writes `G` times four pixels. What lies beyond the line is written over by the next line, and not written behind the last.
+#[inline(always)]
+fn store<I: Codes, const G: usize>(isa: I, codes: [I::Quads; G], to: &mut [u8], _: usize) -> usize {
+    for (to, codes) in to.chunks_mut(QUAD).zip(codes) {
+        // SAFETY: 64 bytes are there in the first case and in the array.
+        unsafe {
+            if to.len() == QUAD {
+                isa.store_quads(codes, to.as_mut_ptr());
+            } else {
+                let mut part = [0; QUAD];
+                isa.store_quads(codes, part.as_mut_ptr());
+                to.copy_from_slice(&part[..to.len()]);
+            }
+        }
+    }
+    G
+}
+
+impl<I: Codes> Filter<I> {
+    /// `G` times four outputs, from the quad at `from` on.
+    ///
+    /// # Safety
+    /// `G × S + 1` quads of each of `K` lines can be read.
+    #[inline(always)]
+    unsafe fn fours<const K: usize, const S: usize, const G: usize>(
+        &self,
+        isa: I,
+        from: *const u8,
+    ) -> [I::Quads; G] {
+        // SAFETY: the caller promises the quads; a filter has as many words as are read.
+        let sums = unsafe {
+            match (K, S) {
+                (3, 1) => self.three_at_one::<G>(isa, from),
+                (5, 1) => self.five_at_one::<G>(isa, from),
+                _ => self.at_two::<K, G>(isa, from),
+            }
+        };
+        // SAFETY: every filter has a word.
+        let mut codes = [unsafe { isa.load_quads(self.words) }; G];
+        for (codes, &four) in codes.iter_mut().zip(&sums) {
+            *codes = isa.pack_pixels(isa.requantize_four(four, self.multipliers, self.zero_point));
+        }
+        codes
+    }
+
+    /// Two words a line; outputs 2 and 3 take them with columns moved by two.
+    #[inline(always)]
+    unsafe fn three_at_one<const G: usize>(&self, isa: I, from: *const u8) -> [[I::Sums; 4]; G] {
+        let mut sums = [[self.bias; 4]; G];
+        // SAFETY: the caller promises G + 1 quads of three lines; the filter has six words.
+        unsafe {
+            for line in 0..3 {
+                let words = self.words.add(line * 2 * QUAD);
+                let words = [isa.load_quads(words), isa.load_quads(words.add(QUAD))];
+                let from = from.add(line * self.line_bytes);
+                let mut quad = isa.load_quads(from);
+                for (g, sums) in sums.iter_mut().enumerate() {
+                    let next = isa.load_quads(from.add((g + 1) * QUAD));
+                    let moved = isa.middle(quad, next);
+                    for i in 0..2 {
+                        sums[i] = isa.dot(sums[i], quad, words[i]);
+                        sums[2 + i] = isa.dot(sums[2 + i], moved, words[i]);
+                    }
+                    quad = next;
+                }
+            }
+        }
+        sums
+    }
+
+    /// Eight words a line: two for each of four outputs.
+    #[inline(always)]
+    unsafe fn five_at_one<const G: usize>(&self, isa: I, from: *const u8) -> [[I::Sums; 4]; G] {
+        let mut sums = [[self.bias; 4]; G];
+        // SAFETY: the caller promises G + 1 quads of five lines; the filter has forty words.
+        unsafe {
+            for line in 0..5 {
+                let words = self.words.add(line * 8 * QUAD);
+                let from = from.add(line * self.line_bytes);
+                let mut quads = [isa.load_quads(from); G];
+                for (g, quad) in quads.iter_mut().enumerate().skip(1) {
+                    *quad = isa.load_quads(from.add(g * QUAD));
+                }
+                let last = isa.load_quads(from.add(G * QUAD));
+                #[allow(clippy::needless_range_loop)]
+                for i in 0..4 {
+                    let first = isa.load_quads(words.add(2 * i * QUAD));
+                    let second = isa.load_quads(words.add((2 * i + 1) * QUAD));
+                    for (g, sums) in sums.iter_mut().enumerate() {
+                        let next = if g + 1 < G { quads[g + 1] } else { last };
+                        sums[i] = isa.dot(isa.dot(sums[i], quads[g], first), next, second);
+                    }
+                }
+            }
+        }
+        sums
+    }
+
+    /// Four words a line: two for each of two outputs of a quad and the next.
+    #[inline(always)]
+    unsafe fn at_two<const K: usize, const G: usize>(
+        &self,
+        isa: I,
+        from: *const u8,
+    ) -> [[I::Sums; 4]; G] {
+        let mut sums = [[self.bias; 4]; G];
+        // SAFETY: the caller promises 2 G + 1 quads of K lines; the filter has 4 K words.
+        unsafe {
+            for line in 0..K {
+                let words = self.words.add(line * 4 * QUAD);
+                let mut filter = [isa.load_quads(words); 4];
+                for (i, word) in filter.iter_mut().enumerate().skip(1) {
+                    *word = isa.load_quads(words.add(i * QUAD));
+                }
+                let from = from.add(line * self.line_bytes);
+                let mut quad = isa.load_quads(from);
+                for g in 0..2 * G {
+                    let next = isa.load_quads(from.add((g + 1) * QUAD));
+                    let [first, second] = [g % 2 * 2, g % 2 * 2 + 1];
+                    let four = &mut sums[g / 2];
+                    four[first] = isa.dot(four[first], quad, filter[0]);
+                    // A filter of three columns ends within the quad.
+                    if K == 5 {
+                        four[first] = isa.dot(four[first], next, filter[1]);
+                    }
+                    four[second] = isa.dot(four[second], quad, filter[2]);
+                    four[second] = isa.dot(four[second], next, filter[3]);
+                    quad = next;
+                }
+            }
+        }
+        sums
+    }
+}

@@ -1,0 +1,337 @@
+//! Weights of static int8 layers as the kernels read them.
+
+use super::codes::{Codes, QUAD};
+use crate::{
+    instruction_set::{Cpu, Isa, Operation},
+    lanes::LANES,
+    weight_memory::{AlignedBytes, WeightMemory},
+};
+
+/// A convolution's elements as ONNX gives them.
+#[derive(Debug, Clone, Copy)]
+pub struct LayerParameters<'a> {
+    /// Weights: `[outputs][inputs]` of a pointwise layer, `[channels][height][width]` of a depthwise one,
+    /// `[outputs][3][3][3]` (line, column, colour) of a stem; -127 to 127.
+    pub weights: &'a [i8],
+    /// Added to every sum, in units of the input's scale times the weights'.
+    pub bias: &'a [i32],
+    /// The input's scale times the weights' over the output's, for each output.
+    pub multipliers: &'a [f32],
+    /// The code of zero in the input.
+    pub input_zero_point: u8,
+    /// The code of zero in the output.
+    pub output_zero_point: u8,
+}
+
+/// Elements that cannot be a layer's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LayerError {
+    /// Too few or too many of something.
+    #[error("{elements} {what} were expected for {outputs} outputs, found {found}")]
+    Count {
+        /// Weights, biases or multipliers.
+        what: &'static str,
+        /// How many there must be.
+        elements: usize,
+        /// The layer's outputs.
+        outputs: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A sum, or what becomes of it, can leave the range in which every CPU rounds alike.
+    #[error(
+        "output {output}: weights, bias and multiplier allow codes beyond 2^30, where CPUs round differently"
+    )]
+    Range {
+        /// The output.
+        output: usize,
+    },
+    /// Filters of a kind that there is no kernel for.
+    #[error(
+        "depthwise filters of {size} × {size} at stride {stride} were given; 3 × 3 and 5 × 5 at stride 1 and 2 are known"
+    )]
+    Filter {
+        /// The filter's side.
+        size: usize,
+        /// The stride.
+        stride: usize,
+    },
+}
+
+/// What follows the products: bias, with everything that zero points add, multipliers and zero point.
+#[derive(Debug, Clone)]
+pub(super) struct Requantizer {
+    pub(super) bias: Vec<i32>,
+    pub(super) multipliers: Vec<f32>,
+    pub(super) zero_point: u8,
+}
+
+impl Requantizer {
+    /// Checks the parameters of `outputs` outputs with `inputs` weights each.
+    fn new(
+        cpu: Cpu,
+        parameters: &LayerParameters<'_>,
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Self, LayerError> {
+        let counts = [
+            ("weights", parameters.weights.len(), outputs.saturating_mul(inputs)),
+            ("biases", parameters.bias.len(), outputs),
+            ("multipliers", parameters.multipliers.len(), outputs),
+        ];
+        for (what, found, elements) in counts {
+            if found != elements {
+                return Err(LayerError::Count { what, elements, outputs, found });
+            }
+        }
+        let padded = outputs.next_multiple_of(2 * LANES);
+        let (mut bias, mut multipliers) = (vec![0; padded], vec![0.0; padded]);
+        let stored_zero = i64::from(parameters.input_zero_point) - i64::from(flip(cpu));
+        for output in 0..outputs {
+            let weights = &parameters.weights[output * inputs..(output + 1) * inputs];
+            let sum =
+                |value: fn(i64) -> i64| weights.iter().map(|&w| value(i64::from(w))).sum::<i64>();
+            let offset = i64::from(parameters.bias[output]) - stored_zero * sum(|w| w);
+            let largest = offset.abs() + 255 * sum(i64::abs);
+            let multiplier = parameters.multipliers[output];
+            let codes = largest as f32 * multiplier;
+            if largest > i64::from(i32::MAX) || !(0.0..1_073_741_824.0).contains(&codes) {
+                return Err(LayerError::Range { output });
+            }
+            bias[output] = offset as i32;
+            multipliers[output] = multiplier;
+        }
+        Ok(Self { bias, multipliers, zero_point: parameters.output_zero_point })
+    }
+}
+
+/// A pointwise (1×1) convolution: panels `[inputs / 4][16 or 32 outputs][4]`.
+pub struct PointwiseLayer {
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    pub(super) panels: Panels,
+    pub(super) requantizer: Requantizer,
+}
+
+impl PointwiseLayer {
+    /// Packs a layer of `inputs` inputs; outputs follow from the biases.
+    ///
+    /// # Errors
+    /// [`LayerError`] when the elements do not fit each other or sums can overflow.
+    pub fn pack(
+        memory: &WeightMemory,
+        cpu: Cpu,
+        inputs: usize,
+        parameters: &LayerParameters<'_>,
+    ) -> Result<Self, LayerError> {
+        let outputs = parameters.bias.len();
+        let requantizer = Requantizer::new(cpu, parameters, outputs, inputs)?;
+        let weight = |output: usize, input: usize| parameters.weights[output * inputs + input];
+        let panels = Panels::pack(memory, cpu, outputs, inputs, weight);
+        Ok(Self { inputs, outputs, panels, requantizer })
+    }
+
+    /// Channels that go in.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Channels that come out.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+}
+
+/// A 3×3 convolution at stride 2 of a picture's three colours: three lines of three words, of which three bytes meet
+/// weights of zero.
+pub struct StemLayer {
+    pub(super) outputs: usize,
+    pub(super) panels: Panels,
+    pub(super) requantizer: Requantizer,
+}
+
+impl StemLayer {
+    /// Words of four bytes that cover a line of three pixels.
+    pub(super) const WORDS: usize = 3;
+    /// The side of its filters.
+    pub(super) const SIZE: usize = 3;
+    /// How far they move.
+    pub(super) const STRIDE: usize = 2;
+
+    /// Packs a stem; outputs follow from the biases.
+    ///
+    /// # Errors
+    /// As [`PointwiseLayer::pack`].
+    pub fn pack(
+        memory: &WeightMemory,
+        cpu: Cpu,
+        parameters: &LayerParameters<'_>,
+    ) -> Result<Self, LayerError> {
+        let outputs = parameters.bias.len();
+        let requantizer = Requantizer::new(cpu, parameters, outputs, 27)?;
+        let weight = |output: usize, input: usize| match (input / 12, input % 12) {
+            (line, byte @ ..9) => parameters.weights[output * 27 + line * 9 + byte],
+            _ => 0,
+        };
+        let panels = Panels::pack(memory, cpu, outputs, 12 * Self::SIZE, weight);
+        Ok(Self { outputs, panels, requantizer })
+    }
+}
+
+/// Depthwise filters of 3×3 or 5×5, `[channels / 16][line][word][16][4]`: each word is a line of the filter shifted to where it
+/// meets four columns.
+pub struct DepthwiseLayer {
+    pub(super) channels: usize,
+    pub(super) size: usize,
+    pub(super) stride: usize,
+    /// Lines above and columns before the picture.
+    pub(super) pads: [usize; 2],
+    pub(super) filters: AlignedBytes,
+    pub(super) requantizer: Requantizer,
+    pub(super) input_zero_point: u8,
+}
+
+impl DepthwiseLayer {
+    /// Packs filters of `size` × `size` that move by `stride`, with `pads` lines above and columns before the picture.
+    ///
+    /// # Errors
+    /// As [`PointwiseLayer::pack`], and for other sizes and strides.
+    pub fn pack(
+        memory: &WeightMemory,
+        cpu: Cpu,
+        size: usize,
+        stride: usize,
+        pads: [usize; 2],
+        parameters: &LayerParameters<'_>,
+    ) -> Result<Self, LayerError> {
+        if !matches!((size, stride), (3 | 5, 1 | 2)) || pads.iter().any(|&pad| pad >= size) {
+            return Err(LayerError::Filter { size, stride });
+        }
+        let channels = parameters.bias.len();
+        let requantizer = Requantizer::new(cpu, parameters, channels, size * size)?;
+        let words = Self::words_of(size, stride);
+        let mut filters = memory.zeroed(channels.div_ceil(LANES) * size * words * QUAD);
+        for (channel, filter) in parameters.weights.chunks_exact(size * size).enumerate() {
+            for (place, &weight) in filter.iter().enumerate() {
+                let (line, column) = (place / size, place % size);
+                let base = (channel / LANES * size + line) * words;
+                for (word, byte) in Self::places(size, stride, column) {
+                    filters.as_i8_mut()[(base + word) * QUAD + channel % LANES * 4 + byte] = weight;
+                }
+            }
+        }
+        let input_zero_point = parameters.input_zero_point;
+        Ok(Self { channels, size, stride, pads, filters, requantizer, input_zero_point })
+    }
+
+    /// Channels that go in and come out.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Words of a filter's line.
+    pub(super) fn words_of(size: usize, stride: usize) -> usize {
+        match (size, stride) {
+            (3, 1) => 2,
+            (5, 1) => 8,
+            _ => 4,
+        }
+    }
+
+    /// Where a filter's column stands: in which words, at which of their four bytes.
+    ///
+    /// At stride 1, filters of 3 start at byte 0 and byte 1 of a word; outputs 2 and 3 meet columns that were moved by
+    /// two instead. Filters of 5 have two words for each of four outputs, and at stride 2 both have two for each of two.
+    fn places(size: usize, stride: usize, column: usize) -> impl Iterator<Item = (usize, usize)> {
+        let outputs = match (size, stride) {
+            (3, 1) | (_, 2) => 2,
+            _ => 4,
+        };
+        (0..outputs).map(move |output| match (size, stride) {
+            (3, 1) => (output, column + output),
+            _ => {
+                let at = output * stride + column;
+                (2 * output + at / 4, at % 4)
+            }
+        })
+    }
+}
+
+/// Weights of a matrix in panels of [`Codes::VECTORS`] times sixteen outputs, `[group][vector][16][4]`; the last panel may have fewer.
+pub(super) struct Panels {
+    pub(super) bytes: AlignedBytes,
+    /// Groups of four inputs.
+    pub(super) groups: usize,
+    /// Vectors of sixteen outputs, in all panels.
+    pub(super) vectors: usize,
+}
+
+impl Panels {
+    fn pack(
+        memory: &WeightMemory,
+        cpu: Cpu,
+        outputs: usize,
+        inputs: usize,
+        weight: impl Fn(usize, usize) -> i8,
+    ) -> Self {
+        let (groups, vectors) = (inputs.div_ceil(4), outputs.div_ceil(LANES));
+        let at_once = vectors_at_once(cpu);
+        let mut bytes = memory.zeroed(groups * vectors * QUAD);
+        for output in 0..outputs {
+            let (vector, lane) = (output / LANES, output % LANES);
+            let first = vector / at_once * at_once;
+            let width = at_once.min(vectors - first);
+            for input in 0..inputs {
+                let word = first * groups + input / 4 * width + (vector - first);
+                bytes.as_i8_mut()[word * QUAD + lane * 4 + input % 4] = weight(output, input);
+            }
+        }
+        Self { bytes, groups, vectors }
+    }
+
+    /// Vectors of every panel but the last.
+    pub(super) fn width(&self, cpu: Cpu) -> usize {
+        vectors_at_once(cpu)
+    }
+
+    /// The panel that begins with a vector.
+    pub(super) fn from(&self, vector: usize) -> *const u8 {
+        self.bytes.as_i8()[vector * self.groups * QUAD..].as_ptr().cast()
+    }
+}
+
+/// What an instruction set asks for, without computing anything.
+struct Flip;
+
+impl Operation for Flip {
+    type Output = u8;
+
+    #[inline(always)]
+    fn run<I: Isa>(self, _: I) -> u8 {
+        I::Codes::FLIP
+    }
+}
+
+struct VectorsAtOnce;
+
+impl Operation for VectorsAtOnce {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<I: Isa>(self, _: I) -> usize {
+        I::Codes::VECTORS
+    }
+}
+
+/// How codes are stored for a CPU: see [`Codes::FLIP`].
+pub(super) fn flip(cpu: Cpu) -> u8 {
+    cpu.run(Flip)
+}
+
+fn vectors_at_once(cpu: Cpu) -> usize {
+    cpu.run(VectorsAtOnce)
+}

@@ -1,0 +1,200 @@
+//! Pointwise layers: every pixel times a panel of weights after the other, codes written to an image.
+
+use super::{
+    codes::{Codes, QUAD, Tiled},
+    image::CodeImage,
+    packed::PointwiseLayer,
+    residual::Residual,
+    tile::{Words, tile},
+};
+use crate::{
+    disjoint::DisjointMut,
+    instruction_set::{Cpu, Isa, Operation},
+    lanes::LANES,
+    pool::Pool,
+    work_queue::WorkQueue,
+};
+
+/// Pixels that meet all panels before the next ones do.
+const STRIP: usize = 48;
+
+/// A pointwise layer of its own.
+pub struct Pointwise<'a> {
+    cpu: Cpu,
+    layer: &'a PointwiseLayer,
+    input: &'a CodeImage,
+    output: &'a mut CodeImage,
+}
+
+impl<'a> Pointwise<'a> {
+    /// Prepares a layer. `None` if the images do not fit it.
+    #[must_use]
+    pub fn new(
+        cpu: Cpu,
+        layer: &'a PointwiseLayer,
+        input: &'a CodeImage,
+        output: &'a mut CodeImage,
+    ) -> Option<Self> {
+        let fits = input.channels() == layer.inputs
+            && output.channels() == layer.outputs
+            && input.size() == output.size();
+        fits.then_some(Self { cpu, layer, input, output })
+    }
+
+    /// Computes it on the threads of `pool`.
+    pub fn run(self, pool: Option<&Pool>) {
+        let source = Blocks { start: self.input.start(), stride: self.input.block_stride() };
+        let projection = Projection::new(self.cpu, self.layer, source, None, self.output);
+        Pool::broadcast(pool, || self.cpu.run(&projection));
+    }
+}
+
+/// Blocks of sixteen channels, `[block][pixel][16]`, with sixteen readable pixels behind the last.
+#[derive(Clone, Copy)]
+pub(super) struct Blocks {
+    pub(super) start: *const u8,
+    pub(super) stride: usize,
+}
+
+/// One use of a pointwise layer, which any number of threads work on.
+pub(super) struct Projection<'a> {
+    layer: &'a PointwiseLayer,
+    source: Blocks,
+    residual: Option<(&'a Residual, &'a CodeImage)>,
+    pixels: usize,
+    /// Vectors of sixteen outputs in a panel.
+    width: usize,
+    output: DisjointMut<'a, u8>,
+    /// Strips of pixels, panel by panel.
+    queue: WorkQueue,
+}
+
+// SAFETY: the blocks of `source` are only read, and outlive the projection, as callers of `new` see to.
+unsafe impl Sync for Projection<'_> {}
+
+impl<'a> Projection<'a> {
+    /// Prepares the layer for the blocks of `source`, which hold its inputs for every pixel of `output` and stay as they are
+    /// while the projection lives.
+    pub(super) fn new(
+        cpu: Cpu,
+        layer: &'a PointwiseLayer,
+        source: Blocks,
+        residual: Option<(&'a Residual, &'a CodeImage)>,
+        output: &'a mut CodeImage,
+    ) -> Self {
+        let (pixels, width) = (output.pixels(), layer.panels.width(cpu));
+        let queue =
+            WorkQueue::new(pixels.div_ceil(STRIP) * layer.panels.vectors.div_ceil(width), 1);
+        let output = DisjointMut::new(output.blocks_mut());
+        Self { layer, source, residual, pixels, width, output, queue }
+    }
+
+    /// The pixels and the first vector of an item of the queue.
+    fn item(&self, item: usize) -> (std::ops::Range<usize>, usize) {
+        let panels = self.layer.panels.vectors.div_ceil(self.width);
+        let first = item / panels * STRIP;
+        (first..(first + STRIP).min(self.pixels), item % panels * self.width)
+    }
+}
+
+impl Operation for &Projection<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        isa.codes().with_tiles(self);
+    }
+}
+
+impl Tiled for &Projection<'_> {
+    #[inline(always)]
+    fn run<I: Codes, const M: usize>(self, isa: I) {
+        while let Some(items) = self.queue.take() {
+            for item in items {
+                let (pixels, vector) = self.item(item);
+                let width = self.width.min(self.layer.panels.vectors - vector);
+                let mut first = pixels.start;
+                while first < pixels.end {
+                    let left = pixels.end - first;
+                    // SAFETY: an item is taken once, and its pixels of its vectors are written only with it; `width` vectors
+                    // are there.
+                    first += unsafe {
+                        match (width, left) {
+                            (2, 9..) if M == 12 => self.tile::<I, 12, 2>(isa, first, vector),
+                            (2, 5..) if M == 12 => self.tile::<I, 8, 2>(isa, first, vector),
+                            (2, _) if M == 12 => self.tile::<I, 4, 2>(isa, first, vector),
+                            (_, 9..) if M == 12 => self.tile::<I, 12, 1>(isa, first, vector),
+                            _ => self.tile::<I, 4, 1>(isa, first, vector),
+                        }
+                    };
+                }
+            }
+        }
+    }
+}
+
+impl Projection<'_> {
+    /// Computes and writes the codes of `N` pixels, or as many as are left, of `C` vectors; gives `N`.
+    ///
+    /// # Safety
+    /// The panel that begins at `vector` has `C` vectors, and nobody else writes these pixels of theirs.
+    #[inline(always)]
+    unsafe fn tile<I: Codes, const N: usize, const C: usize>(
+        &self,
+        isa: I,
+        first: usize,
+        vector: usize,
+    ) -> usize {
+        let panels = &self.layer.panels;
+        let bias = self.layer.requantizer.bias[vector * LANES..][..C * LANES].as_ptr();
+        // SAFETY: pixel `first` lies in the source, and sixteen can be read behind its last; so can the panel and its biases.
+        let sums = unsafe {
+            let start = self.source.start.add(first * LANES);
+            let words = Words::of_pixel(start, panels.groups, self.source.stride);
+            tile::<I, N, C, LANES, 4>(isa, words, panels.from(vector), bias)
+        };
+        for (c, sums) in sums.iter().enumerate() {
+            for (group, four) in sums.as_chunks::<4>().0.iter().enumerate() {
+                let pixel = first + 4 * group;
+                let bytes = self.pixels.saturating_sub(pixel).min(4) * LANES;
+                if bytes == 0 {
+                    break;
+                }
+                let codes = self.codes(isa, *four, vector + c, pixel);
+                // SAFETY: the caller promises that these pixels are nobody else's; 64 bytes are there in the first case
+                // and in the array.
+                unsafe {
+                    let to =
+                        self.output.slice_mut(((vector + c) * self.pixels + pixel) * LANES, bytes);
+                    if bytes == QUAD {
+                        isa.store_quads(codes, to.as_mut_ptr());
+                    } else {
+                        let mut part = [0; QUAD];
+                        isa.store_quads(codes, part.as_mut_ptr());
+                        to.copy_from_slice(&part[..bytes]);
+                    }
+                }
+            }
+        }
+        N
+    }
+
+    /// The codes of four pixels of sixteen outputs.
+    #[inline(always)]
+    fn codes<I: Codes>(&self, isa: I, sums: [I::Sums; 4], vector: usize, pixel: usize) -> I::Quads {
+        let requantizer = &self.layer.requantizer;
+        let multipliers = isa.load(&requantizer.multipliers[vector * LANES..]);
+        let zero_point = i32::from(requantizer.zero_point);
+        let Some((residual, image)) = self.residual else {
+            return isa.pack_pixels(isa.requantize_four(sums, multipliers, zero_point));
+        };
+        let other = image.start().wrapping_add(vector * image.block_stride() + pixel * LANES);
+        let mut added = sums;
+        for (i, added) in added.iter_mut().enumerate() {
+            // SAFETY: the image has the output's size and channels, and a guard behind its last pixel.
+            let other = unsafe { isa.load_codes(other.add(i * LANES)) };
+            *added = residual.add(isa, requantizer, sums[i], multipliers, other);
+        }
+        isa.pack_pixels(added)
+    }
+}

@@ -1,0 +1,336 @@
+//! Panels of expanded channels as quads: `[vector][line][quad][16 channels][4 columns]`.
+
+use super::{
+    codes::{Codes, QUAD},
+    image::{CodeImage, PixelLines},
+    packed::{DepthwiseLayer, Panels, PointwiseLayer, Requantizer, StemLayer},
+    tile::{Words, tile},
+};
+use crate::lanes::LANES;
+
+/// The lines and quads that a depthwise layer reads: the picture with its padding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct QuadShape {
+    /// Height and width of the picture.
+    pub(super) input: [usize; 2],
+    /// Height and width of what the depthwise layer makes.
+    pub(super) output: [usize; 2],
+    /// Lines above and columns before the picture.
+    pub(super) pads: [usize; 2],
+    /// Lines with their padding.
+    pub(super) lines: usize,
+    /// Quads of a line.
+    pub(super) quads: usize,
+}
+
+impl QuadShape {
+    /// The quads from which `layer` makes an image of `output` of one of `input`.
+    pub(super) fn new(layer: &DepthwiseLayer, input: [usize; 2], output: [usize; 2]) -> Self {
+        let lines = output[0].saturating_sub(1) * layer.stride + layer.size;
+        // Outputs are made four at a time, and the last filter word reads into the quad behind.
+        let quads = output[1].div_ceil(4) * layer.stride + 1;
+        let pictured = (input[1] + layer.pads[1]).div_ceil(4);
+        Self { input, output, pads: layer.pads, lines, quads: quads.max(pictured) }
+    }
+
+    /// Bytes of a line.
+    pub(super) fn line_bytes(&self) -> usize {
+        self.quads * QUAD
+    }
+
+    /// Bytes of one vector of sixteen channels.
+    pub(super) fn vector_bytes(&self) -> usize {
+        self.lines * self.line_bytes()
+    }
+
+    /// The lines of the picture that stand in the quads.
+    fn pictured_lines(&self) -> usize {
+        self.input[0].min(self.lines.saturating_sub(self.pads[0]))
+    }
+}
+
+/// What quads are made from.
+#[derive(Clone, Copy)]
+pub(super) enum QuadSource<'a> {
+    Stem(&'a StemLayer, &'a PixelLines),
+    Expand(&'a PointwiseLayer, &'a CodeImage),
+    Image(&'a CodeImage),
+}
+
+/// Where a panel's quads are written.
+pub(super) struct QuadPanel<'a> {
+    pub(super) shape: QuadShape,
+    /// The first vector of the panel.
+    pub(super) vector: usize,
+    /// Vectors of the panel.
+    pub(super) width: usize,
+    /// `[width][lines][quads][64]`, filled with padding.
+    pub(super) quads: &'a mut [u8],
+    /// The stored byte of padding.
+    pub(super) padding: u8,
+}
+
+impl QuadPanel<'_> {
+    /// Fills the panel with the picture; the padding around it stays.
+    #[inline(always)]
+    pub(super) fn fill<I: Codes, const M: usize>(&mut self, isa: I, source: QuadSource<'_>) {
+        assert!(self.quads.len() >= self.width * self.shape.vector_bytes(), "too few quads");
+        match (source, self.width) {
+            (QuadSource::Image(image), _) => self.transpose(isa, image),
+            (QuadSource::Stem(layer, lines), 2) if M == 12 => {
+                self.stem::<I, 12, 2>(isa, layer, lines)
+            }
+            (QuadSource::Stem(layer, lines), _) => self.stem::<I, 4, 1>(isa, layer, lines),
+            (QuadSource::Expand(layer, image), 2) if M == 12 => {
+                self.expand::<I, 12, 2>(isa, layer, image)
+            }
+            (QuadSource::Expand(layer, image), _) => self.expand::<I, 4, 1>(isa, layer, image),
+        }
+    }
+
+    #[inline(always)]
+    fn expand<I: Codes, const N: usize, const C: usize>(
+        &mut self,
+        isa: I,
+        layer: &PointwiseLayer,
+        image: &CodeImage,
+    ) {
+        let columns = self.shape.input[1];
+        let pair = N == 12 && columns == 7 && matches!(self.shape.pads[1], 1 | 2);
+        let mut line = 0;
+        while line < self.shape.pictured_lines() {
+            let first = image.start().wrapping_add(line * columns * LANES);
+            let words = Words::of_pixel(first, layer.panels.groups, image.block_stride());
+            let both = pair && line + 1 < self.shape.pictured_lines();
+            // SAFETY: an image has guards of sixteen pixels, which bound what tiles of a line read around it; fourteen
+            // pixels of two lines of seven, or of one of fourteen, are there.
+            unsafe {
+                match (N, columns, self.shape.pads[1], both) {
+                    (12, 7, 1, true) => self.whole::<I, 7, 1, C>(
+                        isa,
+                        words,
+                        &layer.panels,
+                        &layer.requantizer,
+                        line,
+                    ),
+                    (12, 7, 2, true) => self.whole::<I, 7, 2, C>(
+                        isa,
+                        words,
+                        &layer.panels,
+                        &layer.requantizer,
+                        line,
+                    ),
+                    (12, 14, 0, _) => self.whole::<I, 14, 0, C>(
+                        isa,
+                        words,
+                        &layer.panels,
+                        &layer.requantizer,
+                        line,
+                    ),
+                    (12, 14, 1, _) => self.whole::<I, 14, 1, C>(
+                        isa,
+                        words,
+                        &layer.panels,
+                        &layer.requantizer,
+                        line,
+                    ),
+                    (12, 14, 2, _) => self.whole::<I, 14, 2, C>(
+                        isa,
+                        words,
+                        &layer.panels,
+                        &layer.requantizer,
+                        line,
+                    ),
+                    _ => self.line::<I, N, C, LANES, 4>(
+                        isa,
+                        words,
+                        &layer.panels,
+                        &layer.requantizer,
+                        line,
+                    ),
+                }
+            }
+            line += if both { 2 } else { 1 };
+        }
+    }
+
+    #[inline(always)]
+    fn stem<I: Codes, const N: usize, const C: usize>(
+        &mut self,
+        isa: I,
+        layer: &StemLayer,
+        lines: &PixelLines,
+    ) {
+        for line in 0..self.shape.pictured_lines() {
+            let first = lines.line(line * StemLayer::STRIDE);
+            let words = Words { first, outer: StemLayer::SIZE, stride: lines.stride(), tail: 0 };
+            // SAFETY: lines of pixels have room behind them for what the last tile reads, and `Bottleneck` has
+            // compared their number with the stem's output.
+            unsafe {
+                const STEP: usize = StemLayer::STRIDE * PixelLines::CHANNELS;
+                self.line::<I, N, C, STEP, { StemLayer::WORDS }>(
+                    isa,
+                    words,
+                    &layer.panels,
+                    &layer.requantizer,
+                    line,
+                );
+            }
+        }
+    }
+
+    /// One line of the picture in tiles of `N` columns, the first of which begins with the padding.
+    ///
+    /// # Safety
+    /// The words of all pixels of the line, and of sixteen behind it and as many before it as the padding is wide, can be read.
+    #[inline(always)]
+    unsafe fn line<
+        I: Codes,
+        const N: usize,
+        const C: usize,
+        const STEP: usize,
+        const INNER: usize,
+    >(
+        &mut self,
+        isa: I,
+        words: Words,
+        panels: &Panels,
+        requantizer: &Requantizer,
+        line: usize,
+    ) {
+        let (columns, before) = (self.shape.input[1], self.shape.pads[1]);
+        let pictured = (columns + before).div_ceil(4);
+        let mut quad = 0;
+        while quad < pictured {
+            // The last tile of a line begins where it ends with the line: what stands there is made twice.
+            let start = quad.min(pictured.saturating_sub(N / 4));
+            let column = (4 * start).cast_signed() - before.cast_signed();
+            let first = words.first.wrapping_offset(column * STEP.cast_signed());
+            let bias = requantizer.bias[self.vector * LANES..][..C * LANES].as_ptr();
+            // SAFETY: the caller promises the pixels; the panel begins at `vector` and has C vectors.
+            let sums = unsafe {
+                tile::<I, N, C, STEP, INNER>(
+                    isa,
+                    Words { first, ..words },
+                    panels.from(self.vector),
+                    bias,
+                )
+            };
+            for (c, sums) in sums.into_iter().enumerate() {
+                for (i, four) in sums.as_chunks::<4>().0.iter().enumerate() {
+                    let at = start + i;
+                    if at < pictured {
+                        let codes = self.codes(isa, requantizer, *four, c);
+                        let codes =
+                            isa.select(codes, column_mask(4 * at, before, columns), self.padding);
+                        self.store(isa, codes, c, line, at);
+                    }
+                }
+            }
+            quad = start + N / 4;
+        }
+    }
+
+    /// Fourteen pixels at once: two lines of seven or one of fourteen, `W` columns behind `BEFORE` columns of padding.
+    ///
+    /// # Safety
+    /// The words of fourteen pixels can be read.
+    #[inline(always)]
+    unsafe fn whole<I: Codes, const W: usize, const BEFORE: usize, const C: usize>(
+        &mut self,
+        isa: I,
+        words: Words,
+        panels: &Panels,
+        requantizer: &Requantizer,
+        line: usize,
+    ) {
+        let bias = requantizer.bias[self.vector * LANES..][..C * LANES].as_ptr();
+        // SAFETY: the caller promises the pixels; the panel begins at `vector` and has C vectors.
+        let sums =
+            unsafe { tile::<I, 14, C, LANES, 4>(isa, words, panels.from(self.vector), bias) };
+        let padding = isa.to_sums(isa.splat(f32::from(self.padding ^ I::FLIP)));
+        for (c, sums) in sums.iter().enumerate() {
+            for (quad, columns) in const { quads_of(W, BEFORE) }.into_iter().enumerate() {
+                if columns == [NONE; 4] {
+                    continue;
+                }
+                let multipliers = isa.load(&requantizer.multipliers[(self.vector + c) * LANES..]);
+                let zero_point = i32::from(requantizer.zero_point);
+                let mut codes = [padding; 4];
+                for (codes, &pixel) in codes.iter_mut().zip(&columns) {
+                    if pixel != NONE {
+                        *codes = isa.requantize(sums[pixel], multipliers, zero_point);
+                    }
+                }
+                self.store(isa, isa.pack_quads(codes), c, line + quad / 4, quad % 4);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn codes<I: Codes>(
+        &self,
+        isa: I,
+        requantizer: &Requantizer,
+        sums: [I::Sums; 4],
+        c: usize,
+    ) -> I::Quads {
+        let multipliers = isa.load(&requantizer.multipliers[(self.vector + c) * LANES..]);
+        let zero_point = i32::from(requantizer.zero_point);
+        isa.pack_quads(isa.requantize_four(sums, multipliers, zero_point))
+    }
+
+    #[inline(always)]
+    fn store<I: Codes>(&mut self, isa: I, codes: I::Quads, c: usize, line: usize, quad: usize) {
+        let at = c * self.shape.vector_bytes()
+            + (line + self.shape.pads[0]) * self.shape.line_bytes()
+            + quad * QUAD;
+        let to = &mut self.quads[at..at + QUAD];
+        // SAFETY: 64 bytes are there.
+        unsafe { isa.store_quads(codes, to.as_mut_ptr()) };
+    }
+
+    /// The image's own channels, without a layer between.
+    #[inline(always)]
+    fn transpose<I: Codes>(&mut self, isa: I, image: &CodeImage) {
+        let (columns, before) = (self.shape.input[1], self.shape.pads[1]);
+        for c in 0..self.width {
+            let block = image.start().wrapping_add((self.vector + c) * image.block_stride());
+            for line in 0..self.shape.pictured_lines() {
+                for quad in 0..(columns + before).div_ceil(4) {
+                    let pixel = (line * columns + 4 * quad).cast_signed() - before.cast_signed();
+                    // SAFETY: an image has guards of sixteen pixels around its pixels.
+                    let pixels = unsafe {
+                        isa.load_quads(block.wrapping_offset(pixel * LANES.cast_signed()))
+                    };
+                    let mask = column_mask(4 * quad, before, columns);
+                    let codes = isa.select(isa.pixels_to_quads(pixels), mask, self.padding);
+                    self.store(isa, codes, c, line, quad);
+                }
+            }
+        }
+    }
+}
+
+/// Ones in the bytes of a quad, from padded column `first` on, that lie on the picture.
+#[inline(always)]
+fn column_mask(first: usize, before: usize, columns: usize) -> u32 {
+    let on_picture = |byte: usize| (before..before + columns).contains(&(first + byte));
+    (0..4).fold(0, |mask, byte| if on_picture(byte) { mask | 0xFF << (8 * byte) } else { mask })
+}
+
+/// A column of a quad that lies on no pixel.
+const NONE: usize = usize::MAX;
+
+/// For fourteen pixels in lines of `width` behind `before` columns of padding: the pixel of each column of four quads for
+/// each of two lines.
+const fn quads_of(width: usize, before: usize) -> [[usize; 4]; 8] {
+    let mut quads = [[NONE; 4]; 8];
+    let mut pixel = 0;
+    while pixel < 14 {
+        let column = pixel % width + before;
+        quads[pixel / width * 4 + column / 4][column % 4] = pixel;
+        pixel += 1;
+    }
+    quads
+}
