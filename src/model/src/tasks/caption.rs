@@ -72,8 +72,8 @@ impl Coca {
         self.require_decoder()?;
         let parts = [
             ("image_encoder.onnx", self.image_encoder.is_loaded()),
-            ("cross_kv.onnx", self.cross_kv.is_loaded()),
-            ("caption_decoder.onnx", self.caption_decoder.is_loaded()),
+            ("cross_kv.onnx", self.caption_parts.cross_kv.is_loaded()),
+            ("caption_decoder.onnx", self.caption_parts.decoder.is_loaded()),
         ];
         let missing = parts.iter().filter(|(_, is_loaded)| !is_loaded).map(|(part, _)| *part);
         Ok(self.bundle.check_memory(&missing.collect::<Vec<_>>(), "captions")?)

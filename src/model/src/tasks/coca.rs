@@ -1,6 +1,6 @@
 //! The type [`Coca`]: an opened model and its parts.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use coca_engine::{Engine, Execution, Graph};
 use coca_text::Tokenizer;
@@ -12,7 +12,7 @@ use crate::{bundle::Bundle, generate::CaptionSettings};
 /// An opened CoCa model: the entry point of the library.
 ///
 /// Parts are loaded when they are first needed, so that labelling with a saved table never loads the text
-/// encoder, and only captions load the decoder. Threads may share it.
+/// encoder, and only captions load the decoder. Threads may share it; a clone is a handle to the same parts.
 ///
 /// ```no_run
 /// use coca_model::{CaptionOptions, Coca};
@@ -26,16 +26,30 @@ use crate::{bundle::Bundle, generate::CaptionSettings};
 /// println!("{}", coca.caption(&image, &CaptionOptions::default())?.text);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[derive(Clone)]
 pub struct Coca {
     engine: Engine,
-    pub(super) bundle: Bundle,
+    pub(super) bundle: Arc<Bundle>,
     pub(super) preprocessor: Preprocessor,
-    tokenizer: OnDemand<Tokenizer>,
-    pub(super) image_encoder: OnDemand<Graph>,
+    tokenizer: Arc<OnDemand<Tokenizer>>,
+    pub(super) image_encoder: Arc<OnDemand<Graph>>,
+    text_encoder: Arc<OnDemand<Graph>>,
+    pub(super) caption_parts: Arc<CaptionParts>,
+}
+
+/// The parts that only captions need, and the engine that computes them.
+pub(super) struct CaptionParts {
+    engine: Engine,
     pooler: OnDemand<Option<Graph>>,
-    text_encoder: OnDemand<Graph>,
     pub(super) cross_kv: OnDemand<Graph>,
-    pub(super) caption_decoder: OnDemand<Graph>,
+    pub(super) decoder: OnDemand<Graph>,
+}
+
+impl CaptionParts {
+    fn new(engine: &Engine) -> Arc<Self> {
+        let (pooler, cross_kv, decoder) = (OnDemand::new(), OnDemand::new(), OnDemand::new());
+        Arc::new(Self { engine: engine.clone(), pooler, cross_kv, decoder })
+    }
 }
 
 impl Coca {
@@ -91,18 +105,37 @@ impl Coca {
         let preprocessor = Preprocessor::new(bundle.config().image.clone())?;
         Ok(Self {
             engine: engine.clone(),
-            bundle,
+            bundle: Arc::new(bundle),
             preprocessor,
-            tokenizer: OnDemand::new(),
-            image_encoder: OnDemand::new(),
-            pooler: OnDemand::new(),
-            text_encoder: OnDemand::new(),
-            cross_kv: OnDemand::new(),
-            caption_decoder: OnDemand::new(),
+            tokenizer: Arc::default(),
+            image_encoder: Arc::default(),
+            text_encoder: Arc::default(),
+            caption_parts: CaptionParts::new(engine),
         })
     }
 
-    /// The engine that computes the model.
+    /// The same model with captions computed by `engine`, so that neither they nor labels wait for threads of the
+    /// other.
+    ///
+    /// The parts that only captions need are loaded for `engine` with the first caption; all others are shared with
+    /// `self`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "pocket")] {
+    /// use coca_engine::Engine;
+    /// use coca_model::Coca;
+    ///
+    /// let labelling = Coca::pocket_with(&Engine::builder().threads(2).build()?)?;
+    /// let captioning = labelling.with_caption_engine(&Engine::builder().threads(1).build()?);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_caption_engine(&self, engine: &Engine) -> Self {
+        Self { caption_parts: CaptionParts::new(engine), ..self.clone() }
+    }
+
+    /// The engine that computes the model, captions apart where they have [one of their own](Self::with_caption_engine).
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.engine
@@ -149,7 +182,8 @@ impl Coca {
     }
 
     pub(super) fn pooler(&self) -> Result<Option<&Graph>, Error> {
-        Ok(self.pooler.get_or_load(|| self.bundle.load_pooler(&self.engine))?.as_ref())
+        let CaptionParts { engine, pooler, .. } = &*self.caption_parts;
+        Ok(pooler.get_or_load(|| self.bundle.load_pooler(engine))?.as_ref())
     }
 
     pub(super) fn text_encoder(&self) -> Result<&Graph, Error> {
@@ -158,12 +192,14 @@ impl Coca {
 
     pub(super) fn cross_kv(&self) -> Result<&Graph, Error> {
         self.require_decoder()?;
-        Ok(self.cross_kv.get_or_load(|| self.bundle.load_cross_kv(&self.engine))?)
+        let CaptionParts { engine, cross_kv, .. } = &*self.caption_parts;
+        Ok(cross_kv.get_or_load(|| self.bundle.load_cross_kv(engine))?)
     }
 
     pub(super) fn caption_decoder(&self) -> Result<&Graph, Error> {
         self.require_decoder()?;
-        Ok(self.caption_decoder.get_or_load(|| self.bundle.load_caption_decoder(&self.engine))?)
+        let CaptionParts { engine, decoder, .. } = &*self.caption_parts;
+        Ok(decoder.get_or_load(|| self.bundle.load_caption_decoder(engine))?)
     }
 
     pub(super) fn tokenizer(&self) -> Result<&Tokenizer, Error> {
