@@ -107,9 +107,9 @@ impl Coca {
             engine: engine.clone(),
             bundle: Arc::new(bundle),
             preprocessor,
-            tokenizer: Arc::default(),
-            image_encoder: Arc::default(),
-            text_encoder: Arc::default(),
+            tokenizer: Arc::new(OnDemand::new()),
+            image_encoder: Arc::new(OnDemand::new()),
+            text_encoder: Arc::new(OnDemand::new()),
             caption_parts: CaptionParts::new(engine),
         })
     }

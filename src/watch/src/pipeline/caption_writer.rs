@@ -11,6 +11,7 @@ use std::{
 
 use super::{Error, Event, EventKind, report::milliseconds};
 use crate::{FrameCaption, camera::Frame};
+use coca_engine::Engine;
 use coca_model::{Caption, CaptionOptions, Coca, Embedding, EncodedImage, tasks};
 
 /// Moments at which a caption is due; none by default.
@@ -81,10 +82,17 @@ impl CaptionWriter {
         coca.caption_settings(&options)?;
         coca.check_memory_for_captions()?;
         let ((jobs, waiting), (finished, done)) = (channel::<Job>(), channel());
+        let (ready, started) = channel();
         thread::Builder::new()
             .name("captions".to_owned())
             .spawn(move || {
                 yield_to_labels();
+                let engine = match caption_engine(coca.engine()) {
+                    Ok(engine) => engine,
+                    Err(error) => return ready.send(Err(error)).unwrap_or_default(),
+                };
+                let coca = coca.with_caption_engine(&engine);
+                ready.send(Ok(())).unwrap_or_default();
                 for job in waiting {
                     let caption = coca.caption(&job.image, &options);
                     if finished.send(caption.map(|caption| job.describe(caption))).is_err() {
@@ -93,6 +101,9 @@ impl CaptionWriter {
                 }
             })
             .map_err(|error| Error::Thread { work: "captions", error })?;
+        if let Ok(Err(error)) = started.recv() {
+            return Err(tasks::Error::from(error).into());
+        }
         Ok(Self {
             triggers,
             jobs,
@@ -156,6 +167,13 @@ impl CaptionWriter {
 
 /// Niceness of captions beyond that of labels: 5 steps leave them about a third of a busy processor.
 const NICENESS: i32 = 5;
+
+/// Starts an engine for captions alone: a label never waits until a caption gives the engine's threads back.
+///
+/// Threads inherit the niceness of the thread that starts them.
+fn caption_engine(labels: &Engine) -> Result<Engine, coca_engine::Error> {
+    Engine::builder().threads(labels.threads()).cpu(labels.cpu()).rules(labels.rules()).build()
+}
 
 /// Lowers the priority of this thread: under Linux each has a niceness of its own.
 fn yield_to_labels() {
