@@ -1,28 +1,45 @@
-//! Writes a bundle so that it is there whole or not at all.
+//! Writes a bundle atomically: the target folder holds the whole new bundle, or what it held before.
 //!
-//! Everything goes into a folder beside the target, which gets the target's name when the last byte is
-//! on the disk, and vanishes if anything fails before, or a signal ends the process.
+//! Files go into a staging folder beside the target. It takes the target's name once the last byte is on the disk, and
+//! is removed on an error or a signal. Only a bundle is ever replaced, and only by removing the files that its
+//! `coca.json` lists.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use coca_model::bundle::{Config, FileEntry};
+use serde::{Deserialize, de::IgnoredAny};
 use sha2::{Digest, Sha256};
 
-use crate::unfinished::{Unfinished, parent};
+use crate::staging::{StagingDir, parent};
 
-/// A bundle that could not be written.
+/// The file that describes a bundle.
+const CONFIG: &str = "coca.json";
+
+/// A bundle could not be written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The target exists and is no bundle.
     #[error("{}: exists and is no model: choose another folder", path.display())]
     Occupied {
         /// The target.
         path: PathBuf,
+    },
+    /// The target is a bundle with files beside it that are not part of it.
+    #[error(
+        "{}: holds {entry}, which is no part of the model there and would be removed with it: choose another folder",
+        path.display()
+    )]
+    ForeignEntry {
+        /// The target.
+        path: PathBuf,
+        /// The first file or folder that `coca.json` does not list.
+        entry: String,
     },
     /// The disk is full.
     #[error("{}: no space left on the disk", path.display())]
@@ -35,30 +52,36 @@ pub enum Error {
     Unwritable {
         /// The target.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
-/// A bundle in the making.
+/// A bundle that is being written.
 pub struct BundleWriter {
+    /// The target as the caller names it, for messages.
+    named: PathBuf,
+    /// The target with symbolic links followed.
     target: PathBuf,
-    folder: Unfinished,
+    staging: StagingDir,
     files: BTreeMap<String, FileEntry>,
 }
 
 impl BundleWriter {
-    /// Starts a bundle that will be the folder `target`. An older bundle there stays until [`BundleWriter::finish`].
+    /// Starts a bundle for the folder `target`. An older bundle there stays until [`BundleWriter::finish`].
     ///
     /// # Errors
-    /// When `target` is something else than a bundle or an empty folder, or its parent cannot be written.
+    /// When `target` is neither an empty folder nor a bundle, when it holds files that are no part of the bundle, or
+    /// when its parent cannot be written.
     pub fn create(target: &Path) -> Result<Self, Error> {
-        let empty = || fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
-        if target.exists() && !target.join("coca.json").is_file() && !empty() {
-            return Err(Error::Occupied { path: target.to_owned() });
-        }
-        let folder = Unfinished::beside(target).map_err(|e| failed(target, e))?;
-        Ok(Self { target: target.to_owned(), folder, files: BTreeMap::new() })
+        let fail = |e| failed(target, e);
+        check_replaceable(target, target)?;
+        let resolved = match target.is_symlink() {
+            true => fs::canonicalize(target).map_err(fail)?,
+            false => target.to_owned(),
+        };
+        let staging = StagingDir::beside(&resolved).map_err(fail)?;
+        Ok(Self { named: target.to_owned(), target: resolved, staging, files: BTreeMap::new() })
     }
 
     /// Starts the file `name`; [`BundleWriter::add`] makes it part of the bundle.
@@ -67,9 +90,9 @@ impl BundleWriter {
     /// When it cannot be created.
     pub fn start(&self, name: &str) -> Result<BundleFile, Error> {
         let file =
-            File::create(self.folder.path().join(name)).map_err(|e| failed(&self.target, e))?;
+            File::create(self.staging.path().join(name)).map_err(|e| failed(&self.named, e))?;
         Ok(BundleFile {
-            target: self.target.clone(),
+            target: self.named.clone(),
             name: name.to_owned(),
             file,
             hash: Sha256::new(),
@@ -77,12 +100,12 @@ impl BundleWriter {
         })
     }
 
-    /// Makes a file that is complete part of the bundle.
+    /// Makes a complete file part of the bundle.
     ///
     /// # Errors
     /// When it does not reach the disk.
     pub fn add(&mut self, file: BundleFile) -> Result<(), Error> {
-        file.file.sync_all().map_err(|e| failed(&self.target, e))?;
+        file.file.sync_all().map_err(|e| failed(&self.named, e))?;
         let digest = file.hash.finalize();
         let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         self.files.insert(file.name, FileEntry { bytes: file.bytes, sha256 });
@@ -99,28 +122,26 @@ impl BundleWriter {
         self.add(file)
     }
 
-    /// Writes `coca.json`, `config` with the list of files, and puts the bundle in its place.
+    /// Writes `coca.json`, which is `config` with the list of files, and puts the bundle in its place.
     ///
     /// # Errors
-    /// When that fails; the older bundle is still there then.
+    /// When that fails, or when foreign files have appeared in the target; the older bundle is still there then.
     pub fn finish(mut self, mut config: Config) -> Result<Config, Error> {
-        let fail = |e| failed(&self.target, e);
+        let fail = |e| failed(&self.named, e);
         config.files = std::mem::take(&mut self.files);
         let mut json = serde_json::to_vec_pretty(&config).map_err(|e| fail(e.into()))?;
         json.push(b'\n');
-        let mut file = File::create(self.folder.path().join("coca.json")).map_err(fail)?;
+        let mut file = File::create(self.staging.path().join(CONFIG)).map_err(fail)?;
         file.write_all(&json).and_then(|()| file.sync_all()).map_err(fail)?;
-        sync_folder(self.folder.path()).map_err(fail)?;
-        readable_by_all(self.folder.path()).map_err(fail)?;
-        self.folder
-            .put_in_place(&self.target)
-            .and_then(|()| sync_folder(&parent(&self.target)))
-            .map_err(fail)?;
+        sync_folder(self.staging.path()).map_err(fail)?;
+        let may_remove = |old: &Path| check_replaceable(old, &self.named);
+        self.staging.publish(&self.target, may_remove, fail)?;
+        sync_folder(&parent(&self.target)).map_err(fail)?;
         Ok(config)
     }
 }
 
-/// A file of a bundle in the making; its checksum is computed as it is written.
+/// A file of a bundle that is being written; its checksum is computed along the way.
 pub struct BundleFile {
     target: PathBuf,
     name: String,
@@ -136,13 +157,13 @@ impl BundleFile {
         &self.name
     }
 
-    /// How many bytes it has by now.
+    /// Bytes written so far.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.bytes
     }
 
-    /// Whether nothing was written yet.
+    /// Whether no byte was written yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes == 0
@@ -158,6 +179,48 @@ impl BundleFile {
         self.bytes += bytes.len() as u64;
         Ok(())
     }
+}
+
+/// Refuses a `folder` that holds anything but a bundle; messages call it `named`.
+fn check_replaceable(folder: &Path, named: &Path) -> Result<(), Error> {
+    let occupied = || Error::Occupied { path: named.to_owned() };
+    if !folder.exists() {
+        return if folder.is_symlink() { Err(occupied()) } else { Ok(()) };
+    }
+    if !folder.is_dir() {
+        return Err(occupied());
+    }
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let entries = entries.map_err(|e| failed(named, e))?;
+    if !entries.is_empty() && !folder.join(CONFIG).is_file() {
+        return Err(occupied());
+    }
+    let listed = listed_files(folder).map_err(|e| failed(named, e))?;
+    for entry in entries {
+        let is_folder = entry.file_type().map_err(|e| failed(named, e))?.is_dir();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if is_folder || (name != CONFIG && !listed.contains(&name)) {
+            return Err(Error::ForeignEntry { path: named.to_owned(), entry: name });
+        }
+    }
+    Ok(())
+}
+
+/// The files that the `coca.json` of `folder` lists; none if there is no such file, or one that lists none.
+fn listed_files(folder: &Path) -> io::Result<BTreeSet<String>> {
+    /// `coca.json` of any version.
+    #[derive(Deserialize)]
+    struct Listing {
+        #[serde(default)]
+        files: BTreeMap<String, IgnoredAny>,
+    }
+    let path = folder.join(CONFIG);
+    if !path.is_file() {
+        return Ok(BTreeSet::new());
+    }
+    let listing = serde_json::from_slice::<Listing>(&fs::read(path)?);
+    // Whatever is no listing owns no files: all that stand beside it are foreign.
+    Ok(listing.map_or_else(|_| BTreeSet::new(), |listing| listing.files.into_keys().collect()))
 }
 
 fn failed(target: &Path, source: io::Error) -> Error {
@@ -178,14 +241,26 @@ fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Temporary folders are private; a model is not.
-#[cfg(unix)]
-fn readable_by_all(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[cfg(not(unix))]
-fn readable_by_all(_: &Path) -> io::Result<()> {
-    Ok(())
+    const POCKET: &[u8] = include_bytes!("../../models/pocket/coca.json");
+
+    #[test]
+    fn a_file_put_into_the_older_model_while_the_new_one_is_written_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("model");
+        fs::create_dir(&target).unwrap();
+        fs::write(target.join(CONFIG), r#"{"files": {"text.bin": {}}}"#).unwrap();
+        fs::write(target.join("text.bin"), "weights").unwrap();
+        let mut writer = BundleWriter::create(&target).unwrap();
+        writer.add_bytes("text.bin", b"new weights").unwrap();
+        fs::write(target.join("thesis.txt"), "thesis").unwrap();
+        let error = writer.finish(Config::parse(POCKET).unwrap()).unwrap_err();
+        assert!(matches!(error, Error::ForeignEntry { entry, .. } if entry == "thesis.txt"));
+        assert_eq!(fs::read(target.join("thesis.txt")).unwrap(), b"thesis");
+        assert_eq!(fs::read(target.join("text.bin")).unwrap(), b"weights");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

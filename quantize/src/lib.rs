@@ -1,19 +1,19 @@
-//! Makes coca-edge bundles: `import` turns open_clip checkpoints into them, `int8` stores them in a quarter of the
-//! space, `compare` says what that has cost.
+//! Makes coca-edge bundles: [`import`](mod@import) turns open_clip checkpoints into them, [`int8`](mod@int8) stores
+//! their weights as 8-bit integers, a quarter of the size, and [`compare`](mod@compare) measures what that costs.
 //!
-//! Each room leans only on those above it.
+//! Each module depends only on those above it.
 //!
-//! | room | what it holds |
+//! | module | content |
 //! |---|---|
-//! | [`unfinished`] | folders that are whole in the end or gone, even after a signal |
-//! | [`bundle_writer`] | a bundle's folder, there whole or not at all |
+//! | [`staging`] | folders that end up complete or removed, even after a signal |
+//! | [`bundle_writer`] | atomic writing of a bundle's folder |
 //! | [`checkpoint`] | named tensors in a safetensors file or a torch zip |
 //! | [`open_clip`] | configurations, and the tensors that each has |
-//! | [`onnx`] | the graphs of the four parts |
+//! | [`onnx`] | the graphs of a bundle's parts |
 //! | [`vocabulary`] | CLIP's tokenizer |
-//! | [`import`] | all of it: a checkpoint becomes a bundle |
-//! | [`int8`] | a bundle's weights become 8-bit integers |
-//! | [`compare`] | how far two bundles of one model agree |
+//! | [`import`](mod@import) | from a checkpoint to a bundle |
+//! | [`int8`](mod@int8) | from a bundle to one with 8-bit weights |
+//! | [`compare`](mod@compare) | agreement, noise and speed of two bundles of one model |
 
 #![forbid(unsafe_code)]
 
@@ -24,5 +24,5 @@ pub mod import;
 pub mod int8;
 pub mod onnx;
 pub mod open_clip;
-pub mod unfinished;
+pub mod staging;
 pub mod vocabulary;

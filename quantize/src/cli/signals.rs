@@ -1,23 +1,25 @@
-//! Signals end the program at once, but not before the model that is half written is gone.
+//! Signal handling: SIGINT and SIGTERM remove the model that is half written, then end the program.
 
 use std::thread;
 
 use anyhow::Context;
-use coca_quantize::unfinished;
+use coca_quantize::staging;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     iterator::Signals,
     low_level::emulate_default_handler,
 };
 
-/// From now on SIGINT and SIGTERM remove unfinished folders first. (SIGHUP is left alone: `nohup` ignores it.)
-pub(super) fn leave_nothing_behind() -> anyhow::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM]).context("signals")?;
+/// Starts the thread that handles SIGINT and SIGTERM. SIGHUP keeps its default, which `nohup` turns off.
+pub(super) fn remove_staging_folders_on_signals() -> anyhow::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot handle signals")?;
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
-            unfinished::remove_all();
-            // Whoever started the program sees that this signal ended it.
-            let _ = emulate_default_handler(signal);
+            staging::remove_all();
+            // The default handler ends the process in a way that shows its parent the signal.
+            if emulate_default_handler(signal).is_err() {
+                std::process::exit(128 + signal);
+            }
         }
     });
     Ok(())
