@@ -1,16 +1,19 @@
-//! What can be wrong with a file of weights.
+//! Errors of reading a checkpoint.
 
 use std::{io, path::PathBuf};
 
+use super::Contents;
+
 /// A file of weights that cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The file cannot be read.
     #[error("{}: cannot be read: {source}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The file is neither safetensors nor a torch zip, or is cut off.
@@ -18,51 +21,63 @@ pub enum Error {
     Format {
         /// The file.
         path: PathBuf,
-        /// What the file should be or hold.
+        /// The expected format or content.
         expected: &'static str,
-        /// What it is or holds.
+        /// The content that was found.
         found: String,
     },
     /// A tensor of the architecture is not in the file.
-    #[error("{}: the checkpoint has no {key}, which this architecture needs", path.display())]
+    #[error("{}: the checkpoint has no {key}, which this architecture needs{contents}", path.display())]
     Missing {
         /// The file.
         path: PathBuf,
-        /// The tensor.
+        /// The tensor's key.
         key: String,
+        /// What the file has instead.
+        contents: Contents,
     },
-    /// The file has tensors that the architecture has no place for.
+    /// The file has tensors that do not belong to the architecture.
     #[error("{}: {key} has no place in the architecture that the configuration describes ({others} more like it)", path.display())]
     Unexpected {
         /// The file.
         path: PathBuf,
         /// The first of them.
         key: String,
-        /// How many others there are.
+        /// The number of others.
         others: usize,
+    },
+    /// Two tensors have one key once the prefixes of wrappers are removed.
+    #[error("{}: expected one tensor {key}, found two: {} and {}", path.display(), found[0], found[1])]
+    Ambiguous {
+        /// The file.
+        path: PathBuf,
+        /// The key without prefixes.
+        key: String,
+        /// Both keys as they stand in the file.
+        found: [String; 2],
     },
     /// A tensor has another shape than the architecture says.
     #[error("{}: {key}: expected {expected}, found {found}", path.display())]
     Shape {
         /// The file.
         path: PathBuf,
-        /// The tensor.
+        /// The tensor's key.
         key: String,
         /// The architecture's shape.
         expected: String,
         /// The file's.
         found: String,
     },
-    /// A tensor is stored in a way that is not read here.
+    /// A tensor's type, layout or value is not supported.
     #[error("{}: {key}: expected {expected}, found {found}", path.display())]
     Storage {
         /// The file.
         path: PathBuf,
-        /// The tensor.
+        /// The tensor's key.
         key: String,
-        /// How it should be stored.
+        /// The supported type, layout or value.
         expected: &'static str,
-        /// How it is.
+        /// The file's.
         found: String,
     },
     /// A tensor holds NaN or infinity.
@@ -73,7 +88,7 @@ pub enum Error {
     NotFinite {
         /// The file.
         path: PathBuf,
-        /// The tensor.
+        /// The tensor's key.
         key: String,
     },
 }

@@ -1,7 +1,8 @@
-//! A checkpoint: named tensors in a mapped file, safetensors or torch's zip, told apart by their first bytes.
+//! Checkpoints: named tensors in a mapped file, safetensors or torch's zip, told apart by their first bytes.
 //!
-//! Reading executes nothing that the file says: see `pickle`.
+//! Reading a checkpoint executes nothing that is in it: see `pickle`.
 
+mod contents;
 mod error;
 mod pickle;
 mod safetensors;
@@ -9,16 +10,23 @@ mod tensor;
 mod torch;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use coca_kernels::MappedFile;
+pub use contents::Contents;
 pub use error::Error;
 pub use tensor::{Dtype, Shape, Tensor};
 
-/// A checkpoint's bytes, and where they are stored.
+/// Parts of a key that wrappers add to it, alone or nested, in front of the model or of a module inside it: torch's
+/// `DataParallel` and `torch.compile`.
+const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
+/// Dimensions of a tensor. open_clip's have four at most.
+const MAX_RANK: usize = 8;
+
+/// A checkpoint's path and bytes.
 struct CheckpointFile {
     path: PathBuf,
     map: MappedFile,
@@ -30,59 +38,48 @@ impl CheckpointFile {
     }
 }
 
-/// Whether a tensor is left out however it is stored: masks are computed, and a bias that all labels share cancels
-/// out in the softmax.
+/// Whether a tensor is ignored, whatever its type: masks are computed, and a bias that all labels share cancels out
+/// in the softmax.
 fn has_no_effect(key: &str) -> bool {
     key.ends_with("logit_bias") || key.ends_with("attn_mask")
+}
+
+/// `key` without the parts that [`WRAPPERS`] add.
+fn without_wrappers(key: &str) -> String {
+    let parts: Vec<&str> = key.split('.').filter(|part| !WRAPPERS.contains(part)).collect();
+    parts.join(".")
 }
 
 /// The tensors of a checkpoint that have not been taken yet.
 pub struct Checkpoint {
     path: PathBuf,
     tensors: BTreeMap<String, Tensor>,
+    /// The keys of all tensors, taken or not.
+    keys: BTreeSet<String>,
 }
 
 impl Checkpoint {
     /// Maps the file and reads its table of tensors, not the tensors.
     ///
-    /// A `module.` in front of the names, left by data-parallel training, is dropped.
+    /// Keys lose the parts `module.` and `_orig_mod.`, which torch's wrappers add.
     ///
     /// # Errors
-    /// When the file cannot be read, is cut off, or is in another format.
+    /// When the file cannot be read, is cut off, or is in another format, and when two keys differ in wrappers only.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
-        let length = std::fs::metadata(path).map_err(unreadable)?.len();
-        if length < 8 {
-            return Err(Error::Format {
-                path: path.to_owned(),
-                expected: "a checkpoint (safetensors or a torch zip)",
-                found: format!("a file of {length} bytes"),
-            });
-        }
-        let map = MappedFile::open(path).map_err(unreadable)?;
-        let file = Arc::new(CheckpointFile { path: path.to_owned(), map });
-        let bytes = file.bytes();
-        let tensors = match bytes {
-            [b'P', b'K', 3, 4, ..] => torch::tensors(&file)?,
-            [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::tensors(&file)?,
-            _ => {
-                let found = match bytes.starts_with(b"version https://git-lfs") {
-                    true => "a Git LFS pointer: fetch the file itself (git lfs pull)",
-                    false => "neither: it may be cut off, or saved by a torch older than 1.6",
-                };
-                return Err(Error::Format {
-                    path: path.to_owned(),
-                    expected: "a checkpoint (safetensors or a torch zip)",
-                    found: found.to_owned(),
-                });
+        let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
+        for tensor in read_tensors(path)? {
+            let key = without_wrappers(tensor.key());
+            if let Some(other) = tensors.get(&key) {
+                let found = [other.key().to_owned(), tensor.key().to_owned()];
+                return Err(Error::Ambiguous { path: path.to_owned(), key, found });
             }
-        };
-        let tensors = tensors.into_iter().map(|tensor| {
-            let bare = tensor.key().strip_prefix("module.").unwrap_or(tensor.key()).to_owned();
-            (bare.clone(), tensor.named(bare))
-        });
-        let tensors = tensors.collect();
-        Ok(Self { path: path.to_owned(), tensors })
+            tensors.insert(key, tensor);
+        }
+        for (key, tensor) in &mut tensors {
+            tensor.rename(key);
+        }
+        let keys = tensors.keys().cloned().collect();
+        Ok(Self { path: path.to_owned(), tensors, keys })
     }
 
     /// Whether the checkpoint has a tensor of that name.
@@ -96,7 +93,11 @@ impl Checkpoint {
     /// # Errors
     /// When it is missing or has another shape.
     pub fn take(&mut self, key: &str, shape: &[usize]) -> Result<Tensor, Error> {
-        let missing = || Error::Missing { path: self.path.clone(), key: key.to_owned() };
+        let missing = || Error::Missing {
+            path: self.path.clone(),
+            key: key.to_owned(),
+            contents: Contents::of(&self.keys, key),
+        };
         let tensor = self.tensors.remove(key).ok_or_else(missing)?;
         if tensor.shape() != shape {
             return Err(Error::Shape {
@@ -109,34 +110,78 @@ impl Checkpoint {
         Ok(tensor)
     }
 
-    /// Takes the single number `key`, of shape `()` or `(1)`: the natural logarithm of one that fits 32 bits.
+    /// Takes the scalar `key` of shape `[]` or `[1]`, the natural logarithm of a normal `f32`.
     ///
     /// # Errors
-    /// When it is missing, not finite, no such logarithm, or more than one number.
+    /// When it is missing, not finite, no such logarithm, or has more elements.
     pub fn take_logarithm(&mut self, key: &str) -> Result<f32, Error> {
         let one = self.tensors.get(key).is_some_and(|t| t.shape() == [1]);
-        let tensor = self.take(key, if one { &[1] } else { &[] })?;
-        let logarithm = tensor.values()?.first().copied().unwrap_or_default();
-        match logarithm.exp().is_normal() {
-            true => Ok(logarithm),
-            false => Err(Error::Storage {
+        let values = self.take(key, if one { &[1] } else { &[] })?.values()?;
+        match values.as_slice() {
+            [logarithm] if logarithm.exp().is_normal() => Ok(*logarithm),
+            other => Err(Error::Storage {
                 path: self.path.clone(),
                 key: key.to_owned(),
                 expected: "a logarithm between -87 and 88",
-                found: logarithm.to_string(),
+                found: other.iter().map(f32::to_string).collect::<Vec<_>>().join(", "),
             }),
         }
     }
 
-    /// Checks that every tensor was taken: one left over means that the configuration describes another model.
+    /// Checks that every tensor was taken: a remaining one means that the configuration describes another model.
     ///
     /// # Errors
-    /// [`Error::Unexpected`] names the first one left.
+    /// [`Error::Unexpected`] names the first that remains.
     pub fn finish(self) -> Result<(), Error> {
-        let mut left = self.tensors.into_keys();
-        match left.next() {
+        let mut remaining = self.tensors.into_keys();
+        match remaining.next() {
             None => Ok(()),
-            Some(key) => Err(Error::Unexpected { path: self.path, key, others: left.count() }),
+            Some(key) => Err(Error::Unexpected { path: self.path, key, others: remaining.count() }),
         }
+    }
+}
+
+/// The tensors of a file, under the keys that they have there.
+fn read_tensors(path: &Path) -> Result<Vec<Tensor>, Error> {
+    let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
+    let no_checkpoint = |found: String| Error::Format {
+        path: path.to_owned(),
+        expected: "a checkpoint (safetensors or a torch zip)",
+        found,
+    };
+    let length = std::fs::metadata(path).map_err(unreadable)?.len();
+    if length < 8 {
+        return Err(no_checkpoint(format!("a file of {length} bytes")));
+    }
+    let map = MappedFile::open(path).map_err(unreadable)?;
+    let file = Arc::new(CheckpointFile { path: path.to_owned(), map });
+    match file.bytes() {
+        [b'P', b'K', 3, 4, ..] => torch::tensors(&file),
+        [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::tensors(&file),
+        bytes if bytes.starts_with(b"version https://git-lfs") => Err(no_checkpoint(
+            "a Git LFS pointer: fetch the file itself (git lfs pull)".to_owned(),
+        )),
+        _ => Err(no_checkpoint(
+            "neither: it may be cut off, or saved by a torch older than 1.6".to_owned(),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrappers_are_removed_in_any_order_and_place() {
+        for key in [
+            "visual.proj",
+            "module.visual.proj",
+            "_orig_mod.module.visual.proj",
+            "module._orig_mod.visual.proj",
+            "module.visual._orig_mod.proj",
+        ] {
+            assert_eq!(without_wrappers(key), "visual.proj");
+        }
+        assert_eq!(without_wrappers("modules.proj"), "modules.proj");
     }
 }

@@ -1,8 +1,8 @@
-//! The part of Python's pickle language that torch writes a checkpoint's table in.
+//! A reader for the part of Python's pickle language that torch writes a checkpoint's table in.
 //!
 //! A pickle is a program for a stack machine that may call anything. This reader calls nothing: a
-//! call becomes a [`Node::Call`] that remembers what was to be called, and whoever wants a tensor looks
-//! for the call that would have built it. The crates that read pickles either know neither persistent
+//! call becomes a [`Node::Call`] that records the callee, and a tensor is found by the call that would
+//! have built it. The crates that read pickles either know neither persistent
 //! ids nor calls (serde-pickle), are not kept (repugnant-pickle), or bring a whole tensor library
 //! (candle-core).
 //!
@@ -10,13 +10,13 @@
 
 use std::collections::HashMap;
 
-/// A value of the pickle, by its place in [`Pickle`]. Values that refer to each other refer to places,
-/// so that a small file cannot unfold into a large tree.
+/// Index of a value in [`Pickle`]. Values refer to each other by index, so that a small file cannot unfold
+/// into a large tree.
 pub(super) type Id = usize;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Node {
-    /// `None`, floats, sets: nothing that a table of tensors needs.
+    /// `None`, floats, sets: values that no table of tensors needs.
     Opaque,
     Bool(bool),
     Int(i64),
@@ -27,7 +27,7 @@ pub(super) enum Node {
     Dict(Vec<(Id, Id)>),
     /// A function or class: `module name`.
     Global(String),
-    /// What torch stores beside the pickle: the numbers of a tensor.
+    /// An object that torch stores beside the pickle: a tensor's storage.
     Persistent(Id),
     /// A call that is not made.
     Call {
@@ -36,14 +36,20 @@ pub(super) enum Node {
     },
 }
 
-/// A pickle that was read: its values, and the outermost one.
+/// Bytes of a class's module and name together.
+const MAX_NAME: usize = 1024;
+
+/// A parsed pickle: its values and the outermost one.
 pub(super) struct Pickle {
     nodes: Vec<Node>,
     root: Id,
 }
 
 impl Pickle {
-    /// Reads a pickle of protocol 2 to 5. The error says what was expected and found.
+    /// Reads a pickle of protocol 2 to 5.
+    ///
+    /// # Errors
+    /// The reason that it is none, as a noun phrase.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
         Machine {
             bytes,
@@ -61,7 +67,7 @@ impl Pickle {
     }
 
     pub(super) fn node(&self, id: Id) -> &Node {
-        self.nodes.get(id).unwrap_or(&Node::Opaque)
+        &self.nodes[id]
     }
 
     pub(super) fn text(&self, id: Id) -> Option<&str> {
@@ -119,7 +125,7 @@ struct Machine<'a> {
     at: usize,
     nodes: Vec<Node>,
     stack: Vec<Id>,
-    /// Heights of the stack at which a mark was set.
+    /// Stack heights at which a mark was set.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
 }
@@ -237,8 +243,13 @@ impl Machine<'_> {
         } else {
             let (name, module) = (self.pop()?, self.pop()?);
             match (self.nodes.get(module), self.nodes.get(name)) {
-                (Some(Node::Text(module)), Some(Node::Text(name))) => format!("{module} {name}"),
-                _ => return Err("a class without a name".to_owned()),
+                // Memoised texts can be named again and again: long ones would multiply.
+                (Some(Node::Text(module)), Some(Node::Text(name)))
+                    if module.len() + name.len() <= MAX_NAME =>
+                {
+                    format!("{module} {name}")
+                }
+                _ => return Err("a class without a name, or with a very long one".to_owned()),
             }
         };
         self.push(Node::Global(name));
@@ -332,7 +343,7 @@ impl Machine<'_> {
     }
 
     fn line(&mut self) -> Result<String, String> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let rest = self.bytes.get(self.at..).ok_or_else(cut_off)?;
         let length = rest.iter().position(|&b| b == b'\n').ok_or_else(cut_off)?;
         let line = String::from_utf8_lossy(self.take(length)?).into_owned();
         self.skip(1)?;
@@ -407,6 +418,17 @@ mod tests {
         assert_eq!(items[1..6].iter().filter(|&&i| *pickle.node(i) == Node::Opaque).count(), 5);
         assert!(pickle.call(items[6], "m C").unwrap().is_empty());
         assert_eq!(items[7..].iter().map(|&i| pickle.size(i)).collect::<Vec<_>>(), [Some(7); 2]);
+    }
+
+    #[test]
+    fn a_long_name_that_is_used_again_and_again_is_refused() {
+        let text = "m".repeat(MAX_NAME);
+        let mut bytes = b"\x80\x04X".to_vec();
+        bytes.extend((text.len() as u32).to_le_bytes());
+        bytes.extend(text.as_bytes());
+        bytes.extend(b"q\x00h\x00\x93.");
+        let error = Pickle::read(&bytes).err().unwrap();
+        assert_eq!(error, "a class without a name, or with a very long one");
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! The table of a safetensors file.
+//! The table of tensors in a safetensors file.
 
 use std::sync::Arc;
 
 use safetensors::{Dtype as Stored, SafeTensors};
 
-use super::{CheckpointFile, Dtype, Error, Tensor, has_no_effect};
+use super::{CheckpointFile, Dtype, Error, MAX_RANK, Tensor, has_no_effect};
 
 pub(super) fn tensors(file: &Arc<CheckpointFile>) -> Result<Vec<Tensor>, Error> {
     let broken = |found: String| Error::Format {
@@ -34,6 +34,14 @@ pub(super) fn tensors(file: &Arc<CheckpointFile>) -> Result<Vec<Tensor>, Error> 
                     });
                 }
             };
+            if info.shape.len() > MAX_RANK {
+                return Err(Error::Storage {
+                    path: file.path.clone(),
+                    key,
+                    expected: "at most 8 dimensions",
+                    found: info.shape.len().to_string(),
+                });
+            }
             let start = 8 + header + info.data_offsets.0;
             Tensor::new(file, &key, dtype, info.shape.clone(), start)
                 .ok_or_else(|| broken(format!("{key} beyond the end of the file")))

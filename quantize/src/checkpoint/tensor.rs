@@ -1,4 +1,4 @@
-//! One tensor of a checkpoint: where its numbers stand, read piece by piece as 32-bit floats.
+//! A tensor of a checkpoint: a strided view of the mapped file, decoded to `f32` piece by piece.
 
 use std::{fmt, ops::Range, sync::Arc};
 
@@ -6,7 +6,7 @@ use half::{bf16, f16, slice::HalfFloatSliceExt};
 
 use super::{CheckpointFile, Error};
 
-/// How a checkpoint stores its numbers.
+/// Type of a tensor's elements in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dtype {
     /// IEEE double precision.
@@ -15,12 +15,12 @@ pub enum Dtype {
     F32,
     /// IEEE half precision.
     F16,
-    /// The upper half of a single-precision number.
+    /// bfloat16: the upper half of an IEEE single-precision number.
     Bf16,
 }
 
 impl Dtype {
-    /// Bytes in a number.
+    /// Bytes of an element.
     pub const fn size(self) -> usize {
         match self {
             Self::F64 => 8,
@@ -43,21 +43,21 @@ impl fmt::Display for Shape<'_> {
     }
 }
 
-/// A tensor in a mapped file, little-endian. Nothing of it is read before it is asked for.
+/// A little-endian tensor in a mapped file. Its elements are read when they are asked for.
 #[derive(Clone)]
 pub struct Tensor {
     file: Arc<CheckpointFile>,
     key: String,
     dtype: Dtype,
     shape: Vec<usize>,
-    /// How many numbers lie between neighbours, for each dimension.
+    /// Elements between neighbours along each dimension.
     strides: Vec<usize>,
-    /// From its first number to its last.
+    /// From its first element to its last; inside the file.
     bytes: Range<usize>,
 }
 
 impl Tensor {
-    /// A row-major tensor; `None` if `start` and the shape reach beyond the file.
+    /// A row-major tensor that starts at byte `start`; `None` if it reaches beyond the file.
     pub(super) fn new(
         file: &Arc<CheckpointFile>,
         key: &str,
@@ -69,7 +69,7 @@ impl Tensor {
         Self::strided(file, key, dtype, shape, strides, start)
     }
 
-    /// A tensor whose neighbours stand `strides` numbers apart; `None` if it reaches beyond the file.
+    /// A tensor with neighbours `strides` elements apart; `None` if it reaches beyond the file.
     pub(super) fn strided(
         file: &Arc<CheckpointFile>,
         key: &str,
@@ -85,7 +85,7 @@ impl Tensor {
         Some(Self { file: Arc::clone(file), key: key.to_owned(), dtype, shape, strides, bytes })
     }
 
-    /// Rows `range` of the outermost dimension, named after it; rows that do not exist are left out.
+    /// Rows `range` of the outermost dimension, clamped to its size, under a key that names them.
     #[must_use]
     pub fn rows(&self, range: Range<usize>) -> Self {
         let mut rows = self.clone();
@@ -94,47 +94,58 @@ impl Tensor {
         };
         let (start, end) = (range.start.min(*size), range.end.min(*size));
         *size = end.saturating_sub(start);
-        let numbers = span(&rows.shape, &rows.strides).unwrap_or_default();
+        // A part of a span that was counted when the tensor was made can be counted.
+        let elements = span(&rows.shape, &rows.strides).unwrap_or(0);
         let start_byte = self.bytes.start + start * stride * self.dtype.size();
-        rows.bytes = start_byte..start_byte + numbers * self.dtype.size();
+        rows.bytes = start_byte..start_byte + elements * self.dtype.size();
         rows.key = format!("{}[{start}..{end}]", self.key);
         rows
     }
 
-    /// The same tensor under another name.
-    pub(super) fn named(self, key: String) -> Self {
-        Self { key, ..self }
+    /// Gives the tensor another key.
+    pub(super) fn rename(&mut self, key: &str) {
+        key.clone_into(&mut self.key);
+    }
+
+    /// Bytes of all elements, which is more than the file has for them where elements are shared.
+    pub(super) fn size(&self) -> u64 {
+        self.len() as u64 * self.dtype.size() as u64
+    }
+
+    /// Gives back the memory of the file's pages that were read. Reading them again takes them from the page cache.
+    pub(crate) fn release(&self) {
+        self.file.map.release();
     }
 
     pub(super) fn ends_before(&self, byte: usize) -> bool {
         self.bytes.end <= byte
     }
 
-    /// Its name in the checkpoint.
+    /// Its key in the checkpoint.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// Its sizes, outermost first.
+    /// Its shape, outermost dimension first.
     #[must_use]
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// How many numbers it has.
+    /// Number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Whether it has no numbers.
+    /// Whether it has no elements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// All numbers.
+    /// All elements in row-major order.
     ///
     /// # Errors
     /// [`Error::NotFinite`].
@@ -146,15 +157,18 @@ impl Tensor {
         Ok(values)
     }
 
-    /// All numbers in row-major order, some tens of thousands at a time.
+    /// All elements in row-major order, at most 65,536 at a time.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] in place of a piece with NaN or infinity.
     pub fn pieces(&self) -> impl Iterator<Item = Result<Vec<f32>, Error>> {
         const PIECE: usize = 1 << 16;
         let in_order = row_major(&self.shape).as_ref() == Some(&self.strides);
         (0..self.len()).step_by(PIECE).map(move |first| {
-            let numbers = first..self.len().min(first + PIECE);
+            let elements = first..self.len().min(first + PIECE);
             let values = match in_order {
-                true => decode(self.stored(numbers), self.dtype),
-                false => decode(&self.gathered(numbers), self.dtype),
+                true => decode(self.stored(elements), self.dtype),
+                false => decode(&self.gathered(elements), self.dtype),
             };
             match values.iter().all(|v| v.is_finite()) {
                 true => Ok(values),
@@ -165,46 +179,45 @@ impl Tensor {
         })
     }
 
-    /// Bytes of numbers that follow each other in the file.
-    fn stored(&self, numbers: Range<usize>) -> &[u8] {
-        let bytes = self.file.bytes().get(self.bytes.clone()).unwrap_or_default();
-        let size = self.dtype.size();
-        bytes.get(numbers.start * size..numbers.end * size).unwrap_or_default()
+    /// Bytes of elements that are neighbours in the file, counted from the first.
+    fn stored(&self, elements: Range<usize>) -> &[u8] {
+        let (size, start) = (self.dtype.size(), self.bytes.start);
+        &self.file.bytes()[start + elements.start * size..start + elements.end * size]
     }
 
-    /// Bytes of numbers that follow each other in row-major order.
-    fn gathered(&self, numbers: Range<usize>) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(numbers.len() * self.dtype.size());
-        for mut index in numbers {
-            let mut place = 0;
+    /// Bytes of elements that are neighbours in row-major order.
+    fn gathered(&self, elements: Range<usize>) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(elements.len() * self.dtype.size());
+        for mut index in elements {
+            let mut offset = 0;
             for (&size, stride) in self.shape.iter().zip(&self.strides).rev() {
-                place += index % size * stride;
+                offset += index % size * stride;
                 index /= size;
             }
-            bytes.extend_from_slice(self.stored(place..place + 1));
+            bytes.extend_from_slice(self.stored(offset..offset + 1));
         }
         bytes
     }
 }
 
-/// The strides of numbers in order: the last dimension's is 1. `None` for more numbers than can be counted.
+/// Strides of a row-major tensor: the last dimension's is 1. `None` if its elements cannot be counted in a `usize`.
 fn row_major(shape: &[usize]) -> Option<Vec<usize>> {
     let mut strides = vec![1; shape.len()];
-    let mut numbers = 1_usize;
+    let mut elements = 1_usize;
     for (stride, &size) in strides.iter_mut().zip(shape).rev() {
-        *stride = numbers;
-        numbers = numbers.checked_mul(size)?;
+        *stride = elements;
+        elements = elements.checked_mul(size)?;
     }
     Some(strides)
 }
 
-/// How many numbers there are from the first to the last.
+/// Elements in the file from the tensor's first to its last, both included.
 fn span(shape: &[usize], strides: &[usize]) -> Option<usize> {
     if shape.contains(&0) {
         return Some(0);
     }
-    shape.iter().zip(strides).try_fold(1_usize, |numbers, (size, stride)| {
-        numbers.checked_add((size - 1).checked_mul(*stride)?)
+    shape.iter().zip(strides).try_fold(1_usize, |elements, (size, stride)| {
+        elements.checked_add((size - 1).checked_mul(*stride)?)
     })
 }
 
@@ -229,10 +242,10 @@ mod tests {
 
     use super::*;
 
-    /// A mapped file with the numbers 0, 1, 2 …
-    fn counting(numbers: usize) -> Arc<CheckpointFile> {
+    /// A mapped file with the elements 0, 1, 2 …
+    fn counting(elements: usize) -> Arc<CheckpointFile> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        let bytes: Vec<u8> = (0..numbers).flat_map(|i| (i as f32).to_le_bytes()).collect();
+        let bytes: Vec<u8> = (0..elements).flat_map(|i| (i as f32).to_le_bytes()).collect();
         file.write_all(&bytes).unwrap();
         let map = MappedFile::open(file.path()).unwrap();
         Arc::new(CheckpointFile { path: file.path().to_owned(), map })
@@ -247,12 +260,12 @@ mod tests {
         assert_eq!(transposed.rows(1..2).values().unwrap(), [2.0, 4.0, 6.0]);
         assert!(strided(vec![2, 3], vec![1, 3]).is_none(), "beyond the end");
         assert!(strided(vec![2, 3], vec![1]).is_none(), "one stride for two dimensions");
-        assert!(strided(vec![2, usize::MAX], vec![0, 0]).is_none(), "too many numbers");
+        assert!(strided(vec![2, usize::MAX], vec![0, 0]).is_none(), "too many elements");
     }
 
     proptest! {
         #[test]
-        fn a_number_stands_at_the_sum_of_its_strides(
+        fn an_element_is_found_at_the_sum_of_its_strides(
             shape in prop::collection::vec(1_usize..5, 3),
             strides in prop::collection::vec(0_usize..9, 3),
             row in 0_usize..5,

@@ -1,4 +1,4 @@
-//! The family of models that open_clip's `CoCa` class spans, and which member a configuration names.
+//! The architectures of open_clip's `CoCa` class, read from a configuration.
 //!
 //! Keys and defaults are those of open_clip 3.3.0: `CLIPVisionCfg` and `CLIPTextCfg` in `model.py`,
 //! `MultimodalCfg` and `CoCa` in `coca_model.py`.
@@ -10,36 +10,37 @@ use serde_json::{Value, json};
 use super::{ConfigError, section::Section};
 
 /// Sizes beyond these belong to no model that runs on a board.
-const LARGEST_WIDTH: usize = 1 << 14;
-const LARGEST_LAYERS: usize = 256;
-const LARGEST_IMAGE: usize = 4096;
-const LARGEST_TOKENS: usize = 1 << 16;
-const LARGEST_VOCABULARY: usize = 1 << 20;
-/// A text has at least its start and its end.
+const MAX_WIDTH: usize = 1 << 14;
+const MAX_LAYERS: usize = 256;
+const MAX_IMAGE: usize = 4096;
+const MAX_TOKENS: usize = 1 << 16;
+const MAX_VOCABULARY: usize = 1 << 20;
+/// Token ids of a text, of which the start and end token are two.
 const CONTEXT_LENGTHS: RangeInclusive<usize> = 2..=4096;
-/// open_clip's tokenizer without a merge: every byte, within a word and at its end, start and end of a text.
-const SMALLEST_VOCABULARY: usize = 2 * 256 + 2;
+/// Vocabulary of open_clip's tokenizer without merges: every byte, within a word and at its end, and two special
+/// tokens.
+const MIN_VOCABULARY: usize = 2 * 256 + 2;
 
-/// Switches of single blocks that change the arithmetic.
+/// Keys that change the arithmetic of a block.
 const BLOCK_SWITCHES: [&str; 6] =
     ["qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc"];
 
-/// A CoCa: everything that decides which tensors there are and what is done with them.
+/// The architecture of a CoCa: it decides which tensors there are and how they are computed with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Architecture {
-    /// Numbers in an embedding.
+    /// Width of the joint image-text embedding, `E`.
     pub embedding: usize,
-    /// The function between the two layers of every MLP.
+    /// The activation of every MLP.
     pub activation: Activation,
     /// The image encoder.
     pub vision: Vision,
-    /// The unimodal layers.
+    /// The text tower: the unimodal layers.
     pub text: Text,
     /// The multimodal layers; as wide as [`Architecture::text`].
     pub decoder: Layers,
 }
 
-/// The function between the two layers of an MLP.
+/// The activation of an MLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// `x * Φ(x)`, by the error function.
@@ -48,31 +49,31 @@ pub enum Activation {
     QuickGelu,
 }
 
-/// Equal transformer blocks on top of each other.
+/// A stack of equal transformer blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layers {
-    /// How many.
+    /// Number of blocks.
     pub count: usize,
-    /// Numbers in a row.
+    /// Width of the residual stream, `D`.
     pub width: usize,
     /// Attention heads, each `width / heads` wide.
     pub heads: usize,
-    /// Numbers between the two layers of the MLP.
+    /// Hidden width of the MLP.
     pub mlp_width: usize,
-    /// Whether the branches are scaled before they are added (`ls_init_value`).
+    /// Whether the residual branches have a layer scale (`ls_init_value`).
     pub layer_scale: bool,
 }
 
 /// The image encoder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Vision {
-    /// Height and width of a picture, in pixels.
+    /// Image size in pixels, height first.
     pub image: [usize; 2],
-    /// Height and width of a patch, in pixels.
+    /// Patch size in pixels, height first.
     pub patch: [usize; 2],
     /// The blocks of the vision transformer.
     pub layers: Layers,
-    /// What turns their rows into image tokens, if anything does.
+    /// The attentional pooler, if the encoder ends with one.
     pub pooler: Option<Pooler>,
 }
 
@@ -88,16 +89,16 @@ pub struct Pooler {
 /// The text tower.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Text {
-    /// Ids in a text, without the class token.
+    /// Context length in token ids, without the class token.
     pub context_length: usize,
-    /// Rows of the token embedding.
+    /// Vocabulary size, `V`.
     pub vocabulary: usize,
     /// The unimodal blocks.
     pub layers: Layers,
 }
 
 impl Vision {
-    /// Patches in a picture.
+    /// Number of patches, without those that the image has no whole one for.
     #[must_use]
     pub fn patches(&self) -> usize {
         (self.image[0] / self.patch[0]) * (self.image[1] / self.patch[1])
@@ -105,7 +106,7 @@ impl Vision {
 }
 
 impl Architecture {
-    /// Image tokens that the decoder reads, and numbers in each.
+    /// Shape `[T, W]` of the image tokens that the decoder attends to.
     #[must_use]
     pub fn image_tokens(&self) -> [usize; 2] {
         match self.vision.pooler {
@@ -125,7 +126,7 @@ impl Architecture {
             let expected = "a decoder (this is a CLIP: it has nothing to write captions with)";
             return Err(top.wrong("multimodal_cfg", expected, None));
         }
-        let embedding = top.size("embed_dim", 512, LARGEST_WIDTH)?;
+        let embedding = top.size("embed_dim", 512, MAX_WIDTH)?;
         let quick = top.flag("quick_gelu")?;
         top.only("pad_id", &json!(0))?;
         top.ignore(&[
@@ -145,7 +146,7 @@ impl Architecture {
         Ok(architecture)
     }
 
-    /// Checks what the parts need of each other.
+    /// Checks the widths at which the towers meet.
     fn check_widths(&self) -> Result<(), ConfigError> {
         if let Some(pooler) = self.vision.pooler
             && !self.embedding.is_multiple_of(pooler.heads)
@@ -176,7 +177,7 @@ fn read_vision(mut section: Section<'_>) -> Result<Vision, ConfigError> {
         let expected = "one number of layers (a ResNet is not supported)";
         return Err(section.wrong("layers", expected, Some(found)));
     }
-    let head_width = section.size("head_width", 64, LARGEST_WIDTH)?;
+    let head_width = section.size("head_width", 64, MAX_WIDTH)?;
     // open_clip's `vision_heads = width // head_width`: the heads share the whole width, whatever its size.
     let layers = read_layers(&mut section, 768, |width| width / head_width, 4.0)?;
     section.off(&["no_ln_pre", "final_ln_after_pool", "act_kwargs", "norm_kwargs"])?;
@@ -199,19 +200,19 @@ fn read_vision(mut section: Section<'_>) -> Result<Vision, ConfigError> {
         }
         _ => section.flag("attentional_pool")?,
     };
-    let pooler_heads = section.size("attn_pooler_heads", 8, LARGEST_WIDTH)?;
+    let pooler_heads = section.size("attn_pooler_heads", 8, MAX_WIDTH)?;
     // The first query gives the embedding, not an image token.
-    let queries = section.size_in("attn_pooler_queries", 256, 2..=LARGEST_TOKENS)?;
-    let image = section.pair("image_size", 224, LARGEST_IMAGE)?;
-    let patch = section.pair("patch_size", 16, LARGEST_IMAGE)?;
+    let queries = section.size_in("attn_pooler_queries", 256, 2..=MAX_TOKENS)?;
+    let image = section.pair("image_size", 224, MAX_IMAGE)?;
+    let patch = section.pair("patch_size", 16, MAX_IMAGE)?;
     if patch[0] > image[0] || patch[1] > image[1] {
         return Err(section.wrong("patch_size", "no more than image_size", Some(&json!(patch))));
     }
     section.finish()?;
     let pooler = pooler.then_some(Pooler { queries, heads: pooler_heads });
     let vision = Vision { image, patch, layers, pooler };
-    if vision.patches() > LARGEST_TOKENS {
-        let expected = format!("a size that makes at most {LARGEST_TOKENS} patches");
+    if vision.patches() > MAX_TOKENS {
+        let expected = format!("a size that makes at most {MAX_TOKENS} patches");
         let found = vision.patches().to_string();
         return Err(ConfigError::new("vision_cfg.patch_size", &expected, &found));
     }
@@ -225,11 +226,11 @@ fn read_text(mut section: Section<'_>) -> Result<Text, ConfigError> {
         return Err(section.wrong("hf_model_name", expected, Some(name)));
     }
     section.off(&["hf_tokenizer_name", "tokenizer_mode", "tokenizer_kwargs"])?;
-    let heads = section.size("heads", 8, LARGEST_WIDTH)?;
+    let heads = section.size("heads", 8, MAX_WIDTH)?;
     let layers = read_layers(&mut section, 512, |_| heads, 4.0)?;
     let context_length = section.size_in("context_length", 77, CONTEXT_LENGTHS)?;
     let vocabulary =
-        section.size_in("vocab_size", 49408, SMALLEST_VOCABULARY..=LARGEST_VOCABULARY)?;
+        section.size_in("vocab_size", 49408, MIN_VOCABULARY..=MAX_VOCABULARY)?;
     if !section.flag("embed_cls")? {
         return Err(section.wrong(
             "embed_cls",
@@ -256,7 +257,7 @@ fn read_text(mut section: Section<'_>) -> Result<Text, ConfigError> {
 }
 
 fn read_decoder(mut section: Section<'_>, text: &Text) -> Result<Layers, ConfigError> {
-    let heads = section.size("heads", 8, LARGEST_WIDTH)?;
+    let heads = section.size("heads", 8, MAX_WIDTH)?;
     let layers = read_layers(&mut section, 512, |_| heads, 4.0)?;
     if layers.width != text.layers.width {
         let expected = format!("{}, as text_cfg.width", text.layers.width);
@@ -278,7 +279,7 @@ fn read_layers(
     heads: impl Fn(usize) -> usize,
     default_ratio: f64,
 ) -> Result<Layers, ConfigError> {
-    let width = section.size("width", default_width, LARGEST_WIDTH)?;
+    let width = section.size("width", default_width, MAX_WIDTH)?;
     let heads = heads(width);
     if heads == 0 || !width.is_multiple_of(heads) {
         let expected = "a width that its heads divide evenly";
@@ -289,7 +290,7 @@ fn read_layers(
         ));
     }
     let mlp_width = width as f64 * section.number("mlp_ratio", default_ratio)?;
-    if !(1.0..=4.0 * LARGEST_WIDTH as f64).contains(&mlp_width) {
+    if !(1.0..=4.0 * MAX_WIDTH as f64).contains(&mlp_width) {
         return Err(section.wrong(
             "mlp_ratio",
             "a sensible width of the MLP",
@@ -297,7 +298,7 @@ fn read_layers(
         ));
     }
     Ok(Layers {
-        count: section.size("layers", 12, LARGEST_LAYERS)?,
+        count: section.size("layers", 12, MAX_LAYERS)?,
         width,
         heads,
         mlp_width: mlp_width as usize,

@@ -1,4 +1,4 @@
-//! `open_clip_config.json`, and the configurations that open_clip knows by name.
+//! `open_clip_config.json`, and the configurations that open_clip has names for.
 
 use std::fmt::Display;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Architecture, ConfigError, section::Section};
 
-/// What stands in an `open_clip_config.json`.
+/// The contents of an `open_clip_config.json`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OpenClipConfig {
     /// `model_cfg`.
@@ -58,7 +58,7 @@ impl OpenClipConfig {
             ),
             _ => {
                 let expected = format!("one of {}", NAMED.join(", "));
-                return Err(ConfigError::new("--config", &expected, name));
+                return Err(ConfigError::new("name of a configuration", &expected, name));
             }
         };
         let decoder = text.clone();

@@ -1,14 +1,15 @@
-//! What can be wrong with a configuration.
+//! Errors of reading a configuration.
 
-/// A configuration that is broken or describes a model that cannot be imported.
+/// A configuration is broken or describes a model that cannot be imported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 #[error("{key}: expected {expected}, found {found}")]
 pub struct ConfigError {
     /// The key, with the object that it stands in.
     pub key: String,
-    /// What it should be.
+    /// The expected value.
     pub expected: String,
-    /// What it is.
+    /// The value found.
     pub found: String,
 }
 

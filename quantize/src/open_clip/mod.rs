@@ -1,4 +1,4 @@
-//! open_clip's CoCa: its configurations, and the names and shapes of its tensors.
+//! open_clip's CoCa: its configurations, and the keys and shapes of its tensors.
 
 mod architecture;
 mod config;

@@ -1,4 +1,4 @@
-//! Reads an object of `open_clip_config.json` key by key, and leaves none unread.
+//! Objects of `open_clip_config.json`, read key by key until none is left.
 
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::ConfigError;
 
-/// An object of the configuration, and the keys that were read from it.
+/// An object of the configuration, and the keys read from it so far.
 pub(super) struct Section<'a> {
     name: &'a str,
     object: &'a Map<String, Value>,
@@ -14,7 +14,7 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The object `name`, found as `value`.
+    /// Wraps the object `name`, which is `value`.
     pub(super) fn new(name: &'a str, value: Option<&'a Value>) -> Result<Self, ConfigError> {
         match value {
             Some(Value::Object(object)) => Ok(Self { name, object, known: BTreeSet::new() }),

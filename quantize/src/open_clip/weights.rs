@@ -1,4 +1,4 @@
-//! The tensors of a CoCa under open_clip's names, every shape checked, nothing read yet.
+//! The tensors of a CoCa under open_clip's keys, with checked shapes and elements not read yet.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ pub struct CoCaWeights {
     pub text: TextWeights,
     /// `text_decoder.*`
     pub decoder: DecoderWeights,
-    /// `logit_scale`, the logarithm of what training multiplied cosines with.
+    /// `logit_scale`: the logarithm of the factor of cosines in training.
     pub logit_scale: f32,
 }
 
@@ -25,13 +25,13 @@ pub struct VisionWeights {
     pub positional_embedding: Tensor,
     /// The patch embedding `[W, 3, p, p]`, without a bias.
     pub conv1: Tensor,
-    /// In front of the blocks `[W]`.
+    /// Norm in front of the blocks `[W]`.
     pub ln_pre: LayerNorm,
     /// From the first to the last.
     pub blocks: Vec<Block>,
     /// The attentional pooler, if there is one.
     pub pooler: Option<PoolerWeights>,
-    /// Behind the blocks or the pooler.
+    /// Norm behind the blocks or the pooler.
     pub ln_post: LayerNorm,
     /// `[in, E]`
     pub proj: Tensor,
@@ -41,9 +41,9 @@ pub struct VisionWeights {
 pub struct PoolerWeights {
     /// `[queries, E]`
     pub query: Tensor,
-    /// Of the queries.
+    /// Norm of the queries `[E]`.
     pub ln_q: LayerNorm,
-    /// Of the rows that are read.
+    /// Norm of the rows attended to `[W]`.
     pub ln_k: LayerNorm,
     /// `[E, E]`
     pub q_proj: Tensor,
@@ -53,7 +53,7 @@ pub struct PoolerWeights {
     pub v_proj: Tensor,
     /// `[3E]`
     pub in_proj_bias: Tensor,
-    /// What attention ends with `[out, in]`.
+    /// Output projection of the attention.
     pub out_proj: Linear,
 }
 
@@ -67,7 +67,7 @@ pub struct TextWeights {
     pub cls_emb: Tensor,
     /// From the first to the last.
     pub blocks: Vec<Block>,
-    /// Behind the blocks `[D]`.
+    /// Norm behind the blocks `[D]`.
     pub ln_final: LayerNorm,
     /// `[D, E]`
     pub text_projection: Tensor,
@@ -79,7 +79,7 @@ pub struct DecoderWeights {
     pub blocks: Vec<Block>,
     /// One behind each of [`DecoderWeights::blocks`].
     pub cross_attn: Vec<CrossBlock>,
-    /// Behind the blocks `[D]`.
+    /// Norm behind the blocks `[D]`.
     pub ln_final: LayerNorm,
     /// The head `[D, V]`.
     pub text_projection: Tensor,
@@ -87,51 +87,51 @@ pub struct DecoderWeights {
 
 /// A transformer block, `ResidualAttentionBlock` in open_clip.
 pub struct Block {
-    /// In front of attention.
+    /// Norm in front of the attention.
     pub ln_1: LayerNorm,
-    /// Query, key and value, one below the other.
+    /// Projection to queries, keys and values, `[3D, D]`.
     pub in_proj: Linear,
-    /// What attention ends with `[out, in]`.
+    /// Output projection of the attention.
     pub out_proj: Linear,
     /// The layer scale `[D]` of the attention branch.
     pub ls_1: Option<Tensor>,
-    /// In front of the MLP.
+    /// Norm in front of the MLP.
     pub ln_2: LayerNorm,
-    /// The two layers that end the block.
+    /// The MLP.
     pub mlp: Mlp,
 }
 
 /// The MLP of a block.
 pub struct Mlp {
-    /// From the width of a row to that of the MLP.
+    /// Layer from `D` to the hidden width.
     pub c_fc: Linear,
-    /// Back.
+    /// Layer from the hidden width to `D`.
     pub c_proj: Linear,
     /// The layer scale `[D]` of this branch.
     pub ls_2: Option<Tensor>,
 }
 
-/// A block that attends to the image tokens.
+/// A cross-attention block: its keys and values are projections of the image tokens.
 pub struct CrossBlock {
-    /// What it shares with every block.
+    /// The tensors that every block has.
     pub block: Block,
-    /// Of the image tokens.
+    /// Norm of the image tokens.
     pub ln_1_kv: LayerNorm,
 }
 
-/// Weight and bias `[D]`.
+/// Layer norm.
 pub struct LayerNorm {
-    /// Multiplied with.
+    /// Gamma `[D]`.
     pub weight: Tensor,
-    /// Added.
+    /// Beta `[D]`.
     pub bias: Tensor,
 }
 
-/// Weight `[out, in]` and bias `[out]`, as torch has them.
+/// Linear layer, as torch stores it.
 pub struct Linear {
-    /// Multiplied with.
+    /// `[out, in]`
     pub weight: Tensor,
-    /// Added.
+    /// `[out]`
     pub bias: Tensor,
 }
 
@@ -295,7 +295,7 @@ impl LayerNorm {
 }
 
 impl Linear {
-    /// The outputs `range` alone.
+    /// The layer with the output features `range` only.
     #[must_use]
     pub fn rows(&self, range: Range<usize>) -> Self {
         Self { weight: self.weight.rows(range.clone()), bias: self.bias.rows(range) }
