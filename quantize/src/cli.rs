@@ -1,7 +1,7 @@
-//! What the command `coca-quantize` understands.
+//! Arguments of the command `coca-quantize`.
 
 use std::{
-    io::IsTerminal,
+    io::{IsTerminal, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,6 +12,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 mod compare;
 mod manual;
+mod messages;
 mod signals;
 
 /// Makes models for coca.
@@ -63,7 +64,7 @@ enum Command {
     },
 }
 
-/// Something that the user must say otherwise: exit status 2.
+/// Wrong usage: exit status 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Usage(String);
@@ -76,7 +77,7 @@ enum Dtype {
 
 impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        signals::leave_nothing_behind()?;
+        signals::remove_staging_folders_on_signals()?;
         match self.command {
             Command::Import { checkpoint, out, dtype, config } => {
                 let storage = match dtype {
@@ -92,6 +93,11 @@ impl Cli {
             Command::Manual { folder } => manual::write(&folder),
         }
     }
+}
+
+/// Writes an error to stderr. A message that nobody can read is dropped: the exit status tells it too.
+pub(crate) fn report(error: &anyhow::Error) {
+    let _ = writeln!(std::io::stderr(), "coca-quantize: {}", messages::message(error));
 }
 
 fn import(

@@ -1,15 +1,15 @@
 //! CLIP's tokenizer in the Hugging Face tokenizers format.
 
-use std::io::Read;
+use std::io::{self, Read};
 
-use anyhow::{Context, Result};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
 /// The merges of CLIP's byte-pair encoding; `vocabulary/README.md` says where they are from.
 const MERGES: &[u8] = include_bytes!("../vocabulary/clip_merges.txt.gz");
 
-/// What open_clip 3.3.0's `SimpleTokenizer` cuts a text into before it merges bytes.
+/// Regular expression of the words that open_clip 3.3.0's `SimpleTokenizer` splits a text into before it merges
+/// bytes.
 ///
 /// There the whole pattern ignores case, which matters to the letters in front only (`ſ` is an `s`)
 /// and to U+0345, a mark with a capital letter, which then matches nothing.
@@ -20,27 +20,39 @@ const WORDS: &str = concat!(
 
 const SPECIAL_TOKENS: [&str; 2] = ["<start_of_text>", "<end_of_text>"];
 
+/// The tokenizer could not be made: the merges inside this program are damaged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The merges cannot be unpacked.
+    #[error("the merges of CLIP's vocabulary inside this program cannot be unpacked: {0}")]
+    Merges(#[source] io::Error),
+    /// The tokenizer cannot be written as JSON.
+    #[error("CLIP's tokenizer cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
 /// `tokenizer.json` of every CoCa with CLIP's vocabulary: 49,408 tokens, 0 to 49,407.
 ///
-/// It cuts and merges; the text must have been cleaned as open_clip does, and start, end and
-/// padding are added by whoever encodes.
+/// It splits and merges. The caller cleans the text as open_clip does and adds start, end and
+/// padding tokens.
 ///
 /// # Errors
 /// If the merges inside the program are damaged.
-pub fn clip_tokenizer_json() -> Result<Vec<u8>> {
+pub fn clip_tokenizer_json() -> Result<Vec<u8>, Error> {
     first_entries_tokenizer_json(usize::MAX)
 }
 
-/// The same with at most `entries` tokens, two special tokens included: what open_clip's
-/// `SimpleTokenizer` makes of a file with fewer merges.
+/// `tokenizer.json` with at most `entries` tokens, two special tokens included: that of open_clip's
+/// `SimpleTokenizer` with fewer merges.
 ///
 /// # Errors
 /// As [`clip_tokenizer_json`].
-pub fn first_entries_tokenizer_json(entries: usize) -> Result<Vec<u8>> {
+pub fn first_entries_tokenizer_json(entries: usize) -> Result<Vec<u8>, Error> {
     let mut text = String::new();
     flate2::read::GzDecoder::new(MERGES)
         .read_to_string(&mut text)
-        .context("the merges of CLIP's vocabulary inside this program")?;
+        .map_err(Error::Merges)?;
     let others = 2 * 256 + SPECIAL_TOKENS.len();
     let merges: Vec<&str> = text.lines().take(entries.saturating_sub(others)).collect();
     let tokens = tokens(&merges);
@@ -108,7 +120,7 @@ pub fn first_entries_tokenizer_json(entries: usize) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(&file)?)
 }
 
-/// Every token, by id: bytes, bytes that end a word, what the merges make, special tokens.
+/// All tokens in the order of their ids: bytes, bytes that end a word, merged tokens, special tokens.
 fn tokens(merges: &[&str]) -> Vec<String> {
     let bytes: Vec<String> = byte_characters().map(String::from).collect();
     let endings = bytes.iter().map(|byte| format!("{byte}</w>"));
@@ -117,7 +129,7 @@ fn tokens(merges: &[&str]) -> Vec<String> {
     bytes.iter().cloned().chain(endings).chain(merged).chain(specials).collect()
 }
 
-/// The printable character that stands for each byte: GPT-2's `bytes_to_unicode`, in its order.
+/// The printable character of each byte: GPT-2's `bytes_to_unicode`, in its order.
 /// Bytes without a visible Latin-1 character come last, from U+0100 on.
 fn byte_characters() -> impl Iterator<Item = char> {
     let visible = ('!'..='~').chain('¡'..='¬').chain('®'..='ÿ');

@@ -238,7 +238,7 @@ fn a_pattern_that_fits_no_layer_is_refused_with_the_nearest_names() {
     let model = Model::imported("pooler", Storage::F32);
     let message = model.refusal(&keep(&["visual.prok"]));
     let expected =
-        "--keep-f32 visual.prok: no layer has such a name; the nearest are visual.proj, ";
+        "visual.prok: no layer has such a name; the nearest are visual.proj, ";
     assert!(message.starts_with(expected), "{message}");
 }
 
@@ -344,6 +344,6 @@ fn a_folder_without_pictures_cannot_calibrate() {
     let model = Model::imported("plain", Storage::F32);
     let empty = tempfile::tempdir().unwrap();
     let message = model.refusal(&calibrated_with(empty.path()));
-    let expected = format!("--calibrate: {}: no picture in this folder", empty.path().display());
+    let expected = format!("{}: no picture in this folder", empty.path().display());
     assert!(message.starts_with(&expected), "{message}");
 }

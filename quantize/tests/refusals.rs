@@ -105,11 +105,70 @@ fn an_unspoilt_copy_is_imported_and_replaces_an_older_model() {
 }
 
 #[test]
+fn the_command_names_the_options_that_its_library_does_not_know() {
+    let checkpoint = Checkpoint::new().tensors(|t| {
+        t.get_mut("visual.proj").unwrap().2[40..44].copy_from_slice(&1e6_f32.to_le_bytes())
+    });
+    let cases: [(&[&str], &str); 4] = [
+        (
+            &["import", WEIGHTS, "out"],
+            "in/open_clip_model.safetensors: a file of weights alone needs --config NAME: coca_ViT-B-32, \
+             coca_ViT-L-14, coca_base, or a path to an open_clip_config.json",
+        ),
+        (
+            &["import", WEIGHTS, "out", "--config", "coca_huge"],
+            "--config coca_huge: expected one of coca_ViT-B-32, coca_ViT-L-14, coca_base or a path to an \
+             open_clip_config.json, found neither",
+        ),
+        (
+            &["import", "in", "out", "--dtype", "f16"],
+            "visual.proj: expected numbers up to 65504, found 1000000: use --to f32",
+        ),
+        (
+            &["int8", "model", "out", "--keep-f32", "visual.prok"],
+            "--keep-f32 visual.prok: no layer has such a name; the nearest are visual.proj, ",
+        ),
+    ];
+    let options = Options { storage: Storage::F32, config: None, progress: false };
+    let folder = checkpoint.folder.path();
+    import(folder.join("in").to_str().unwrap(), &folder.join("model"), &options, &|_| ()).unwrap();
+    for (arguments, expected) in cases {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_coca-quantize"))
+            .args(arguments)
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.starts_with(&format!("coca-quantize: {expected}")), "{said}");
+        assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+    }
+}
+
+#[test]
 fn a_missing_tensor_is_named() {
     let checkpoint = Checkpoint::new().tensors(|t| drop(t.remove("visual.attn_pool.ln_k.bias")));
     let expected =
         "the checkpoint has no visual.attn_pool.ln_k.bias, which this architecture needs";
     assert_eq!(checkpoint.import(None).unwrap_err(), format!("{WEIGHTS}: {expected}"));
+}
+
+#[test]
+fn a_model_of_another_family_is_told_by_its_tensors() {
+    let checkpoint = Checkpoint::new().tensors(|t| {
+        t.retain(|key, _| !key.starts_with("text"));
+        let (dtype, data) = (Dtype::F32, vec![0; 4]);
+        t.insert("transformer.resblocks.0.ln_1.bias".to_owned(), (dtype, vec![1], data));
+    });
+    let error = checkpoint.import(None).unwrap_err();
+    let expected = "the checkpoint has no text.token_embedding.weight, which this architecture needs: of its 56 \
+                    tensors transformer.resblocks.0.ln_1.bias is the nearest; it looks like a CLIP of open_clip, \
+                    which has no caption decoder";
+    assert_eq!(error, format!("{WEIGHTS}: {expected}"));
+    let checkpoint = Checkpoint::new().tensors(|t| {
+        *t = std::mem::take(t).into_iter().map(|(k, v)| (format!("encoder.{k}"), v)).collect();
+    });
+    let error = checkpoint.import(None).unwrap_err();
+    assert!(error.contains("tensors encoder.visual.class_embedding is the nearest"), "{error}");
 }
 
 #[test]
@@ -155,7 +214,7 @@ fn a_logit_scale_whose_exponential_is_not_finite_is_refused() {
 }
 
 #[test]
-fn the_prefix_of_data_parallel_training_leaves_no_trace_in_the_model() {
+fn the_prefixes_of_wrappers_leave_no_trace_in_the_model() {
     let hashes = |checkpoint: &Checkpoint| {
         checkpoint.import(None).unwrap();
         coca_model::bundle::Bundle::open(checkpoint.folder.path().join("out"))
@@ -166,10 +225,22 @@ fn the_prefix_of_data_parallel_training_leaves_no_trace_in_the_model() {
             .map(|file| file.sha256.clone())
             .collect::<Vec<_>>()
     };
-    let prefixed = Checkpoint::new().tensors(|t| {
-        *t = std::mem::take(t).into_iter().map(|(k, v)| (format!("module.{k}"), v)).collect();
+    let plain = hashes(&Checkpoint::new());
+    for prefix in ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."] {
+        let prefixed = Checkpoint::new().tensors(|t| {
+            *t = std::mem::take(t).into_iter().map(|(k, v)| (format!("{prefix}{k}"), v)).collect();
+        });
+        assert_eq!(hashes(&prefixed), plain, "{prefix}");
+    }
+}
+
+#[test]
+fn one_tensor_under_two_names_that_differ_in_wrappers_is_refused() {
+    let checkpoint = Checkpoint::new().tensors(|t| {
+        t.insert("module.visual.proj".to_owned(), t["visual.proj"].clone());
     });
-    assert_eq!(hashes(&prefixed), hashes(&Checkpoint::new()));
+    let expected = "expected one tensor visual.proj, found two: module.visual.proj and visual.proj";
+    assert_eq!(checkpoint.import(None).unwrap_err(), format!("{WEIGHTS}: {expected}"));
 }
 
 #[test]
@@ -395,11 +466,12 @@ fn a_folder_that_lacks_a_file_is_refused_with_the_names_of_the_files() {
 fn a_file_of_weights_needs_a_configuration_that_is_known() {
     let checkpoint = Checkpoint::new();
     let expected = format!(
-        "{WEIGHTS}: a file of weights alone needs --config NAME: coca_ViT-B-32, coca_ViT-L-14, coca_base, or a path \
-         to an open_clip_config.json"
+        "{WEIGHTS}: a file of weights alone needs a configuration: coca_ViT-B-32, coca_ViT-L-14, coca_base, or a \
+         path to an open_clip_config.json"
     );
     assert_eq!(checkpoint.import_from(WEIGHTS, None).unwrap_err(), expected);
-    let expected = "coca_huge: --config: expected one of coca_ViT-B-32, coca_ViT-L-14, coca_base, found coca_huge";
+    let expected = "coca_huge: expected one of coca_ViT-B-32, coca_ViT-L-14, coca_base or a path to an \
+                    open_clip_config.json, found neither";
     assert_eq!(checkpoint.import_from(WEIGHTS, Some("coca_huge")).unwrap_err(), expected);
     let error = checkpoint.import_from(WEIGHTS, Some("coca_ViT-B-32")).unwrap_err();
     assert_eq!(error, format!("{WEIGHTS}: visual.class_embedding: expected 768, found 30"));
@@ -419,6 +491,63 @@ fn a_target_that_is_no_model_is_left_alone() {
 }
 
 #[test]
+fn a_folder_that_holds_more_than_its_model_is_left_alone() {
+    for listing in ["{}", "not JSON", r#"{"files": {"text.bin": {}}}"#] {
+        let checkpoint = Checkpoint::new();
+        let out = checkpoint.folder.path().join("out");
+        fs::create_dir_all(out.join("photos")).unwrap();
+        fs::write(out.join("coca.json"), listing).unwrap();
+        fs::write(out.join("photos/cat.jpg"), "picture").unwrap();
+        let refusal = |entry: &str| {
+            format!(
+                "out: holds {entry}, which is no part of the model there and would be removed with it: choose \
+                 another folder"
+            )
+        };
+        assert_eq!(checkpoint.import(None).unwrap_err(), refusal("photos"));
+        assert_eq!(fs::read(out.join("photos/cat.jpg")).unwrap(), b"picture");
+        fs::remove_dir_all(out.join("photos")).unwrap();
+        fs::write(out.join("thesis.txt"), "thesis").unwrap();
+        assert_eq!(checkpoint.import(None).unwrap_err(), refusal("thesis.txt"));
+        assert_eq!(fs::read(out.join("thesis.txt")).unwrap(), b"thesis");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_symbolic_link_to_a_model_still_points_there_when_the_model_is_replaced() {
+    let checkpoint = Checkpoint::new();
+    checkpoint.import(None).unwrap();
+    let [out, real] = ["out", "real"].map(|name| checkpoint.folder.path().join(name));
+    fs::rename(&out, &real).unwrap();
+    fs::remove_file(real.join("tokenizer.json")).unwrap();
+    std::os::unix::fs::symlink(&real, &out).unwrap();
+    checkpoint.import(None).unwrap();
+    assert!(out.is_symlink());
+    assert!(real.join("tokenizer.json").is_file());
+}
+
+#[cfg(unix)]
+#[test]
+fn folders_and_files_follow_the_umask() {
+    use std::os::unix::fs::PermissionsExt;
+    for (umask, folder_mode, file_mode) in [("022", 0o755, 0o644), ("027", 0o750, 0o640)] {
+        let checkpoint = Checkpoint::new();
+        let out = checkpoint.folder.path().join("models/out");
+        let status = std::process::Command::new("sh")
+            .args(["-c", &format!("umask {umask} && exec \"$0\" \"$@\"")])
+            .args([env!("CARGO_BIN_EXE_coca-quantize"), "--quiet", "import"])
+            .args([&checkpoint.folder.path().join("in"), &out])
+            .status()
+            .unwrap();
+        assert!(status.success());
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!([mode(out.parent().unwrap()), mode(&out)], [folder_mode; 2]);
+        assert!(entries(&out).iter().all(|file| mode(file) == file_mode), "{umask}");
+    }
+}
+
+#[test]
 fn numbers_that_do_not_fit_16_bits_are_refused_when_16_bits_are_asked_for() {
     let checkpoint = Checkpoint::new().tensors(|t| {
         t.get_mut("visual.proj").unwrap().2[40..44].copy_from_slice(&1e6_f32.to_le_bytes())
@@ -429,6 +558,6 @@ fn numbers_that_do_not_fit_16_bits_are_refused_when_16_bits_are_asked_for() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "visual.proj: expected numbers up to 65504, found 1000000: use --dtype f32"
+        "visual.proj: expected numbers up to 65504, found 1000000"
     );
 }

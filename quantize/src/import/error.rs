@@ -1,11 +1,13 @@
-//! What can keep a checkpoint from being imported.
+//! Errors of importing a checkpoint.
 
 use std::{io, path::PathBuf};
 
-use crate::{bundle_writer, checkpoint, onnx, open_clip::ConfigError};
+use super::hub::HubError;
+use crate::{bundle_writer, checkpoint, onnx, open_clip::ConfigError, vocabulary};
 
-/// A checkpoint that was not imported. Nothing of it was left behind.
+/// A checkpoint was not imported. Nothing of it was left behind.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The checkpoint's folder lacks its configuration or its weights.
     #[error("{}: expected a folder with {expected} in it", path.display())]
@@ -16,41 +18,62 @@ pub enum Error {
         expected: String,
     },
     /// A file of weights came without a configuration.
-    #[error("{}: a file of weights alone needs --config NAME: {names}, or a path to an open_clip_config.json", path.display())]
+    #[error("{}: a file of weights alone needs a configuration: {names}, or a path to an open_clip_config.json", path.display())]
     NoConfig {
         /// The file.
         path: PathBuf,
-        /// The names that are known.
+        /// The known names.
+        names: String,
+    },
+    /// A configuration was asked for that is neither a file nor known by name.
+    #[error("{name}: expected one of {names} or a path to an open_clip_config.json, found neither")]
+    UnknownConfig {
+        /// The name asked for.
+        name: String,
+        /// The known names.
         names: String,
     },
     /// The checkpoint is neither on the disk nor a possible hub id.
     #[error("{checkpoint}: no such file or folder, nor a hub id (OWNER/NAME)")]
     NotFound {
-        /// What was asked for.
+        /// The checkpoint asked for.
         checkpoint: String,
     },
-    /// The hub did not give the checkpoint.
-    #[error("{id}: no such file or folder here, and not to be had from the hub: {reason}")]
+    /// The hub did not deliver the checkpoint.
+    #[error("{id}: no such file or folder here, and not to be had from the hub: {source}")]
     Hub {
         /// The hub id.
         id: String,
-        /// What the hub or the network said.
-        reason: String,
+        /// The hub's answer.
+        source: HubError,
+    },
+    /// The hub could not be reached.
+    #[error(
+        "{id}: no such file or folder here, and not to be had from the hub: {source}: where there is a network, \
+         download {files} from https://huggingface.co/{id}/tree/main into a folder; copy the folder here and import it"
+    )]
+    HubUnreachable {
+        /// The hub id.
+        id: String,
+        /// The files to copy.
+        files: String,
+        /// The network's error.
+        source: HubError,
     },
     /// The configuration cannot be read.
     #[error("{}: cannot be read: {source}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The configuration is broken, or describes a model of another family.
     #[error("{}: {source}", path.display())]
     Config {
-        /// The file, or the name given with `--config`.
+        /// The file.
         path: PathBuf,
-        /// The key, what was expected and what was found.
+        /// The key, the expected and the found value.
         source: ConfigError,
     },
     /// The weights do not fit the configuration, or are damaged.
@@ -63,9 +86,6 @@ pub enum Error {
     #[error(transparent)]
     Write(#[from] bundle_writer::Error),
     /// The tokenizer inside this program is damaged.
-    #[error("{reason}")]
-    Tokenizer {
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    Tokenizer(#[from] vocabulary::Error),
 }

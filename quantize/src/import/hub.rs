@@ -1,4 +1,4 @@
-//! Fetches a checkpoint from the Hugging Face hub, once.
+//! Downloads a checkpoint from the Hugging Face hub, once.
 //!
 //! hf-hub 0.5's blocking interface resumes a broken download and keeps files where Python's
 //! `huggingface_hub` looks for them. (1.0 needs an asynchronous runtime and a second HTTP stack for
@@ -7,75 +7,121 @@
 use std::path::PathBuf;
 
 use hf_hub::{
-    Cache, Repo,
+    Cache, CacheRepo, Repo,
     api::sync::{ApiBuilder, ApiError, ApiRepo},
 };
 
 use super::{
-    Error,
-    source::{CONFIG, WEIGHTS},
+    error::Error,
+    file_names::{CONFIG, WEIGHTS},
 };
 
-const RETRIES: usize = 5;
+const MAX_RETRIES: usize = 5;
 
-/// A checkpoint's files in the cache.
-pub(super) struct Files {
-    pub(super) config: Option<PathBuf>,
-    pub(super) weights: PathBuf,
+/// The hub's answer, where it is not the file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HubError {
+    /// HTTP 404.
+    #[error("it has no such model or file")]
+    NotFound,
+    /// HTTP 401 or 403.
+    #[error("access needs a token (huggingface-cli login)")]
+    Forbidden,
+    /// Every try was answered like this.
+    #[error("gave up after {MAX_RETRIES} retries: {0}")]
+    TooManyRetries(#[source] Box<HubError>),
+    /// The network, the hub or the cache failed.
+    #[error("{0}")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Whether `name` has the form `OWNER/NAME`.
-pub(super) fn is_id(name: &str) -> bool {
-    let plain = |part: &str| {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        !part.is_empty() && !part.starts_with('.') && part.chars().all(allowed)
-    };
-    name.split_once('/').is_some_and(|(owner, model)| plain(owner) && plain(model))
+/// `OWNER/NAME`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HubId<'a> {
+    id: &'a str,
+    pub(super) owner: &'a str,
+    pub(super) name: &'a str,
 }
 
-/// Finds the files of `id` in the cache, or downloads them. With all of them there the network is not used.
-pub(super) fn fetch(id: &str, with_config: bool, progress: bool) -> Result<Files, Error> {
-    let failed = |e: ApiError| Error::Hub { id: id.to_owned(), reason: reason(&e) };
-    let cached = Cache::from_env().repo(Repo::model(id.to_owned()));
-    let hub = ApiBuilder::from_env().with_progress(progress).with_retries(RETRIES).build();
-    let hub = hub.map_err(failed)?.model(id.to_owned());
-    let config = match (with_config, cached.get(CONFIG)) {
-        (false, _) => None,
-        (true, Some(path)) => Some(path),
-        (true, None) => Some(hub.download(CONFIG).map_err(failed)?),
-    };
-    let weights = match WEIGHTS.iter().find_map(|name| cached.get(name)) {
-        Some(path) => path,
-        None => download_first(&hub, &WEIGHTS).map_err(failed)?,
-    };
-    Ok(Files { config, weights })
-}
+impl<'a> HubId<'a> {
+    /// `None` if `id` has another form.
+    pub(super) fn parse(id: &'a str) -> Option<Self> {
+        let plain = |part: &str| {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            !part.is_empty() && !part.starts_with('.') && part.chars().all(allowed)
+        };
+        let (owner, name) = id.split_once('/')?;
+        (plain(owner) && plain(name)).then_some(Self { id, owner, name })
+    }
 
-/// Downloads the first of `names` that the hub has.
-fn download_first(hub: &ApiRepo, names: &[&str]) -> Result<PathBuf, ApiError> {
-    let mut result = Err(ApiError::MissingHeader("files"));
-    for name in names {
-        result = hub.download(name);
-        match &result {
-            Err(ApiError::RequestError(e)) if matches!(**e, ureq::Error::StatusCode(404)) => {}
-            _ => break,
+    /// The model's repository. Nothing is requested yet; `progress` lets downloads draw a bar.
+    pub(super) fn repository(self, progress: bool) -> Result<HubRepository<'a>, Error> {
+        let hub = ApiBuilder::from_env().with_progress(progress).with_retries(MAX_RETRIES).build();
+        let model = self.id.to_owned();
+        Ok(HubRepository {
+            cache: Cache::from_env().repo(Repo::model(model.clone())),
+            hub: hub.map_err(|e| self.failed(e))?.model(model),
+            id: self,
+        })
+    }
+
+    fn failed(self, error: ApiError) -> Error {
+        let id = self.id.to_owned();
+        match HubError::from(error) {
+            source @ (HubError::NotFound | HubError::Forbidden) => Error::Hub { id, source },
+            source => {
+                let files = format!("{CONFIG} and {}", WEIGHTS.join(" or "));
+                Error::HubUnreachable { id, files, source }
+            }
         }
     }
-    result
 }
 
-fn reason(error: &ApiError) -> String {
-    match error {
-        ApiError::RequestError(e) => match **e {
-            ureq::Error::StatusCode(404) => "it has no such model or file".to_owned(),
-            ureq::Error::StatusCode(401 | 403) => {
-                "access needs a token (huggingface-cli login)".to_owned()
-            }
-            ref other => other.to_string(),
-        },
-        ApiError::TooManyRetries(last) => {
-            format!("gave up after {RETRIES} retries: {}", reason(last))
+/// A model on the hub, and its files in the cache. What is in the cache is not requested again.
+pub(super) struct HubRepository<'a> {
+    id: HubId<'a>,
+    cache: CacheRepo,
+    hub: ApiRepo,
+}
+
+impl HubRepository<'_> {
+    /// The configuration's file in the cache.
+    pub(super) fn config(&self) -> Result<PathBuf, Error> {
+        match self.cache.get(CONFIG) {
+            Some(path) => Ok(path),
+            None => self.hub.download(CONFIG).map_err(|e| self.id.failed(e)),
         }
-        other => other.to_string(),
+    }
+
+    /// The weights' file in the cache.
+    pub(super) fn weights(&self) -> Result<PathBuf, Error> {
+        if let Some(path) = WEIGHTS.iter().find_map(|name| self.cache.get(name)) {
+            return Ok(path);
+        }
+        let [preferred, other] = WEIGHTS;
+        let found = match self.hub.download(preferred) {
+            Err(error) if is_not_found(&error) => self.hub.download(other),
+            result => result,
+        };
+        found.map_err(|e| self.id.failed(e))
+    }
+}
+
+fn is_not_found(error: &ApiError) -> bool {
+    matches!(error, ApiError::RequestError(e) if matches!(**e, ureq::Error::StatusCode(404)))
+}
+
+impl From<ApiError> for HubError {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::RequestError(e) => match *e {
+                ureq::Error::StatusCode(404) => Self::NotFound,
+                ureq::Error::StatusCode(401 | 403) => Self::Forbidden,
+                other => Self::Failed(other.into()),
+            },
+            ApiError::TooManyRetries(last) => Self::TooManyRetries(Box::new((*last).into())),
+            other => Self::Failed(other.into()),
+        }
     }
 }

@@ -1,24 +1,22 @@
-//! Where a checkpoint is: in a folder, in a single file, or on the hub.
+//! Finds a checkpoint: in a folder, in a single file, or on the hub.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use super::{Error, hub};
+use super::{
+    error::Error,
+    file_names::{CONFIG, WEIGHTS},
+    hub::HubId,
+};
 use crate::open_clip::{NAMED, OpenClipConfig};
 
-/// The file that describes a checkpoint.
-pub(super) const CONFIG: &str = "open_clip_config.json";
-/// The files that weights are in, the better one first: it needs no unpacking of a pickle.
-pub(super) const WEIGHTS: [&str; 2] =
-    ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"];
-
-/// A checkpoint that was found.
+/// A checkpoint on the disk.
 pub(super) struct Source {
-    /// Its name, for people.
+    /// Its name, for display.
     pub(super) name: String,
-    /// Where it comes from, for people.
+    /// Its address, for display.
     pub(super) origin: String,
     pub(super) licence: String,
     pub(super) config: OpenClipConfig,
@@ -37,10 +35,11 @@ impl Source {
             Self::in_folder(path, config)
         } else if path.is_file() {
             Self::in_file(path, config)
-        } else if hub::is_id(checkpoint) {
-            Self::on_hub(checkpoint, config, progress)
         } else {
-            Err(Error::NotFound { checkpoint: checkpoint.to_owned() })
+            match HubId::parse(checkpoint) {
+                Some(id) => Self::on_hub(id, config, progress),
+                None => Err(Error::NotFound { checkpoint: checkpoint.to_owned() }),
+            }
         }
     }
 
@@ -72,17 +71,18 @@ impl Source {
         })
     }
 
-    fn on_hub(id: &str, config: Option<&str>, progress: bool) -> Result<Self, Error> {
-        let files = hub::fetch(id, config.is_none(), progress)?;
-        let config = match (config, files.config) {
-            (Some(config), _) => named_config(config)?,
-            (None, path) => read_config(&path.unwrap_or_default())?,
+    fn on_hub(id: HubId, config: Option<&str>, progress: bool) -> Result<Self, Error> {
+        let HubId { owner, name, .. } = id;
+        let repository = id.repository(progress)?;
+        let config = match config {
+            Some(config) => named_config(config)?,
+            None => read_config(&repository.config()?)?,
         };
-        let (owner, name) = id.split_once('/').unwrap_or_default();
-        // What LAION says of each of its CoCa models on the hub.
+        let weights = repository.weights()?;
+        // LAION states this licence for each of its CoCa models on the hub.
         let licence = if owner == "laion" { "MIT".to_owned() } else { unknown() };
-        let origin = format!("https://huggingface.co/{id}");
-        Ok(Self { name: name.to_owned(), origin, licence, config, weights: files.weights })
+        let origin = format!("https://huggingface.co/{owner}/{name}");
+        Ok(Self { name: name.to_owned(), origin, licence, config, weights })
     }
 }
 
@@ -90,7 +90,7 @@ fn unknown() -> String {
     "unknown: see where the checkpoint comes from".to_owned()
 }
 
-/// The last part of a path; of `.` and `..`, that of the folder they mean.
+/// The last component of a path, with `.`, `..` and links resolved where the path exists.
 fn name_of(path: &Path) -> String {
     let absolute = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     absolute.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
@@ -100,6 +100,9 @@ fn named_config(name: &str) -> Result<OpenClipConfig, Error> {
     let path = Path::new(name);
     if path.is_file() {
         return read_config(path);
+    }
+    if !NAMED.contains(&name) {
+        return Err(Error::UnknownConfig { name: name.to_owned(), names: NAMED.join(", ") });
     }
     OpenClipConfig::named(name).map_err(|source| Error::Config { path: name.into(), source })
 }

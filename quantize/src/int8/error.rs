@@ -1,11 +1,12 @@
-//! What can keep a bundle from being quantised.
+//! Errors of quantising a bundle.
 
 use std::path::PathBuf;
 
 use crate::bundle_writer;
 
-/// A bundle that was not quantised. Nothing of the new one was left behind.
+/// A bundle was not quantised. Nothing of the new one was left behind.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The bundle cannot be opened, or a file of it is damaged.
     #[error(transparent)]
@@ -19,7 +20,7 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// There is nothing left to do.
+    /// Every layer that can be int8 is int8 already.
     #[error("{}: int8 already: every layer that can be is stored as 8-bit integers", path.display())]
     AlreadyInt8 {
         /// The bundle.
@@ -30,7 +31,7 @@ pub enum Error {
     NothingToDo {
         /// The bundle.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// A part is no ONNX graph.
@@ -38,39 +39,39 @@ pub enum Error {
     NotOnnx {
         /// The part's file name.
         part: String,
-        /// What the parser said.
+        /// The parser's reason.
         reason: String,
     },
-    /// A tensor is not what its description says.
+    /// A tensor does not fit its description.
     #[error("{part}: {tensor}: expected {expected}, found {found}")]
     Tensor {
         /// The part's file name.
         part: String,
         /// The tensor's name.
         tensor: String,
-        /// What was expected.
+        /// The expected size, shape or elements.
         expected: String,
-        /// What was found.
+        /// Those found.
         found: String,
     },
-    /// No picture to calibrate with can be read.
-    #[error("--calibrate: {0}")]
+    /// No image to calibrate with can be read.
+    #[error(transparent)]
     Picture(coca_vision::ReadError),
-    /// The model cannot be run on pictures.
-    #[error("--calibrate: {0}")]
+    /// The model cannot be run for its calibration.
+    #[error(transparent)]
     Run(#[from] coca_model::Error),
     /// A pattern of layers to keep is no pattern.
     #[error(
-        "--keep-f32 {pattern}: expected a name with *, ? or [abc] in it, found one that is wrong: {reason}"
+        "{pattern}: expected a name with *, ? or [abc] in it, found one that is wrong: {reason}"
     )]
     Pattern {
         /// The pattern.
         pattern: String,
-        /// What is wrong.
+        /// What is wrong with it.
         reason: String,
     },
     /// A pattern of layers to keep fits none.
-    #[error("--keep-f32 {pattern}: no layer has such a name; the nearest are {near}")]
+    #[error("{pattern}: no layer has such a name; the nearest are {near}")]
     NoSuchLayer {
         /// The pattern.
         pattern: String,

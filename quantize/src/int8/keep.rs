@@ -1,4 +1,4 @@
-//! `--keep-f32`: weights that the user names with patterns.
+//! Patterns of the names of weights that stay as they are.
 
 use glob::Pattern;
 
@@ -68,13 +68,13 @@ mod tests {
     fn a_pattern_that_fits_nothing_is_an_error_with_the_nearest_names() {
         let error = keep("visual.prjo*").check(NAMES.into_iter()).unwrap_err();
         let message =
-            "--keep-f32 visual.prjo*: no layer has such a name; the nearest are visual.proj, ";
+            "visual.prjo*: no layer has such a name; the nearest are visual.proj, ";
         assert!(error.to_string().starts_with(message), "{error}");
     }
 
     #[test]
     fn a_pattern_with_an_open_bracket_is_an_error() {
         let error = Keep::parse(&["visual.[".to_owned()]).map(|_| ()).unwrap_err();
-        assert!(error.to_string().starts_with("--keep-f32 visual.[: expected "), "{error}");
+        assert!(error.to_string().starts_with("visual.[: expected "), "{error}");
     }
 }

@@ -1,6 +1,6 @@
-//! What all parts are made of: norms, linear layers, attention, MLPs, blocks.
+//! Building blocks of all parts: norms, linear layers, attention, MLPs, transformer blocks.
 //!
-//! Each type holds stored weights, and can stand in several graphs: the unimodal layers are in two.
+//! Each type holds stored weights and can be part of several graphs: the unimodal layers are part of two.
 
 use super::{
     Error, WeightFile,
@@ -62,7 +62,9 @@ impl Linear {
         scale: Option<&[f32]>,
     ) -> Result<Self, Error> {
         let weight = file.transposed(weight_name, weights, scale)?;
-        bias.iter_mut().zip(scale.unwrap_or_default()).for_each(|(v, factor)| *v *= factor);
+        if let Some(scale) = scale {
+            bias.iter_mut().zip(scale).for_each(|(v, factor)| *v *= factor);
+        }
         Ok(Self { weight, bias: file.computed(bias_name, &[bias.len()], bias)? })
     }
 

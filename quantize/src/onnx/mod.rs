@@ -1,7 +1,7 @@
 //! The ONNX graphs of a CoCa, built from its tensors.
 //!
-//! What the parts read and give stands with [`coca_model::bundle::Bundle`]; here is how they compute it. Weights
-//! go to files beside the graphs as they are read, so that no more than one tensor is in memory.
+//! Inputs and outputs of the parts are those that [`coca_model::bundle::Bundle`] describes. Weights are external data
+//! in files beside the graphs: a [`WeightFile`] makes them from the checkpoint one by one.
 
 mod blocks;
 mod decoder;

@@ -1,16 +1,17 @@
-//! The weights of a checkpoint, stored for graphs.
+//! Weight files: the tensors that graphs refer to, computed from the checkpoint when they are read.
 
 use half::{f16, slice::HalfFloatSliceExt};
 use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
 
-use super::external_data::{ExternalData, INLINE_BELOW};
+use super::external_data::{ALIGNMENT, INLINE_BELOW, refer};
 use crate::{
     bundle_writer::{self, BundleFile},
     checkpoint::{self, Tensor},
 };
 
-/// A tensor that could not be turned into a weight.
+/// A tensor could not be turned into a weight.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The checkpoint is damaged.
     #[error(transparent)]
@@ -18,17 +19,17 @@ pub enum Error {
     /// The bundle cannot be written.
     #[error(transparent)]
     Write(#[from] bundle_writer::Error),
-    /// A number is too large for 16 bits.
-    #[error("{key}: expected numbers up to 65504, found {found}: use --dtype f32")]
+    /// An element is too large for 16 bits.
+    #[error("{key}: expected numbers up to 65504, found {found}")]
     TooLargeForF16 {
         /// The tensor.
         key: String,
-        /// The number.
+        /// The element.
         found: f32,
     },
 }
 
-/// What matrices are stored as. Vectors (biases, norms, positions) are few and stay 32-bit.
+/// Element type of matrices. Vectors (biases, norms, positions) are few and stay 32-bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Storage {
     /// 32-bit floating point.
@@ -37,7 +38,17 @@ pub enum Storage {
     F16,
 }
 
-/// A tensor of a graph: its numbers, or where they stand.
+impl Storage {
+    /// Bytes of an element.
+    const fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 => 2,
+        }
+    }
+}
+
+/// A tensor of a graph: its elements, or a reference to them.
 #[derive(Debug, Clone)]
 pub(super) struct Weight(TensorProto);
 
@@ -51,73 +62,158 @@ impl Weight {
     }
 }
 
-/// A file of weights in the making.
+/// A file of weights beside the graphs.
+///
+/// It records how each tensor is made from the checkpoint, and makes it when it is written or read: never more than
+/// one is in memory.
 pub struct WeightFile {
-    file: ExternalData,
+    name: String,
     storage: Storage,
+    tensors: Vec<External>,
+    /// Bytes of all tensors, with the padding between them.
+    length: usize,
+}
+
+/// A tensor of a weight file.
+struct External {
+    offset: usize,
+    length: usize,
+    recipe: Recipe,
+}
+
+/// How a tensor is made.
+struct Recipe {
+    /// The tensor's name, for errors.
+    name: String,
+    storage: Storage,
+    elements: Elements,
+}
+
+enum Elements {
+    /// A tensor of the checkpoint as it is.
+    Checkpoint(Tensor),
+    /// The transpose of matrices of the checkpoint, one below the other, with a factor for each row.
+    Transposed { matrices: Vec<Tensor>, scale: Option<Vec<f32>> },
+    Computed(Vec<f32>),
 }
 
 impl WeightFile {
-    /// Starts with an empty `file`.
+    /// Creates the description of the file `name`, without tensors yet.
     #[must_use]
-    pub fn new(file: BundleFile, storage: Storage) -> Self {
-        Self { file: ExternalData::new(file), storage }
+    pub fn new(name: &str, storage: Storage) -> Self {
+        Self { name: name.to_owned(), storage, tensors: Vec::new(), length: 0 }
     }
 
-    /// The complete file.
+    /// Its name in the bundle.
     #[must_use]
-    pub fn into_file(self) -> BundleFile {
-        self.file.into_file()
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    /// Stores a matrix or table as it stands in the checkpoint.
+    /// Its length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether it has no tensors.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Writes all tensors to `file`.
+    ///
+    /// # Errors
+    /// When the checkpoint is damaged, an element does not fit 16 bits, or the file cannot be written.
+    pub fn write(&self, file: &mut BundleFile) -> Result<(), Error> {
+        self.stream(&mut |bytes| Ok(file.write(bytes)?))
+    }
+
+    /// The whole file.
+    pub(crate) fn read(&self) -> Result<Vec<u8>, Error> {
+        let mut file = Vec::with_capacity(self.length);
+        self.stream(&mut |bytes| {
+            file.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        Ok(file)
+    }
+
+    /// The bytes of the tensor at `offset`; `None` if no tensor of this length starts there.
+    pub(crate) fn read_tensor(
+        &self,
+        offset: usize,
+        length: usize,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let found = self.tensors.binary_search_by_key(&offset, |tensor| tensor.offset);
+        let Some(tensor) = found.ok().map(|at| &self.tensors[at]).filter(|t| t.length == length)
+        else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::with_capacity(length);
+        tensor.recipe.encode(&mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(Some(bytes))
+    }
+
+    fn stream(&self, write: &mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+        let mut end = 0;
+        for tensor in &self.tensors {
+            write(&[0; ALIGNMENT][..tensor.offset - end])?;
+            tensor.recipe.encode(write)?;
+            end = tensor.offset + tensor.length;
+        }
+        Ok(())
+    }
+
+    /// Adds a matrix or table of the checkpoint as it is.
     pub(super) fn table(&mut self, tensor: &Tensor) -> Result<Weight, Error> {
-        self.put(tensor.key(), tensor.shape(), self.storage, tensor.pieces().map(|p| Ok(p?)))
+        let elements = Elements::Checkpoint(tensor.clone());
+        self.add(tensor.key(), tensor.shape(), self.storage, elements)
     }
 
-    /// Stores a vector, or a small table that is added.
+    /// Adds a vector, or a small table of addends.
     pub(super) fn vector(&mut self, tensor: &Tensor) -> Result<Weight, Error> {
-        self.put(tensor.key(), tensor.shape(), Storage::F32, tensor.pieces().map(|p| Ok(p?)))
+        let elements = Elements::Checkpoint(tensor.clone());
+        self.add(tensor.key(), tensor.shape(), Storage::F32, elements)
     }
 
-    /// Stores numbers that were computed from the checkpoint's.
+    /// Adds elements that were computed from the checkpoint's.
     pub(super) fn computed(
         &mut self,
         name: &str,
         shape: &[usize],
         values: Vec<f32>,
     ) -> Result<Weight, Error> {
-        self.put(name, shape, Storage::F32, std::iter::once(Ok(values)))
+        self.add(name, shape, Storage::F32, Elements::Computed(values))
     }
 
-    /// Stores the weight of a linear layer for a plain matrix product: rows of `matrices` `[out, in]`, one below
-    /// the other, become columns `[in, out]`. Row i is multiplied with `scale[i]`.
+    /// Adds the weight `[in, out]` of a linear layer: the transpose of one or more `matrices` `[out, in]`, one below
+    /// the other, with output i scaled by `scale[i]`.
     pub(super) fn transposed(
         &mut self,
         name: &str,
         matrices: &[&Tensor],
         scale: Option<&[f32]>,
     ) -> Result<Weight, Error> {
-        let columns = matrices.first().and_then(|m| m.shape().last()).copied().unwrap_or(1);
-        let mut rows = Vec::new();
-        for matrix in matrices {
-            rows.extend(matrix.values()?);
-        }
-        for (row, factor) in rows.chunks_exact_mut(columns).zip(scale.unwrap_or_default()) {
-            row.iter_mut().for_each(|v| *v *= factor);
-        }
-        let out = rows.len() / columns;
-        let values = transpose(&rows, columns);
-        drop(rows);
-        self.put(name, &[columns, out], self.storage, std::iter::once(Ok(values)))
+        let columns = matrices[0].shape()[1];
+        let rows = matrices.iter().map(|matrix| matrix.shape()[0]).sum();
+        let elements = Elements::Transposed {
+            matrices: matrices.iter().map(|&matrix| matrix.clone()).collect(),
+            scale: scale.map(<[f32]>::to_vec),
+        };
+        self.add(name, &[columns, rows], self.storage, elements)
     }
 
-    fn put(
+    fn add(
         &mut self,
         name: &str,
         shape: &[usize],
         storage: Storage,
-        pieces: impl Iterator<Item = Result<Vec<f32>, Error>>,
+        elements: Elements,
     ) -> Result<Weight, Error> {
         let data_type = match storage {
             Storage::F32 => DataType::Float,
@@ -129,21 +225,58 @@ impl WeightFile {
             data_type: data_type as i32,
             ..TensorProto::default()
         };
-        let width = if storage == Storage::F32 { 4 } else { 2 };
-        if shape.iter().product::<usize>() * width < INLINE_BELOW {
-            for piece in pieces {
-                proto.raw_data.extend(encode(name, &piece?, storage)?);
-            }
+        let recipe = Recipe { name: name.to_owned(), storage, elements };
+        let length = shape.iter().product::<usize>() * storage.size();
+        if length < INLINE_BELOW {
+            recipe.encode(&mut |bytes| {
+                proto.raw_data.extend_from_slice(bytes);
+                Ok(())
+            })?;
             return Ok(Weight(proto));
         }
-        let offset = self.file.begin()?;
-        for piece in pieces {
-            for part in piece?.chunks(1 << 16) {
-                self.file.write(&encode(name, part, storage)?)?;
+        let offset = self.length.next_multiple_of(ALIGNMENT);
+        refer(&mut proto, &self.name, offset as u64, length as u64);
+        self.tensors.push(External { offset, length, recipe });
+        self.length = offset + length;
+        Ok(Weight(proto))
+    }
+}
+
+impl Recipe {
+    /// Gives the tensor's bytes to `write`, piece by piece.
+    fn encode(&self, write: &mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+        let mut encode = |values: &[f32]| -> Result<(), Error> {
+            for part in values.chunks(1 << 16) {
+                write(&encode(&self.name, part, self.storage)?)?;
+            }
+            Ok(())
+        };
+        match &self.elements {
+            Elements::Computed(values) => encode(values),
+            Elements::Checkpoint(tensor) => {
+                for piece in tensor.pieces() {
+                    encode(&piece?)?;
+                }
+                tensor.release();
+                Ok(())
+            }
+            Elements::Transposed { matrices, scale } => {
+                let columns = matrices[0].shape()[1];
+                let mut rows = Vec::new();
+                for matrix in matrices {
+                    rows.extend(matrix.values()?);
+                    matrix.release();
+                }
+                if let Some(scale) = scale {
+                    for (row, factor) in rows.chunks_exact_mut(columns).zip(scale) {
+                        row.iter_mut().for_each(|v| *v *= factor);
+                    }
+                }
+                let values = transpose(&rows, columns);
+                drop(rows);
+                encode(&values)
             }
         }
-        self.file.end(offset, &mut proto);
-        Ok(Weight(proto))
     }
 }
 
@@ -161,7 +294,7 @@ fn encode(name: &str, values: &[f32], storage: Storage) -> Result<Vec<u8>, Error
     }
 }
 
-/// Rows of `columns` numbers as columns, in tiles that stay in the cache.
+/// Transposes `[rows, columns]`, in tiles that stay in the cache.
 fn transpose(rows: &[f32], columns: usize) -> Vec<f32> {
     const TILE: usize = 32;
     let height = rows.len() / columns;
@@ -198,7 +331,7 @@ mod tests {
         let error = encode("visual.proj", &[1.0, 70_000.0], Storage::F16).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "visual.proj: expected numbers up to 65504, found 70000: use --dtype f32"
+            "visual.proj: expected numbers up to 65504, found 70000"
         );
     }
 }

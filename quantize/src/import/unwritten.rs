@@ -1,0 +1,120 @@
+//! A checkpoint as a bundle that is not on the disk: graphs, and weights that are made when they are read.
+
+use std::path::Path;
+
+use coca_model::{
+    bundle::{Config, Dimensions, FORMAT, Precision},
+    generate::CaptionSettings,
+};
+use coca_text::{Cleaning, TextSpec};
+
+use super::{error::Error, source::Source};
+use crate::{
+    bundle_writer::BundleWriter,
+    checkpoint::Checkpoint,
+    onnx::{self, Storage, TextTower, WeightFile},
+    open_clip::{Architecture, CoCaWeights},
+    vocabulary,
+};
+
+/// Entries of the vocabulary that every CoCa of open_clip has, the start and end token last.
+const CLIP_VOCABULARY: usize = 49408;
+
+/// The files of a bundle.
+pub(crate) struct UnwrittenBundle {
+    /// `coca.json` without the list of files.
+    pub(crate) config: Config,
+    /// Graphs by file name, in the order in which they are written.
+    pub(crate) graphs: Vec<(&'static str, Vec<u8>)>,
+    pub(crate) weight_files: Vec<WeightFile>,
+    /// `tokenizer.json`.
+    pub(crate) tokenizer: Vec<u8>,
+}
+
+impl UnwrittenBundle {
+    /// Builds the graphs. Of the checkpoint only the table of tensors and small tensors are read.
+    pub(super) fn new(source: &Source, storage: Storage) -> Result<Self, Error> {
+        let architecture = &source.config.architecture;
+        let weights = CoCaWeights::take(Checkpoint::open(&source.weights)?, architecture)?;
+        let [mut vision, mut text, mut decoder] =
+            ["vision.bin", "text.bin", "decoder.bin"].map(|name| WeightFile::new(name, storage));
+        let image_encoder = onnx::image_encoder(&weights, architecture, &mut vision)?;
+        let tower = TextTower::store(&weights, architecture, &mut text)?;
+        let text_encoder = onnx::text_encoder(&weights, architecture, &tower, &mut text)?;
+        let cross_kv = onnx::cross_kv(&weights, architecture, &mut decoder)?;
+        let step = onnx::caption_decoder(&weights, architecture, &tower, &mut decoder)?;
+        let entries = architecture.text.vocabulary.min(CLIP_VOCABULARY);
+        Ok(Self {
+            config: describe(source, architecture, storage),
+            graphs: vec![
+                ("image_encoder.onnx", image_encoder),
+                ("text_encoder.onnx", text_encoder),
+                ("cross_kv.onnx", cross_kv),
+                ("caption_decoder.onnx", step),
+            ],
+            weight_files: vec![vision, text, decoder],
+            tokenizer: vocabulary::first_entries_tokenizer_json(entries)?,
+        })
+    }
+
+    /// Writes the bundle `out`; `step` is called with the name of each file before it is written.
+    pub(super) fn write(self, out: &Path, step: &dyn Fn(&str)) -> Result<Config, Error> {
+        let mut bundle = BundleWriter::create(out)?;
+        for weights in &self.weight_files {
+            step(weights.name());
+            let mut file = bundle.start(weights.name())?;
+            weights.write(&mut file)?;
+            bundle.add(file)?;
+        }
+        let graphs = self.graphs.iter().map(|(name, graph)| (*name, graph));
+        for (name, bytes) in graphs.chain([("tokenizer.json", &self.tokenizer)]) {
+            step(name);
+            bundle.add_bytes(name, bytes)?;
+        }
+        Ok(bundle.finish(self.config)?)
+    }
+}
+
+/// Logit scale of open_clip's zero-shot evaluation (`zero_shot.py`), whatever the checkpoint's own `logit_scale` is.
+/// Training clamps that at 100 too, and the released models reached it.
+const ZERO_SHOT_SCALE: f32 = 100.0;
+
+/// `coca.json` without the list of files.
+fn describe(source: &Source, architecture: &Architecture, storage: Storage) -> Config {
+    let vocabulary = architecture.text.vocabulary;
+    let [image_tokens, image_width] = architecture.image_tokens();
+    let end = vocabulary.min(CLIP_VOCABULARY) as u32 - 1;
+    Config {
+        format: FORMAT,
+        name: source.name.clone(),
+        architecture: "coca".to_owned(),
+        precision: match storage {
+            Storage::F32 => Precision::F32,
+            Storage::F16 => Precision::F16,
+        },
+        licence: source.licence.clone(),
+        source: source.origin.clone(),
+        image: source.config.pixels.clone(),
+        text: TextSpec {
+            context_length: architecture.text.context_length,
+            vocab_size: vocabulary as u32,
+            start_id: end - 1,
+            end_id: end,
+            pad_id: 0,
+            cleaning: Cleaning::OpenClip,
+            truncate_to_end: true,
+        },
+        dimensions: Dimensions {
+            embedding: architecture.embedding,
+            image_tokens,
+            image_width,
+            decoder_width: architecture.decoder.width,
+            unimodal_layers: architecture.text.layers.count,
+            multimodal_layers: architecture.decoder.count,
+        },
+        logit_scale: ZERO_SHOT_SCALE,
+        template: "a photo of a {}.".to_owned(),
+        caption: Some(CaptionSettings::for_context(architecture.text.context_length)),
+        files: Default::default(),
+    }
+}
