@@ -47,7 +47,7 @@ enum Command {
         bundle: PathBuf,
         /// The folder of the new model.
         out: PathBuf,
-        /// Run the model on pictures of this folder (24 at most), move outliers into weights, correct biases, and keep
+        /// Run the model on images of this folder (24 at most), move outliers into weights, correct biases, and keep
         /// layers that 8 bits would blur.
         #[arg(long, value_name = "DIR")]
         calibrate: Option<PathBuf>,

@@ -15,13 +15,13 @@ pub(super) struct Arguments {
     a: PathBuf,
     /// The folder of the model in question, mostly int8.
     b: PathBuf,
-    /// The folder of the pictures to compare them on.
+    /// The folder of the images to compare them on.
     #[arg(long, value_name = "DIR")]
     images: PathBuf,
     /// A text file with one label a line [default: a short list of everyday things].
     #[arg(long, value_name = "FILE")]
     labels_file: Option<PathBuf>,
-    /// Take no more than the first N pictures.
+    /// Take no more than the first N images.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_images: Option<u32>,
     /// How to print it.

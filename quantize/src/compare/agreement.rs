@@ -1,4 +1,4 @@
-//! What the two models' answers have in common, counted picture by picture.
+//! Agreement of the two models' answers, counted image by image.
 
 use std::collections::BTreeMap;
 
@@ -16,27 +16,27 @@ pub struct CosineAgreement {
     pub mean: f64,
     /// The smallest.
     pub worst: f64,
-    /// The picture or label that has it.
+    /// The image or label that has it.
     pub worst_name: String,
 }
 
-/// How far the two models choose the same labels.
+/// Agreement of the labels that the two models choose.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LabelAgreement {
     /// Labels to choose from.
     pub count: usize,
-    /// Share of the pictures that get the same best label, 0 to 1.
+    /// Share of the images that get the same best label, 0 to 1.
     pub top1_agreement: f64,
-    /// The largest difference between a label's scores (softmax, 0 to 1), over all pictures and labels.
+    /// The largest difference between a label's scores (softmax, 0 to 1), over all images and labels.
     pub largest_score_difference: f64,
-    /// The picture that has it.
+    /// The image that has it.
     pub largest_score_difference_source: String,
 }
 
-/// How far the two models write the same captions.
+/// Agreement of the captions that the two models write.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CaptionAgreement {
-    /// Share of the pictures that get the same sentence, 0 to 1.
+    /// Share of the images that get the same sentence, 0 to 1.
     pub identical: f64,
     /// Mean F1 of the tokens, whatever their order, 0 to 1.
     pub token_f1: f64,
@@ -44,23 +44,23 @@ pub struct CaptionAgreement {
     pub differing: Vec<Differing>,
 }
 
-/// Two captions of one picture.
+/// Two captions of one image.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Differing {
-    /// The picture.
+    /// The image.
     pub source: String,
-    /// What the reference writes.
+    /// The reference's caption.
     pub a: String,
-    /// What the other model writes.
+    /// The other model's caption.
     pub b: String,
 }
 
-/// A picture that cannot be read.
+/// An image that cannot be read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Failed {
-    /// The picture.
+    /// The image.
     pub source: String,
-    /// Why, in a sentence that names it.
+    /// The reason, in a sentence that names it.
     pub error: String,
 }
 
@@ -86,9 +86,10 @@ impl CosineTally {
         self.count
     }
 
-    pub(super) fn agreement(self) -> CosineAgreement {
-        let (worst, worst_name) = self.worst.unwrap_or_default();
-        CosineAgreement { mean: self.sum / self.count.max(1) as f64, worst, worst_name }
+    /// `None` if nothing was added.
+    pub(super) fn agreement(self) -> Option<CosineAgreement> {
+        let (worst, worst_name) = self.worst?;
+        Some(CosineAgreement { mean: self.sum / self.count as f64, worst, worst_name })
     }
 }
 
@@ -130,7 +131,7 @@ impl LabelTally {
     }
 }
 
-/// The place of the largest score, the first of equal ones.
+/// Index of the largest score, the first of equal ones.
 fn best(scores: ArrayView1<'_, f32>) -> Option<usize> {
     let ranked = scores.iter().enumerate();
     ranked.max_by(|(i, a), (j, b)| a.total_cmp(b).then(j.cmp(i))).map(|(i, _)| i)
@@ -202,9 +203,14 @@ mod tests {
         let mut tally = CosineTally::default();
         tally.add("same", array![0.6, 0.8].view(), array![0.6, 0.8].view());
         tally.add("square", array![1.0, 0.0].view(), array![0.0, 1.0].view());
-        let found = tally.agreement();
+        let found = tally.agreement().unwrap();
         assert_eq!((found.worst, found.worst_name.as_str()), (0.0, "square"));
         assert!((found.mean - 0.5).abs() < 1e-7);
+    }
+
+    #[test]
+    fn without_anything_to_compare_there_is_no_agreement() {
+        assert_eq!(CosineTally::default().agreement(), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What can keep two models from being compared.
+//! Errors of comparing two models.
 
 use std::{io, path::PathBuf};
 
@@ -6,8 +6,9 @@ use coca_engine as engine;
 use coca_model::bundle;
 use coca_vision::ReadError;
 
-/// Two models that were not compared.
+/// Two models were not compared.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// One of them is no model, or a damaged one.
     #[error(transparent)]
@@ -20,7 +21,7 @@ pub enum Error {
     Model {
         /// The model's folder.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: Box<coca_model::Error>,
     },
     /// A part of one of them could not be run by itself.
@@ -28,7 +29,7 @@ pub enum Error {
     Part {
         /// The model's folder.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: Box<engine::Error>,
     },
     /// The two are not versions of one model.
@@ -38,12 +39,36 @@ pub enum Error {
         a: PathBuf,
         /// The other.
         b: PathBuf,
-        /// In what they differ.
+        /// The property in which they differ.
         what: &'static str,
-        /// What the reference has.
+        /// The reference's.
         expected: String,
-        /// What the other has.
+        /// The other's.
         found: String,
+    },
+    /// A part of one of them is no ONNX file.
+    #[error("{}: {part}: {source}", path.display())]
+    Onnx {
+        /// The model's folder.
+        path: PathBuf,
+        /// The part.
+        part: &'static str,
+        /// The parser's error.
+        source: coca_onnx::Error,
+    },
+    /// A part of one of them did not compute a tensor.
+    #[error("{part}: expected the tensor {tensor}, found none")]
+    MissingTensor {
+        /// The part.
+        part: &'static str,
+        /// The tensor.
+        tensor: String,
+    },
+    /// There is nothing to compare the models on.
+    #[error("expected at least one {what} to compare the models on, found none")]
+    NothingToCompare {
+        /// What is missing: `image` or `label`.
+        what: &'static str,
     },
     /// A layer gives tensors of different shapes in the two models.
     #[error(
@@ -59,17 +84,17 @@ pub enum Error {
         /// The shape in the other model.
         found: Vec<usize>,
     },
-    /// There are no pictures.
+    /// There are no images.
     #[error(transparent)]
     NoPictures(ReadError),
-    /// None of the pictures can be read.
+    /// None of the images can be read.
     #[error("{}: none of {count} pictures can be read; the first: {first}", path.display())]
     NoneReadable {
         /// The folder.
         path: PathBuf,
-        /// How many there are.
+        /// The number of images.
         count: usize,
-        /// What is wrong with the first.
+        /// The error of the first.
         first: String,
     },
     /// The list of labels cannot be read.
@@ -77,7 +102,7 @@ pub enum Error {
     LabelsFile {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The list of labels is empty.

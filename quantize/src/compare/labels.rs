@@ -1,16 +1,17 @@
-//! The labels that pictures are compared by.
+//! The labels that images are compared by.
 
 use std::{collections::HashSet, path::Path};
 
 use coca_model::Labels;
 
 use super::{
-    Error, Progress,
+    error::Error,
     agreement::{CosineAgreement, CosineTally},
     model::Model,
+    options::Progress,
 };
 
-/// Things that photos show, for whoever brings no list.
+/// Labels of common photos, for a comparison without a list.
 const EVERYDAY: [&str; 48] = [
     "person",
     "child",
@@ -87,7 +88,7 @@ pub fn read_labels(path: &Path) -> Result<Vec<String>, Error> {
     Ok(labels)
 }
 
-/// The labels as both models see them.
+/// The labels, encoded by both models.
 pub(super) struct Encoded {
     pub(super) tables: [Labels; 2],
     pub(super) sentences: Vec<String>,
@@ -100,6 +101,9 @@ impl Encoded {
         names: Vec<String>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, Error> {
+        if names.is_empty() {
+            return Err(Error::NothingToCompare { what: "label" });
+        }
         let total = 2 * names.len();
         let mut encode = |model: &Model, before: usize| {
             model.labels(&names, |done| {
@@ -112,8 +116,9 @@ impl Encoded {
         for (name, (a, b)) in names.iter().zip(rows) {
             cosines.add(name, a, b);
         }
+        let agreement = cosines.agreement().ok_or(Error::NothingToCompare { what: "label" })?;
         let sentences = pair[0].sentences(&names)?;
-        Ok(Self { tables, sentences, agreement: cosines.agreement() })
+        Ok(Self { tables, sentences, agreement })
     }
 
     pub(super) fn count(&self) -> usize {

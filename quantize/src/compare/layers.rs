@@ -1,16 +1,16 @@
-//! The layers of two graphs that belong together, and the tensors to compare them by.
+//! Pairs of corresponding layers of two graphs, and the tensors to compare them by.
 
-use std::collections::{HashMap, HashSet};
+use std::{borrow::Borrow, collections::HashMap};
 
+use coca_onnx::{self as onnx, GraphIndex, pb::GraphProto};
 use serde::Serialize;
-use tract_onnx::pb::{GraphProto, NodeProto};
 
 use super::noise::Noise;
 
 /// Noise of the layers of all parts. Both models' parts get the same input: the reference's.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Layers {
-    /// Pictures, spread over the folder, that the layers ran on.
+    /// Images, spread over the folder, that the layers ran on.
     pub pictures: usize,
     /// Layers that both models have.
     pub compared: usize,
@@ -23,15 +23,15 @@ pub struct Layers {
 /// Noise of one layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerNoise {
-    /// The part's file.
+    /// File name of the part.
     pub part: &'static str,
     /// The name of its weight.
     pub layer: String,
-    /// Signal to noise of what it gives, in dB; infinite (in JSON null) where both models give the same.
+    /// Signal-to-noise ratio of its output in dB; infinite (in JSON null) where both models give the same.
     pub snr_db: f64,
-    /// Signal to noise of what it reads: noise that came from layers before it.
+    /// Signal-to-noise ratio of its input: noise of the layers before it.
     pub input_snr_db: f64,
-    /// How much of the noise arises here; only good for comparison.
+    /// Share of the noise that arises here, for comparisons only.
     #[serde(skip)]
     pub(super) arising: f64,
 }
@@ -54,10 +54,10 @@ fn arising(lost: f64, lost_before: f64) -> f64 {
     lost * (lost.max(IMPERCEPTIBLE) / lost_before.max(IMPERCEPTIBLE)).ln()
 }
 
-/// A matrix product or convolution with weights.
+/// A linear layer or convolution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layer {
-    /// Its weight; the second layer with the same weight is called `weight (2)`.
+    /// Name of its weight; the second layer with the same weight is called `weight (2)`.
     pub(super) name: String,
     pub(super) input: String,
     pub(super) output: String,
@@ -67,84 +67,71 @@ pub(super) struct Layer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pair {
     pub(super) name: String,
-    /// What it gives, in each graph.
+    /// Its output in each graph.
     pub(super) outputs: [String; 2],
-    /// What it reads, where both graphs compute that.
+    /// Its input, where both graphs compute it.
     pub(super) inputs: Option<[String; 2]>,
 }
 
-/// The layers of `a` and their counterparts in `b`: with the same weight, else with an output of the same name.
-/// Beside them the names of those without any.
-pub(super) fn pairs(a: &GraphProto, b: &GraphProto) -> (Vec<Pair>, Vec<String>) {
+/// The layers of `a` and their counterparts in `b`: with the same weight, else with an output of the same name; and
+/// the names of those without a counterpart.
+pub(super) fn pairs<G: Borrow<GraphProto>>(
+    a: &GraphIndex<G>,
+    b: &GraphIndex<G>,
+) -> (Vec<Pair>, Vec<String>) {
     let theirs: HashMap<String, Layer> =
         layers(b).into_iter().map(|layer| (layer.name.clone(), layer)).collect();
-    let [computed_a, computed_b] = [a, b].map(computed);
     let (mut pairs, mut unmatched) = (Vec::new(), Vec::new());
     for Layer { name, input, output } in layers(a) {
         let (their_input, their_output) = match theirs.get(&name) {
             Some(layer) => (layer.input.clone(), layer.output.clone()),
-            None if computed_b.contains(output.as_str()) => (input.clone(), output.clone()),
+            None if b.producer(&output).is_some() => (input.clone(), output.clone()),
             None => {
                 unmatched.push(name);
                 continue;
             }
         };
-        let both = computed_a.contains(input.as_str()) && computed_b.contains(their_input.as_str());
+        let both = a.producer(&input).is_some() && b.producer(&their_input).is_some();
         let inputs = both.then_some([input, their_input]);
         pairs.push(Pair { name, outputs: [output, their_output], inputs });
     }
     (pairs, unmatched)
 }
 
-/// The tensors that a graph's nodes give.
-fn computed(graph: &GraphProto) -> HashSet<&str> {
-    graph.node.iter().flat_map(|node| &node.output).map(String::as_str).collect()
-}
-
-/// The layers in the order of the graph.
-fn layers(graph: &GraphProto) -> Vec<Layer> {
-    let makers: HashMap<&str, &NodeProto> = graph
-        .node
-        .iter()
-        .flat_map(|node| node.output.iter().map(move |name| (name.as_str(), node)))
-        .collect();
-    let weights: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+/// The linear layers and convolutions in the order of the graph.
+fn layers<G: Borrow<GraphProto>>(index: &GraphIndex<G>) -> Vec<Layer> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     let mut layers = Vec::new();
-    for node in &graph.node {
-        let [input, weight, ..] = node.input.as_slice() else { continue };
-        let Some(output) = node.output.first() else { continue };
-        if !matches!(node.op_type.as_str(), "MatMul" | "Gemm" | "Conv") {
-            continue;
-        }
-        let Some(mut name) = weight_of(weight, &makers, &weights) else { continue };
+    for (_, node) in index.nodes() {
+        let (input, weight) = match onnx::Layer::of(node) {
+            Some(onnx::Layer::Linear(linear)) => (linear.input, linear.weight),
+            Some(onnx::Layer::Convolution(convolution)) => (convolution.input, convolution.weight),
+            Some(onnx::Layer::Lookup(_)) | None => continue,
+        };
+        let weight = stored_weight(weight, index);
+        let Some((mut name, output)) = weight.zip(node.output.first()) else { continue };
         let times = seen.entry(name.clone()).or_default();
         *times += 1;
         if *times > 1 {
             name = format!("{name} ({times})");
         }
-        layers.push(Layer { name, input: input.clone(), output: output.clone() });
+        layers.push(Layer { name, input: input.to_owned(), output: output.clone() });
     }
     layers
 }
 
-/// The stored weight behind the tensor `name`, if nothing but how it is stored lies between them.
-fn weight_of(
-    name: &str,
-    makers: &HashMap<&str, &NodeProto>,
-    weights: &HashSet<&str>,
-) -> Option<String> {
+/// The constant that the tensor `name` is computed from, if all nodes between only change how it is stored.
+fn stored_weight<G: Borrow<GraphProto>>(name: &str, index: &GraphIndex<G>) -> Option<String> {
     let mut name = name;
     // A graph with a cycle is refused later, by tract.
     for _ in 0..8 {
-        if weights.contains(name) {
+        if index.is_constant(name) {
             return Some(name.to_owned());
         }
-        let maker = makers.get(name)?;
-        name = match maker.op_type.as_str() {
-            "Constant" => return Some(name.to_owned()),
+        let (_, producer) = index.producer(name)?;
+        name = match producer.op_type.as_str() {
             "DequantizeLinear" | "Cast" | "Identity" | "Transpose" | "Reshape" => {
-                maker.input.first()?
+                producer.input.first()?
             }
             _ => return None,
         };
@@ -154,26 +141,25 @@ fn weight_of(
 
 #[cfg(test)]
 mod tests {
-    use tract_onnx::pb::TensorProto;
+    use coca_onnx::{
+        Opset, builder,
+        pb::{NodeProto, TensorProto},
+    };
 
     use super::*;
 
-    fn node(op: &str, inputs: &[&str], output: &str) -> NodeProto {
-        NodeProto {
-            op_type: op.to_owned(),
-            input: inputs.iter().map(|&name| name.to_owned()).collect(),
-            output: vec![output.to_owned()],
-            ..NodeProto::default()
-        }
+    fn node(operator: &str, inputs: &[&str], output: &str) -> NodeProto {
+        builder::node(operator, inputs, output, Vec::new())
     }
 
-    fn graph(nodes: Vec<NodeProto>, weights: &[&str]) -> GraphProto {
+    fn graph(nodes: Vec<NodeProto>, weights: &[&str]) -> GraphIndex<GraphProto> {
         let tensor = |name: &&str| TensorProto { name: (*name).to_owned(), ..Default::default() };
-        GraphProto {
+        let graph = GraphProto {
             node: nodes,
             initializer: weights.iter().map(tensor).collect(),
             ..Default::default()
-        }
+        };
+        GraphIndex::new(graph, Opset::new(17))
     }
 
     #[test]

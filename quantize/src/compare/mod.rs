@@ -1,7 +1,7 @@
-//! `coca-quantize compare`: how far a model's answers are from those of the model that it was made of.
+//! Comparison: agreement, noise and speed of a model and the one that it was made of.
 //!
-//! One picture is not a test: every measure is taken over all pictures of a folder. A is the reference, mostly in f32,
-//! and B the model in question, mostly int8.
+//! Every measure is taken over all images of a folder. A is the reference, mostly in f32, and B the model in question,
+//! mostly int8.
 
 mod agreement;
 mod error;
@@ -9,18 +9,20 @@ mod labels;
 mod layers;
 mod model;
 mod noise;
+mod options;
 mod parts;
 mod pictures;
 mod probe;
 mod report;
 mod speed;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use agreement::{CaptionAgreement, CosineAgreement, Differing, Failed, LabelAgreement};
 pub use error::Error;
 pub use labels::read_labels;
 pub use layers::{LayerNoise, Layers};
+pub use options::{Options, Progress};
 pub use report::{ModelReport, Report};
 pub use speed::{Speed, Times};
 
@@ -28,33 +30,24 @@ use coca_engine::Engine;
 
 use self::model::Model;
 
-/// What the user asks for.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// A picture, or a folder with pictures, as `coca` lists them.
-    pub images: PathBuf,
-    /// Labels to choose from; `None` is a short list of everyday things.
-    pub labels: Option<Vec<String>>,
-    /// How many pictures of the folder to take, the first ones; `None` is all.
-    pub max_images: Option<usize>,
-}
-
-/// How far the work is.
-#[derive(Debug, Clone, Copy)]
-pub struct Progress {
-    /// What is done now.
-    pub doing: &'static str,
-    /// Units of it that are done.
-    pub done: usize,
-    /// All units.
-    pub total: usize,
-}
-
-/// Compares the model in the folder `b` with the reference in the folder `a`; `progress` hears how far it is.
+/// Compares the model in the folder `b` with the reference in the folder `a`. `progress` is called as the work goes on.
 ///
 /// # Errors
-/// When one of them is no model, when they do not fit together, and when no picture can be read. A picture among
-/// others that cannot be read is [listed](Report::failed), and the others count.
+/// When one of them is no model, when they do not fit together, and when no image can be read. An image among others
+/// that cannot be read is [listed](Report::failed), and the others count.
+///
+/// # Examples
+/// ```no_run
+/// use std::path::Path;
+///
+/// use coca_quantize::compare::{Options, compare};
+///
+/// let options = Options { images: "photos".into(), labels: None, max_images: Some(100) };
+/// let (f32, int8) = (Path::new("models/b32"), Path::new("models/b32-int8"));
+/// let report = compare(f32, int8, &options, &mut |_| ())?;
+/// assert!(report.image_embedding.mean > 0.99);
+/// # Ok::<(), coca_quantize::compare::Error>(())
+/// ```
 pub fn compare(
     a: &Path,
     b: &Path,
@@ -67,6 +60,9 @@ pub fn compare(
     let names = options.labels.clone().unwrap_or_else(labels::everyday);
     let labels = labels::Encoded::new(&pair, names, progress)?;
     let found = pictures::compare(&pair, &labels, options, progress)?;
+    let pictures = found.images.count();
+    let image_embedding =
+        found.images.agreement().ok_or(Error::NothingToCompare { what: "image" })?;
     let speed = speed::measure(&pair, &found.samples, progress)?;
     let [a, b] = pair;
     let files = [a.into_files()?, b.into_files()?];
@@ -74,9 +70,9 @@ pub fn compare(
     Ok(Report {
         a: ModelReport::of(&files[0]),
         b: ModelReport::of(&files[1]),
-        pictures: found.images.count(),
+        pictures,
         failed: found.failed,
-        image_embedding: found.images.agreement(),
+        image_embedding,
         labels: found.labels.agreement(labels.count()),
         text_embedding: labels.agreement,
         captions: found.captions.map(agreement::CaptionTally::agreement),

@@ -8,7 +8,7 @@ use coca_model::{
 };
 use coca_vision::Pixels;
 
-use super::Error;
+use super::error::Error;
 
 /// A model whose errors say which of the two it is.
 pub(super) struct Model {

@@ -1,4 +1,4 @@
-//! Signal and noise of a tensor: what the reference computes, and what the other model computes beside it.
+//! Signal and noise of a tensor: the reference's value, and the other model's difference from it.
 
 use ndarray::ArrayD;
 
@@ -19,7 +19,7 @@ impl Noise {
         }
     }
 
-    /// Signal to noise in dB; infinite where the two are equal.
+    /// Signal-to-noise ratio in dB; infinite where the two are equal.
     pub(super) fn snr_db(self) -> f64 {
         if self.noise == 0.0 { f64::INFINITY } else { 10.0 * (self.signal / self.noise).log10() }
     }

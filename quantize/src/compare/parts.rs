@@ -8,9 +8,10 @@ use coca_vision::Pixels;
 use ndarray::{Array1, Array2, Array3, ArrayD};
 
 use super::{
-    Error, Progress,
+    error::Error,
     layers::{LayerNoise, Layers},
     model::Files,
+    options::Progress,
     pictures::Sample,
     probe::Probe,
 };
@@ -18,7 +19,7 @@ use super::{
 /// Label sentences that the text encoder runs on.
 const SENTENCES: usize = 32;
 
-/// Added to an attention score that must not count, as the tasks of coca do.
+/// Added to masked attention scores, as `coca` does.
 const MASKED: f32 = -1e9;
 
 /// The reference's tensors of one run, by name.
@@ -50,7 +51,7 @@ pub(super) fn compare(
     Ok(layers)
 }
 
-/// Gives the reference's image tokens `[1, T, D]` of each sample.
+/// Returns the reference's image tokens `[1, T, D]` of each sample.
 fn image_encoder(
     files: &[Files; 2],
     samples: &[Sample],
@@ -63,7 +64,10 @@ fn image_encoder(
     let mut tokens = Vec::new();
     for pixels in samples.iter().map(|sample| sample.pixels.clone()) {
         let pixels = Pixels::into_array(pixels).into();
-        tokens.extend(probe.run(files, vec![pixels])?.remove("image_tokens"));
+        let mut tensors = probe.run(files, vec![pixels])?;
+        if captions {
+            tokens.push(take(&mut tensors, probe.part(), "image_tokens")?);
+        }
     }
     layers.take(probe);
     Ok(tokens)
@@ -85,7 +89,7 @@ fn text_encoder(
     Ok(())
 }
 
-/// Gives the reference's cross-attention keys and values of each sample.
+/// Returns the reference's cross-attention keys and values of each sample.
 fn cross_kv(
     files: &[Files; 2],
     tokens: Vec<ArrayD<f32>>,
@@ -121,8 +125,9 @@ fn caption_decoder(
         let mut inputs = beginning(tokens);
         let empty = Array3::<f32>::zeros((1, 0, sizes.decoder_width));
         inputs.extend(past.iter().map(|_| Input::from(empty.clone())));
-        let keys_and_values = cross_names.iter().flat_map(|name| cross.remove(name));
-        inputs.extend(keys_and_values.map(Input::F32));
+        for name in &cross_names {
+            inputs.push(Input::F32(take(&mut cross, "cross_kv.onnx", name)?));
+        }
         probe.run(files, inputs)?;
     }
     layers.take(probe);
@@ -139,6 +144,12 @@ fn beginning(tokens: &[u32]) -> Vec<Input> {
         causal.clone().insert_axis(ndarray::Axis(0)).into(),
         causal.into(),
     ]
+}
+
+/// Takes a tensor out of those of a run of `part`.
+fn take(tensors: &mut Tensors, part: &'static str, name: &str) -> Result<ArrayD<f32>, Error> {
+    let missing = || Error::MissingTensor { part, tensor: name.to_owned() };
+    tensors.remove(name).ok_or_else(missing)
 }
 
 /// `kind_key.0, kind_value.0, kind_key.1, …`

@@ -1,16 +1,17 @@
-//! One pass over the pictures: each through both models.
+//! One pass over the images: each through both models.
 
 use coca_model::EncodedImage;
 use coca_vision::{ImageReader, Pixels, ReadError, Source, sources};
 
 use super::{
-    Error, Options, Progress,
+    error::Error,
     agreement::{CaptionTally, CosineTally, Failed, LabelTally},
     labels::Encoded,
     model::Model,
+    options::{Options, Progress},
 };
 
-/// Pictures, spread over the folder, that the layers are compared on.
+/// Images, spread over the folder, that the layers are compared on.
 const SAMPLES: usize = 8;
 
 /// What the pass found.
@@ -23,7 +24,7 @@ pub(super) struct Found {
     pub(super) samples: Vec<Sample>,
 }
 
-/// A picture to compare the layers on.
+/// An image to compare the layers on.
 pub(super) struct Sample {
     pub(super) pixels: Pixels,
     /// What the reference writes about it, without the end token; `None` where it cannot.
@@ -72,7 +73,7 @@ pub(super) fn compare(
     }
 }
 
-/// The pictures of the folder, or why there are none.
+/// The images of the folder, or why there are none.
 fn list(options: &Options) -> Result<Vec<(Source, Option<ReadError>)>, Error> {
     let mut sources = sources(std::slice::from_ref(&options.images));
     if let Some((_, error @ Some(_))) = sources.first_mut()
@@ -85,7 +86,7 @@ fn list(options: &Options) -> Result<Vec<(Source, Option<ReadError>)>, Error> {
 }
 
 impl Found {
-    /// Puts a picture through both models; gives the tokens of the reference's caption.
+    /// Puts an image through both models; gives the tokens of the reference's caption.
     fn add(
         &mut self,
         pair: &[Model; 2],

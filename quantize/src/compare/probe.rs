@@ -1,15 +1,14 @@
-//! One part of both models, prepared so that it also gives what its layers compute.
+//! One part of both models, with the inputs and outputs of its layers as further outputs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use coca_engine::{self as engine, Graph, Input, Onnx, Weights};
 use coca_model::bundle;
+use coca_onnx::{Model, pb::ValueInfoProto};
 use ndarray::ArrayD;
-use prost::Message;
-use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto};
 
 use super::{
-    Error,
+    error::Error,
     layers::{LayerNoise, Pair, pairs},
     model::Files,
     noise::Noise,
@@ -40,9 +39,7 @@ impl Probe {
         single: bool,
     ) -> Result<Self, Error> {
         let [a, b] = [parse(&files[0], part)?, parse(&files[1], part)?];
-        let none = GraphProto::default();
-        let [graph_a, graph_b] = [&a, &b].map(|model| model.graph.as_ref().unwrap_or(&none));
-        let (pairs, unmatched) = pairs(graph_a, graph_b);
+        let (pairs, unmatched) = pairs(&a.index(), &b.index());
         let tensors = |side: usize, wanted: &[String]| -> Vec<String> {
             let inputs = pairs.iter().flat_map(|pair| &pair.inputs).map(|names| &names[side]);
             let outputs = pairs.iter().map(|pair| &pair.outputs[side]);
@@ -72,9 +69,10 @@ impl Probe {
         let a = self.sides[0].run(&files[0], inputs.clone())?;
         let b = self.sides[1].run(&files[1], inputs)?;
         for (pair, output, input) in &mut self.layers {
-            add(output, self.part, &pair.name, a.get(&pair.outputs[0]), b.get(&pair.outputs[1]))?;
+            let [out_a, out_b] = &pair.outputs;
+            add(output, self.part, &pair.name, [&a, &b], [out_a, out_b])?;
             if let Some([in_a, in_b]) = &pair.inputs {
-                add(input, self.part, &pair.name, a.get(in_a), b.get(in_b))?;
+                add(input, self.part, &pair.name, [&a, &b], [in_a, in_b])?;
             }
         }
         Ok(a)
@@ -92,14 +90,17 @@ fn add(
     noise: &mut Noise,
     part: &'static str,
     layer: &str,
-    a: Option<&ArrayD<f32>>,
-    b: Option<&ArrayD<f32>>,
+    [a, b]: [&BTreeMap<String, ArrayD<f32>>; 2],
+    [name_a, name_b]: [&String; 2],
 ) -> Result<(), Error> {
-    let [expected, found] = [a, b].map(|t| t.map(|t| t.shape().to_vec()).unwrap_or_default());
-    match (a, b) {
-        (Some(a), Some(b)) if expected == found => noise.add(a, b),
-        _ => return Err(Error::LayerShape { part, layer: layer.to_owned(), expected, found }),
+    let missing = |name: &String| Error::MissingTensor { part, tensor: name.clone() };
+    let a = a.get(name_a).ok_or_else(|| missing(name_a))?;
+    let b = b.get(name_b).ok_or_else(|| missing(name_b))?;
+    if a.shape() != b.shape() {
+        let (expected, found) = (a.shape().to_vec(), b.shape().to_vec());
+        return Err(Error::LayerShape { part, layer: layer.to_owned(), expected, found });
     }
+    noise.add(a, b);
     Ok(())
 }
 
@@ -107,21 +108,20 @@ impl Side {
     fn prepare(
         files: &Files,
         part: &'static str,
-        mut model: ModelProto,
+        mut model: Model,
         inputs: &[String],
         tensors: Vec<String>,
         single: bool,
     ) -> Result<Self, Error> {
-        if let Some(graph) = &mut model.graph {
-            let known: BTreeSet<&String> = graph.output.iter().map(|output| &output.name).collect();
-            let added: Vec<ValueInfoProto> = tensors
-                .iter()
-                .filter(|name| !known.contains(name))
-                .map(|name| ValueInfoProto { name: name.clone(), ..Default::default() })
-                .collect();
-            graph.output.extend(added);
-        }
-        let onnx = Onnx::parse(part, &model.encode_to_vec()).map_err(|e| files.failed(e))?;
+        let outputs = &model.graph().output;
+        let known: BTreeSet<&String> = outputs.iter().map(|output| &output.name).collect();
+        let added: Vec<ValueInfoProto> = tensors
+            .iter()
+            .filter(|name| !known.contains(name))
+            .map(|name| ValueInfoProto { name: name.clone(), ..Default::default() })
+            .collect();
+        model.graph_mut().output.extend(added);
+        let onnx = Onnx::parse(part, &model.encode()).map_err(|e| files.failed(e))?;
         let mut weights = Weights::new();
         for file in onnx.weight_files() {
             weights = weights.with(&file, files.read(&file)?);
@@ -143,11 +143,10 @@ impl Side {
     }
 }
 
-fn parse(files: &Files, part: &str) -> Result<ModelProto, Error> {
+fn parse(files: &Files, part: &'static str) -> Result<Model, Error> {
     let bytes = files.read(part)?;
-    ModelProto::decode((*bytes).as_ref()).map_err(|e| {
-        files.failed(engine::Error::NotOnnx { part: part.to_owned(), reason: e.to_string() })
-    })
+    Model::parse((*bytes).as_ref())
+        .map_err(|source| Error::Onnx { path: files.path.clone(), part, source })
 }
 
 impl Files {

@@ -1,4 +1,4 @@
-//! What a comparison found, for people and for programs.
+//! The report of a comparison, as text and as JSON.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -16,28 +16,28 @@ use super::{
 /// Layers that the text shows.
 const SHOWN: usize = 10;
 
-/// What a comparison found. [`fmt::Display`] prints a line a measure; as JSON its keys are the fields' names.
+/// Results of a comparison. [`fmt::Display`] prints a line for each measure; as JSON its keys are the fields' names.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// The reference.
     pub a: ModelReport,
     /// The model in question.
     pub b: ModelReport,
-    /// Pictures that both models answered.
+    /// Images that both models answered.
     pub pictures: usize,
-    /// Pictures that cannot be read.
+    /// Images that cannot be read.
     pub failed: Vec<Failed>,
-    /// Cosines between the two models' embeddings of each picture.
+    /// Cosines between the two models' embeddings of each image.
     pub image_embedding: CosineAgreement,
-    /// The labels that the two models choose.
+    /// Agreement of the labels that they choose.
     pub labels: LabelAgreement,
     /// Cosines between the two models' embeddings of each label.
     pub text_embedding: CosineAgreement,
-    /// The captions that they write; absent where one of them cannot.
+    /// Agreement of the captions that they write; absent where one of them cannot.
     pub captions: Option<CaptionAgreement>,
-    /// Where in the model the differences arise.
+    /// The layers where the differences arise.
     pub layers: Layers,
-    /// How fast they are.
+    /// Their speed.
     pub speed: Speed,
 }
 
@@ -48,7 +48,7 @@ pub struct ModelReport {
     pub path: String,
     /// Its name.
     pub name: String,
-    /// What its weights are stored as.
+    /// Element type of its weights.
     pub precision: Precision,
     /// Bytes of all files.
     pub bytes: u64,

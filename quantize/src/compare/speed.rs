@@ -1,12 +1,12 @@
-//! How long both models take for the same pictures, by turns, so that what else the machine does slows both alike.
+//! Times of both models for the same images, by turns, so that other load slows both alike.
 
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{Error, Progress, model::Model, pictures::Sample};
+use super::{error::Error, model::Model, options::Progress, pictures::Sample};
 
-/// How long each part is timed for, both models together.
+/// Time for each measurement, both models together.
 const BUDGET: Duration = Duration::from_secs(4);
 
 /// Rounds at least, however long they take.
@@ -30,9 +30,9 @@ pub struct Times {
     pub a_ms: f64,
     /// The other model's.
     pub b_ms: f64,
-    /// How many times faster the other model is than the reference: `a_ms / b_ms`.
+    /// Speed of the other model as a multiple of the reference's: `a_ms / b_ms`.
     pub ratio: f64,
-    /// Times that each model ran.
+    /// Runs of each model.
     pub runs: usize,
 }
 
@@ -54,7 +54,7 @@ pub(super) fn measure(
     Ok(Speed { threads, image, caption: caption.transpose()? })
 }
 
-/// Runs A, B, A, B, … on one sample after the other.
+/// Runs A, B, A, B, … on one sample after the other, of which there is at least one.
 fn by_turns(
     pair: &[Model; 2],
     samples: &[Sample],
@@ -77,8 +77,8 @@ fn by_turns(
     Ok(Times { a_ms, b_ms, ratio: a_ms / b_ms, runs })
 }
 
-/// In milliseconds.
+/// Median in milliseconds of at least one time.
 fn median(mut times: Vec<Duration>) -> f64 {
     times.sort_unstable();
-    times.get(times.len() / 2).map_or(0.0, |time| time.as_secs_f64() * 1e3)
+    times[times.len() / 2].as_secs_f64() * 1e3
 }

@@ -25,10 +25,10 @@ pub(crate) struct UnwrittenBundle {
     /// `coca.json` without the list of files.
     pub(crate) config: Config,
     /// Graphs by file name, in the order in which they are written.
-    pub(crate) graphs: Vec<(&'static str, Vec<u8>)>,
+    graphs: Vec<(&'static str, Vec<u8>)>,
     pub(crate) weight_files: Vec<WeightFile>,
     /// `tokenizer.json`.
-    pub(crate) tokenizer: Vec<u8>,
+    tokenizer: Vec<u8>,
 }
 
 impl UnwrittenBundle {
@@ -57,6 +57,24 @@ impl UnwrittenBundle {
         })
     }
 
+    /// Name and length of every file but `coca.json`.
+    pub(crate) fn files(&self) -> Vec<(&str, u64)> {
+        let weights = self.weight_files.iter().map(|file| (file.name(), file.len() as u64));
+        let others = self.others().map(|(name, bytes)| (name, bytes.len() as u64));
+        weights.chain(others).collect()
+    }
+
+    /// The file `name`; `None` if it is neither a graph nor the tokenizer.
+    pub(crate) fn read(&self, name: &str) -> Option<&[u8]> {
+        self.others().find(|(other, _)| *other == name).map(|(_, bytes)| bytes)
+    }
+
+    /// The graphs and the tokenizer.
+    fn others(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        let graphs = self.graphs.iter().map(|(name, graph)| (*name, graph.as_slice()));
+        graphs.chain([("tokenizer.json", self.tokenizer.as_slice())])
+    }
+
     /// Writes the bundle `out`; `step` is called with the name of each file before it is written.
     pub(super) fn write(self, out: &Path, step: &dyn Fn(&str)) -> Result<Config, Error> {
         let mut bundle = BundleWriter::create(out)?;
@@ -66,8 +84,7 @@ impl UnwrittenBundle {
             weights.write(&mut file)?;
             bundle.add(file)?;
         }
-        let graphs = self.graphs.iter().map(|(name, graph)| (*name, graph));
-        for (name, bytes) in graphs.chain([("tokenizer.json", &self.tokenizer)]) {
+        for (name, bytes) in self.others() {
             step(name);
             bundle.add_bytes(name, bytes)?;
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::bundle_writer;
+use crate::{bundle_writer, import, onnx};
 
 /// A bundle was not quantised. Nothing of the new one was left behind.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,18 @@ pub enum Error {
     /// The new bundle cannot be written.
     #[error(transparent)]
     Write(#[from] bundle_writer::Error),
+    /// The checkpoint cannot be opened.
+    #[error(transparent)]
+    Import(#[from] import::Error),
+    /// A weight cannot be made from the checkpoint.
+    #[error(transparent)]
+    Weight(#[from] onnx::Error),
+    /// A graph refers to a file that the model does not have.
+    #[error("{name}: expected a file of the model, found none")]
+    MissingFile {
+        /// The file.
+        name: String,
+    },
     /// The new bundle would take the old one's place.
     #[error("{}: this is the model to be quantised: choose another folder for the new one", path.display())]
     InPlace {
@@ -34,13 +46,26 @@ pub enum Error {
         /// The reason.
         reason: String,
     },
-    /// A part is no ONNX graph.
-    #[error("{part}: expected an ONNX graph, found something else: {reason}")]
-    NotOnnx {
+    /// A part is no ONNX file, or refers to its external data in a wrong way.
+    #[error("{part}: {source}")]
+    Onnx {
         /// The part's file name.
         part: String,
-        /// The parser's reason.
-        reason: String,
+        /// The parser's error.
+        source: coca_onnx::Error,
+    },
+    /// A part is written in operators that cannot hold int8 weights.
+    #[error(
+        "{part}: expected ONNX operators of version {expected} or newer, found version {found}: older ones have one \
+         scale for a whole weight"
+    )]
+    OldOpset {
+        /// The part's file name.
+        part: String,
+        /// The oldest version with a scale for each channel.
+        expected: i64,
+        /// The part's version; 0 if it states none.
+        found: i64,
     },
     /// A tensor does not fit its description.
     #[error("{part}: {tensor}: expected {expected}, found {found}")]

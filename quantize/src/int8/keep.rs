@@ -2,7 +2,7 @@
 
 use glob::Pattern;
 
-use super::Error;
+use super::error::Error;
 
 /// Patterns of names.
 pub(super) struct Keep(Vec<Pattern>);

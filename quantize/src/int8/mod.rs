@@ -1,13 +1,15 @@
-//! `coca-quantize int8`: a bundle's weights become 8-bit integers, a quarter of 32-bit numbers.
+//! Quantisation: a bundle's weights become 8-bit integers, a quarter of the size of 32-bit floating point.
 //!
-//! Every output channel of a linear layer or convolution has a scale of its own, and so has every row of the token
-//! embedding; there are no zero points. What stays is listed with the reason.
+//! Every output channel of a linear layer or convolution has its own scale, and so has every row of the token
+//! embedding; there are no zero points. [`Report::left`] lists the weights that stay, with the reasons.
 
 mod calibrate;
 mod error;
 mod keep;
+mod origin;
 mod part;
 mod plan;
+mod progress;
 mod report;
 mod rewrite;
 pub mod rounding;
@@ -21,49 +23,54 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use calibrate::{Calibrated, FLOOR, MOST_PICTURES};
+pub use calibrate::{Calibrated, FLOOR, MAX_PICTURES};
 use coca_engine::Engine;
 use coca_model::bundle::{Bundle, Config, Precision};
 pub use error::Error;
+pub use progress::Progress;
 pub use report::{Left, PartReport, Report};
 pub use uses::Reason;
 
 use self::{
     calibrate::Model,
     keep::Keep,
-    part::Part,
+    origin::Origin,
+    part::{Part, Rewritable},
     plan::{Plan, Planned},
     source::SourceFiles,
     store::Store,
 };
-use crate::bundle_writer::BundleWriter;
+use crate::{bundle_writer::BundleWriter, import};
 
-/// What the user asks for.
+/// Options of quantising.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Weights that stay as they are: names with `*`, `?` and `[abc]` in them.
     pub keep_f32: Vec<String>,
-    /// A folder of pictures: the model runs on at most [`MOST_PICTURES`] of them, and what its layers read decides
+    /// A folder of images: the model runs on at most [`MAX_PICTURES`] of them, and the inputs of its layers decide
     /// which outliers are moved into weights and which layers stay.
     pub calibrate: Option<PathBuf>,
 }
 
-/// How far the work is.
-#[derive(Debug, Clone, Copy)]
-pub struct Progress<'a> {
-    /// What is done now.
-    pub doing: &'a str,
-    /// Units of it that are done.
-    pub done: u64,
-    /// All units.
-    pub total: u64,
-}
-
-/// Stores the bundle in the folder `bundle` as the bundle `out` with 8-bit weights; `progress` hears how far it is.
+/// Stores the bundle in the folder `bundle` as the bundle `out` with 8-bit weights. `progress` is called as the work
+/// goes on.
 ///
 /// # Errors
-/// When `bundle` is no bundle, damaged or int8 already, when a pattern of [`Options::keep_f32`] fits no layer, or when
-/// `out` cannot be written. Nothing is left behind then.
+/// When `bundle` is no bundle, damaged or int8 already, when a pattern of [`Options::keep_f32`] matches no layer, or
+/// when `out` cannot be written. Nothing is left behind then.
+///
+/// # Examples
+/// ```no_run
+/// use std::path::Path;
+///
+/// use coca_quantize::int8;
+///
+/// let options = int8::Options { calibrate: Some("photos".into()), ..int8::Options::default() };
+/// let (from, to) = (Path::new("models/b32"), Path::new("models/b32-int8"));
+/// let report = int8::int8(from, to, &options, &|progress| println!("{}", progress.doing))?;
+/// println!("{report}");
+/// # Ok::<(), int8::Error>(())
+/// ```
 pub fn int8(
     bundle: &Path,
     out: &Path,
@@ -71,55 +78,85 @@ pub fn int8(
     progress: &dyn Fn(Progress),
 ) -> Result<Report, Error> {
     let keep = Keep::parse(&options.keep_f32)?;
-    let source = Bundle::open(bundle)?;
+    let origin = Origin::Bundle(Bundle::open(bundle)?);
     if is_same_folder(bundle, out) {
         return Err(Error::InPlace { path: out.to_owned() });
     }
-    let mut files = SourceFiles::new(&source);
-    let (parts, before) = read_parts(&source, &mut files)?;
-    let mut plan = Plan::of(&parts, &keep)?;
-    check_layers(&plan, bundle)?;
-    // Before the pictures are run: a target that cannot be written should not cost minutes.
+    quantize(&origin, bundle, out, &keep, options.calibrate.as_deref(), progress)
+}
+
+/// Imports `checkpoint`, a folder, a weights file or a hub id, as the bundle `out` with 8-bit weights: what
+/// [`import::import`] and [`int8`] make of it one after the other, without the larger bundle between them.
+///
+/// # Errors
+/// As those two.
+pub fn import(
+    checkpoint: &str,
+    out: &Path,
+    import: &import::Options,
+    options: &Options,
+    progress: &dyn Fn(Progress),
+) -> Result<Report, Error> {
+    let keep = Keep::parse(&options.keep_f32)?;
+    let origin = Origin::Checkpoint(import::open(checkpoint, import)?);
+    quantize(&origin, Path::new(checkpoint), out, &keep, options.calibrate.as_deref(), progress)
+}
+
+/// `named` is the origin's path, for errors.
+fn quantize(
+    origin: &Origin,
+    named: &Path,
+    out: &Path,
+    keep: &Keep,
+    calibrate: Option<&Path>,
+    progress: &dyn Fn(Progress),
+) -> Result<Report, Error> {
+    let mut files = SourceFiles::new(origin);
+    let (parts, before) = read_parts(origin, &mut files)?;
+    let mut plan = Plan::of(&parts, keep)?;
+    check_layers(&plan, named)?;
+    // Before the images are run: a target that cannot be written should not cost minutes.
     let mut store = Store::new(BundleWriter::create(out)?);
-    let calibrated = match &options.calibrate {
+    let calibrated = match calibrate {
         Some(pictures) => {
             let engine = Engine::new().map_err(coca_model::Error::from)?;
-            let model = Model { engine: &engine, bundle: &source, parts: &parts, files: &files };
+            let model = Model { engine: &engine, origin, parts: &parts, files: &files };
             Some(calibrate::calibrate(&model, &mut plan, pictures, progress)?)
         }
         None => None,
     };
     let parts = rewrite_parts(parts, &plan, &files, &mut store, progress)?;
     let mut writer = store.finish()?;
-    let mut after = BTreeMap::new();
-    for part in parts {
+    let mut sizes = BTreeMap::new();
+    for (part, before) in parts.into_iter().zip(before) {
         let name = part.name.clone();
-        let weights = report::bytes_of(&part, 0)?;
+        let weights = report::weight_bytes(&name, &part.graph)?;
         let graph = part.encode();
         writer.add_bytes(&name, &graph)?;
-        after.insert(name, weights + graph.len() as u64);
+        sizes.insert(name, [before, weights + graph.len() as u64]);
     }
-    copy_others(&source, &files, &mut writer)?;
-    let config = Config { precision: Precision::Int8, ..source.config().clone() };
+    copy_others(origin, &files, &mut writer)?;
+    let config = Config { precision: Precision::Int8, ..origin.config().clone() };
     let config = writer.finish(config)?;
-    Ok(Report::new(&plan, &before, &after, [source.config(), &config], calibrated))
+    let written = config.files.values().map(|file| file.bytes).sum();
+    Ok(Report::new(&plan, &sizes, [origin.bytes(), written], calibrated))
 }
 
 fn is_same_folder(a: &Path, b: &Path) -> bool {
     a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b)
 }
 
-/// Every part of the bundle, and the bytes of its graph and weights.
+/// Every part of the model, and for each the bytes of its graph and weights.
 fn read_parts(
-    bundle: &Bundle,
+    origin: &Origin,
     files: &mut SourceFiles,
-) -> Result<(Vec<Part>, BTreeMap<String, u64>), Error> {
-    let (mut parts, mut sizes) = (Vec::new(), BTreeMap::new());
-    for name in bundle.config().files.keys().filter(|name| name.ends_with(".onnx")) {
-        let bytes = bundle.read(name, "quantising")?;
-        let part = Part::parse(name, (*bytes).as_ref())?;
-        files.open(name, part.graph.initializer.iter())?;
-        sizes.insert(name.clone(), report::bytes_of(&part, (*bytes).as_ref().len())?);
+) -> Result<(Vec<Part>, Vec<u64>), Error> {
+    let (mut parts, mut sizes) = (Vec::new(), Vec::new());
+    for name in origin.files().into_iter().filter(|name| name.ends_with(".onnx")) {
+        let bytes = origin.read(&name)?;
+        let part = Part::parse(&name, &bytes)?;
+        files.open(&name, part.graph().initializer.iter())?;
+        sizes.push(bytes.len() as u64 + report::weight_bytes(&name, part.graph())?);
         parts.push(part);
     }
     Ok((parts, sizes))
@@ -143,34 +180,35 @@ fn check_layers(plan: &Plan, bundle: &Path) -> Result<(), Error> {
 }
 
 fn rewrite_parts(
-    mut parts: Vec<Part>,
+    parts: Vec<Part>,
     plan: &Plan,
     files: &SourceFiles,
     store: &mut Store,
     progress: &dyn Fn(Progress),
-) -> Result<Vec<Part>, Error> {
-    let total = parts.iter().map(|part| 4 * part.numbers() as u64).sum();
-    let mut done = 0;
-    for part in &mut parts {
+) -> Result<Vec<Rewritable>, Error> {
+    let total = parts.iter().map(|part| 4 * part.elements() as u64).sum();
+    let (mut done, mut rewritten) = (0, Vec::new());
+    for part in parts {
+        let mut part = part.into_rewritable();
         let doing = part.name.clone();
-        rewrite::rewrite(part, plan, files, store, &mut |bytes| {
+        rewrite::rewrite(&mut part, plan, files, store, &mut |bytes| {
             done += bytes;
             progress(Progress { doing: &doing, done, total });
         })?;
+        rewritten.push(part);
     }
-    Ok(parts)
+    Ok(rewritten)
 }
 
-/// The tokenizer, and whatever else belongs to the bundle.
+/// Copies the tokenizer and all other files of the bundle that are neither graphs nor weights.
 fn copy_others(
-    bundle: &Bundle,
+    origin: &Origin,
     files: &SourceFiles,
     writer: &mut BundleWriter,
 ) -> Result<(), Error> {
-    let others = bundle.config().files.keys();
+    let others = origin.files().into_iter();
     for name in others.filter(|name| !name.ends_with(".onnx") && !files.contains(name)) {
-        let bytes = bundle.read(name, "quantising")?;
-        writer.add_bytes(name, (*bytes).as_ref())?;
+        writer.add_bytes(&name, &origin.read(&name)?)?;
     }
     Ok(())
 }

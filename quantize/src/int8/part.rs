@@ -1,139 +1,130 @@
-//! A part of a bundle: its graph, and who makes and who reads each of its tensors.
+//! A part of the model: its graph, indexed once, and the uses of its weights.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 
+use coca_onnx::{
+    GraphIndex, Model, Opset, element_count,
+    pb::{GraphProto, ModelProto, TensorProto, ValueInfoProto, tensor_proto::DataType},
+};
 use prost::Message;
-use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto, tensor_proto::DataType,
+
+use super::{
+    error::Error,
+    uses::{self, Uses},
 };
 
-use super::{Error, source};
-
 /// `DequantizeLinear` has an axis since this version of ONNX's operators.
-const OLDEST_OPSET: i64 = 13;
+const MIN_OPSET: Opset = Opset::new(13);
 
 /// A parsed part.
 pub(super) struct Part {
-    /// Its file.
+    /// Its file name.
+    pub(super) name: String,
+    index: GraphIndex<GraphProto>,
+    /// The model without its graph.
+    rest: ModelProto,
+    /// Uses of the weights of two or more dimensions, by their names.
+    uses: BTreeMap<String, Uses>,
+    elements: usize,
+}
+
+/// A part that is taken apart to be rewritten.
+pub(super) struct Rewritable {
     pub(super) name: String,
     pub(super) graph: GraphProto,
-    /// All but the graph.
-    model: ModelProto,
+    pub(super) rest: ModelProto,
+    pub(super) uses: BTreeMap<String, Uses>,
 }
 
 impl Part {
+    /// Parses and indexes the ONNX file `name`.
+    ///
+    /// # Errors
+    /// When it is no ONNX file, or its operators are of a version without int8 for each channel.
     pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<Self, Error> {
-        let not_onnx = |reason: String| Error::NotOnnx { part: name.to_owned(), reason };
-        let mut model = ModelProto::decode(bytes).map_err(|e| not_onnx(e.to_string()))?;
-        let graph = model.graph.take().ok_or_else(|| not_onnx("it holds no graph".to_owned()))?;
-        let opset = model.opset_import.iter().find(|set| set.domain.is_empty());
-        match opset.map(|set| set.version) {
-            Some(version) if version >= OLDEST_OPSET => {
-                Ok(Self { name: name.to_owned(), graph, model })
-            }
-            version => Err(not_onnx(format!(
-                "it needs operators of version {OLDEST_OPSET} or newer, and has {}",
-                version.unwrap_or(0)
-            ))),
+        let part = || name.to_owned();
+        let model = Model::parse(bytes).map_err(|source| Error::Onnx { part: part(), source })?;
+        let opset = model.opset();
+        if opset < MIN_OPSET {
+            return Err(Error::OldOpset {
+                part: part(),
+                expected: MIN_OPSET.version(),
+                found: opset.version(),
+            });
         }
+        let mut rest = model.into_proto();
+        let graph = rest.graph.take().unwrap_or_default();
+        Self::new(name, GraphIndex::new(graph, opset), rest)
     }
 
-    /// A part without nodes.
+    fn new(name: &str, index: GraphIndex<GraphProto>, rest: ModelProto) -> Result<Self, Error> {
+        let mut elements = 0;
+        for tensor in &index.graph().initializer {
+            let count = element_count(tensor).ok_or_else(|| Error::Tensor {
+                part: name.to_owned(),
+                tensor: tensor.name.clone(),
+                expected: "a shape whose elements can be counted".to_owned(),
+                found: format!("{:?}", tensor.dims),
+            })?;
+            let types = [DataType::Float, DataType::Float16, DataType::Int8];
+            if types.iter().any(|&kind| kind as i32 == tensor.data_type) {
+                elements += count;
+            }
+        }
+        let mut part =
+            Self { name: name.to_owned(), index, rest, uses: BTreeMap::new(), elements };
+        let uses = part.matrices().map(|weight| {
+            let found = uses::of(weight, &part.index, elements);
+            (weight.name.clone(), found)
+        });
+        part.uses = uses.collect();
+        Ok(part)
+    }
+
+    /// A part of these nodes and weights.
     #[cfg(test)]
-    pub(super) fn empty(name: &str) -> Self {
-        let (graph, model) = (GraphProto::default(), ModelProto::default());
-        Self { name: name.to_owned(), graph, model }
+    pub(super) fn of_graph(name: &str, graph: GraphProto) -> Self {
+        Self::new(name, GraphIndex::new(graph, MIN_OPSET), ModelProto::default()).unwrap()
     }
 
-    /// The file's bytes.
-    pub(super) fn encode(mut self) -> Vec<u8> {
-        self.model.graph = Some(self.graph);
-        self.model.encode_to_vec()
+    pub(super) fn index(&self) -> &GraphIndex<GraphProto> {
+        &self.index
+    }
+
+    pub(super) fn graph(&self) -> &GraphProto {
+        self.index.graph()
+    }
+
+    /// The weights of two or more dimensions.
+    pub(super) fn matrices(&self) -> impl Iterator<Item = &TensorProto> {
+        self.graph().initializer.iter().filter(|tensor| tensor.dims.len() >= 2)
+    }
+
+    /// What the graph does with one of [`Part::matrices`].
+    pub(super) fn uses(&self, weight: &TensorProto) -> Option<&Uses> {
+        self.uses.get(&weight.name)
+    }
+
+    /// Elements of all weights, whatever their type.
+    pub(super) fn elements(&self) -> usize {
+        self.elements
     }
 
     /// The file's bytes with other outputs.
     pub(super) fn encode_with_outputs(&self, outputs: Vec<ValueInfoProto>) -> Vec<u8> {
-        let graph = GraphProto { output: outputs, ..self.graph.clone() };
-        ModelProto { graph: Some(graph), ..self.model.clone() }.encode_to_vec()
+        let graph = GraphProto { output: outputs, ..self.graph().clone() };
+        ModelProto { graph: Some(graph), ..self.rest.clone() }.encode_to_vec()
     }
 
-    /// Numbers in all weights, whatever they are stored as.
-    pub(super) fn numbers(&self) -> usize {
-        let types = [DataType::Float, DataType::Float16, DataType::Int8].map(|kind| kind as i32);
-        let weights = self.graph.initializer.iter().filter(|t| types.contains(&t.data_type));
-        weights.map(source::count).sum()
+    pub(super) fn into_rewritable(self) -> Rewritable {
+        let Self { name, index, rest, uses, .. } = self;
+        Rewritable { name, graph: index.into_inner(), rest, uses }
     }
 }
 
-/// Who makes and who reads each tensor of a graph.
-pub(super) struct Wiring<'a> {
-    graph: &'a GraphProto,
-    makers: HashMap<&'a str, usize>,
-    readers: HashMap<&'a str, Vec<Reader>>,
-    /// Tensors that are outputs, or read by a graph inside the graph.
-    outside: HashSet<&'a str>,
-}
-
-/// A node that reads a tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reader {
-    /// Its place among the nodes.
-    pub(super) node: usize,
-    /// Its place among the node's inputs.
-    pub(super) input: usize,
-}
-
-impl<'a> Wiring<'a> {
-    pub(super) fn of(graph: &'a GraphProto) -> Self {
-        let mut readers: HashMap<&str, Vec<Reader>> = HashMap::new();
-        let mut makers = HashMap::new();
-        let mut outside: HashSet<&str> = graph.output.iter().map(|o| o.name.as_str()).collect();
-        for (node, proto) in graph.node.iter().enumerate() {
-            makers.extend(proto.output.iter().map(|name| (name.as_str(), node)));
-            for (input, name) in proto.input.iter().enumerate() {
-                readers.entry(name).or_default().push(Reader { node, input });
-            }
-            read_inside(proto, &mut outside);
-        }
-        Self { graph, makers, readers, outside }
+impl Rewritable {
+    /// The file's bytes.
+    pub(super) fn encode(self) -> Vec<u8> {
+        ModelProto { graph: Some(self.graph), ..self.rest }.encode_to_vec()
     }
-
-    /// The node that makes the tensor `name`.
-    pub(super) fn maker(&self, name: &str) -> Option<(usize, &'a NodeProto)> {
-        self.makers.get(name).map(|&node| (node, &self.graph.node[node]))
-    }
-
-    /// The nodes that read the tensor `name`, in order.
-    pub(super) fn readers(&self, name: &str) -> impl Iterator<Item = (Reader, &'a NodeProto)> {
-        let readers = self.readers.get(name).into_iter().flatten();
-        readers.map(|&reader| (reader, &self.graph.node[reader.node]))
-    }
-
-    /// Whether the tensor is an initializer or made by a `Constant`.
-    pub(super) fn is_constant(&self, name: &str) -> bool {
-        let made = self.maker(name).is_some_and(|(_, node)| node.op_type == "Constant");
-        made || self.graph.initializer.iter().any(|tensor| tensor.name == name)
-    }
-
-    /// Whether others than the graph's own nodes read the tensor.
-    pub(super) fn is_read_outside(&self, name: &str) -> bool {
-        self.outside.contains(name)
-    }
-}
-
-/// Adds what the graphs inside a node (branches, loops) read.
-fn read_inside<'a>(node: &'a NodeProto, names: &mut HashSet<&'a str>) {
-    for attribute in &node.attribute {
-        for graph in attribute.g.iter().chain(&attribute.graphs) {
-            for inner in &graph.node {
-                names.extend(inner.input.iter().map(String::as_str));
-                read_inside(inner, names);
-            }
-        }
-    }
-}
-
-/// The attribute `name` of a node.
-pub(super) fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
-    node.attribute.iter().find(|attribute| attribute.name == name)
 }

@@ -1,18 +1,18 @@
-//! What becomes of each weight. A weight that several parts share gets one treatment.
+//! The treatment of each weight. A weight that several parts share gets one treatment.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
+use coca_onnx::pb::{TensorProto, tensor_proto::DataType};
 
 use super::{
-    Error,
+    error::Error,
     keep::Keep,
-    part::{Part, Wiring},
+    part::Part,
     source::{self, TensorId},
-    uses::{Form, Reason, Uses},
+    uses::{Form, Reason},
 };
 
 /// How a weight is stored.
@@ -32,10 +32,10 @@ pub(super) struct Planned {
     pub(super) name: String,
     /// The parts that read it.
     pub(super) parts: BTreeSet<String>,
-    /// What its layers need, if it can be int8 at all.
+    /// The form that its layers read, if it can be int8 at all.
     pub(super) form: Option<Form>,
     pub(super) treatment: Treatment,
-    /// Stored in 16 bits so far.
+    /// Whether the source stores it in 16 bits.
     pub(super) f16: bool,
 }
 
@@ -49,21 +49,21 @@ impl Planned {
     }
 }
 
-/// What a tensor's numbers are multiplied with, one factor for each input channel of the layers it belongs to.
+/// Smoothing factors of a tensor, one for each input channel of the layers it belongs to.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Smoothing {
-    /// The gamma or beta of a norm, to be divided.
+    /// Factors that the gamma or beta of a norm is divided by.
     Norm(Arc<[f32]>),
-    /// The weight of a layer, whose inputs are divided: to be multiplied.
+    /// Factors that the weight of a layer is multiplied by.
     Layer(Arc<[f32]>),
 }
 
-/// What becomes of the weights of all parts.
+/// The treatment of all weights of all parts.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) weights: BTreeMap<TensorId, Planned>,
     pub(super) smoothing: BTreeMap<TensorId, Smoothing>,
-    /// What biases lose.
+    /// Values to subtract from biases.
     pub(super) shifts: BTreeMap<TensorId, Vec<f32>>,
     /// Weights that are int8 already.
     pub(super) int8_before: usize,
@@ -74,13 +74,11 @@ impl Plan {
     pub(super) fn of(parts: &[Part], keep: &Keep) -> Result<Self, Error> {
         let mut plan = Self::default();
         for part in parts {
-            let wiring = Wiring::of(&part.graph);
-            let matrices = part.graph.initializer.iter().filter(|tensor| tensor.dims.len() >= 2);
-            for tensor in matrices {
+            for tensor in part.matrices() {
                 if source::is_float(tensor) {
-                    let form = Uses::of(tensor, part, &wiring).form;
+                    let Some(uses) = part.uses(tensor) else { continue };
                     let id = source::id(&part.name, tensor)?;
-                    plan.add(id, tensor, &part.name, form);
+                    plan.add(id, tensor, &part.name, uses.form.clone());
                 } else if tensor.data_type == DataType::Int8 as i32 {
                     plan.int8_before += 1;
                 }

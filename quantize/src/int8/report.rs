@@ -1,35 +1,35 @@
-//! What was done: sizes before and after, and the layers that are not int8.
+//! The report of quantising: sizes before and after, and the weights that are not int8.
 
 use std::{collections::BTreeMap, fmt};
 
-use coca_model::bundle::Config;
+use coca_onnx::{is_external, pb::GraphProto};
 use indicatif::HumanBytes;
 
 use super::{
-    Calibrated, Error,
-    part::Part,
+    calibrate::Calibrated,
+    error::Error,
     plan::{Plan, Treatment},
     source,
     uses::Reason,
 };
 
-/// What quantising a bundle did.
+/// Results of quantising a bundle. [`fmt::Display`] prints a table of the parts.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// The parts, by name.
     pub parts: Vec<PartReport>,
-    /// Layers that were not stored as int8.
+    /// Weights that were not stored as int8.
     pub left: Vec<Left>,
     /// Bytes of all files of the bundle, before and after.
     pub bytes: [u64; 2],
-    /// What running the model on pictures showed, if that was asked for.
+    /// Results of the calibration, if one was asked for.
     pub calibrated: Option<Calibrated>,
 }
 
-/// What became of a part.
+/// Results for one part.
 #[derive(Debug, Clone)]
 pub struct PartReport {
-    /// Its file.
+    /// Its file name.
     pub name: String,
     /// Layers and tables that became int8.
     pub int8: usize,
@@ -44,17 +44,17 @@ pub struct PartReport {
 pub struct Left {
     /// Its name.
     pub name: String,
-    /// What it is stored as: `f32`, or `f16`.
+    /// Its element type: `f32`, or `f16`.
     pub stored: &'static str,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
 }
 
-/// Bytes of a graph and of the weights it reads.
-pub(super) fn bytes_of(part: &Part, graph: usize) -> Result<u64, Error> {
-    let mut bytes = graph as u64;
-    for tensor in part.graph.initializer.iter().filter(|tensor| source::is_external(tensor)) {
-        bytes += source::id(&part.name, tensor)?.length() as u64;
+/// Bytes of the external weights of `graph`, the graph of `part`.
+pub(super) fn weight_bytes(part: &str, graph: &GraphProto) -> Result<u64, Error> {
+    let mut bytes = 0;
+    for tensor in graph.initializer.iter().filter(|tensor| is_external(tensor)) {
+        bytes += source::id(part, tensor)?.length() as u64;
     }
     Ok(bytes)
 }
@@ -62,19 +62,18 @@ pub(super) fn bytes_of(part: &Part, graph: usize) -> Result<u64, Error> {
 impl Report {
     pub(super) fn new(
         plan: &Plan,
-        before: &BTreeMap<String, u64>,
-        after: &BTreeMap<String, u64>,
-        configs: [&Config; 2],
+        parts: &BTreeMap<String, [u64; 2]>,
+        bytes: [u64; 2],
         calibrated: Option<Calibrated>,
     ) -> Self {
-        let part = |(name, &bytes): (&String, &u64)| {
+        let part = |(name, &bytes): (&String, &[u64; 2])| {
             let weights = || plan.weights.values().filter(|weight| weight.parts.contains(name));
             let int8 = weights().filter(|w| matches!(w.treatment, Treatment::Int8(_))).count();
             PartReport {
                 name: name.clone(),
                 int8,
                 left: weights().count() - int8,
-                bytes: [bytes, after.get(name).copied().unwrap_or(0)],
+                bytes,
             }
         };
         let left = plan.weights.values().filter_map(|weight| {
@@ -87,9 +86,9 @@ impl Report {
             Some(Left { name: weight.name.clone(), stored, reason: reason.clone() })
         });
         Self {
-            parts: before.iter().map(part).collect(),
+            parts: parts.iter().map(part).collect(),
             left: left.collect(),
-            bytes: configs.map(|config| config.files.values().map(|file| file.bytes).sum()),
+            bytes,
             calibrated,
         }
     }
@@ -111,7 +110,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// How many of the worst layers are shown.
+/// Layers shown, the worst first.
 const SHOWN: usize = 5;
 
 impl fmt::Display for Calibrated {

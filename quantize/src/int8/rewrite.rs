@@ -1,38 +1,38 @@
-//! Puts int8 weights into a graph: integers and scales take a weight's place, and nodes that multiply them.
+//! Rewrites a graph for int8 weights: integers and scales take a weight's place, with the nodes that multiply them.
 //!
-//! A layer reads `DequantizeLinear(integers, scales, zeros)`. A lookup takes rows of the integers and multiplies them
-//! with their scales, so that no runtime ever widens the whole table.
+//! A layer reads `DequantizeLinear(integers, scales, zeros)`. A lookup gathers rows of the integers and multiplies them
+//! by their scales, so that no runtime ever widens the whole table.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto, tensor_proto::DataType};
+use coca_onnx::{
+    NodeId,
+    attribute::of_integer,
+    element_count,
+    pb::{AttributeProto, NodeProto, TensorProto, tensor_proto::DataType},
+};
 
 use super::{
-    Error,
-    part::{Part, Wiring},
+    error::Error,
+    part::Rewritable,
     plan::{Plan, Treatment},
     source::{self, SourceFiles},
     store::Store,
     uses::{Form, Use, Uses},
     weight,
 };
-use crate::onnx::int;
 
-/// Rewrites `part` as `plan` says; `done` hears how many bytes of weights were read.
+/// Rewrites `part` as `plan` says; `done` is called with the bytes of each weight that was read.
 pub(super) fn rewrite(
-    part: &mut Part,
+    part: &mut Rewritable,
     plan: &Plan,
     files: &SourceFiles,
     store: &mut Store,
     done: &mut dyn FnMut(u64),
 ) -> Result<(), Error> {
-    let uses: Vec<Uses> = {
-        let wiring = Wiring::of(&part.graph);
-        part.graph.initializer.iter().map(|tensor| Uses::of(tensor, part, &wiring)).collect()
-    };
     let mut edits = Edits::of(part);
-    let tensors = std::mem::take(&mut part.graph.initializer);
-    for (tensor, uses) in tensors.iter().zip(&uses) {
+    let all_uses = std::mem::take(&mut part.uses);
+    for tensor in &std::mem::take(&mut part.graph.initializer) {
         let id = source::id(&part.name, tensor)?;
         let names = edits.names(&tensor.name);
         let stored = match store.again(&id, &names) {
@@ -42,18 +42,21 @@ pub(super) fn rewrite(
                 weight::store(&source, plan, id.clone(), &names, store)?
             }
         };
-        match plan.weights.get(&id).map(|planned| &planned.treatment) {
-            Some(Treatment::Int8(Form::Table)) => edits.lookups(part, uses, &names),
-            Some(Treatment::Int8(Form::Tied)) => {
+        let treatment = plan.weights.get(&id).map(|planned| &planned.treatment);
+        match (treatment, all_uses.get(&tensor.name)) {
+            (Some(Treatment::Int8(Form::Table)), Some(uses)) => edits.lookups(part, uses, &names),
+            (Some(Treatment::Int8(Form::Tied)), Some(uses)) => {
                 let rows = |value: &str| dequantized(&names, value, 0);
                 edits.widen(part, uses, &names[0], rows);
             }
-            Some(Treatment::Int8(form)) => edits.dequantize(part, uses, *form, &names),
-            Some(Treatment::F16(_)) => edits.widen(part, uses, &names[0], |value| {
-                let to = vec![int("to", DataType::Float as i64)];
+            (Some(Treatment::Int8(form)), Some(uses)) => {
+                edits.dequantize(part, uses, *form, &names);
+            }
+            (Some(Treatment::F16(_)), Some(uses)) => edits.widen(part, uses, &names[0], |value| {
+                let to = vec![of_integer("to", DataType::Float as i64)];
                 node("Cast", &names[..1], value, to)
             }),
-            Some(Treatment::Keep(_)) | None => (),
+            (Some(Treatment::Keep(_)) | None, _) | (_, None) => (),
         }
         part.graph.initializer.extend(stored);
         done(bytes(tensor));
@@ -64,23 +67,24 @@ pub(super) fn rewrite(
 
 fn bytes(tensor: &TensorProto) -> u64 {
     let width = if tensor.data_type == DataType::Float16 as i32 { 2 } else { 4 };
-    (source::count(tensor) * width) as u64
+    // Elements that could not be counted were refused when the part was parsed.
+    element_count(tensor).map_or(0, |count| count as u64 * width)
 }
 
-/// Nodes to be added and removed.
+/// Nodes to add and remove.
 struct Edits {
-    /// New nodes in front of the node at a place.
+    /// New nodes in front of the node at a position.
     before: BTreeMap<usize, Vec<NodeProto>>,
     /// New nodes behind it.
     after: BTreeMap<usize, Vec<NodeProto>>,
     removed: BTreeSet<usize>,
-    /// Tensors whose type or shape is another now.
+    /// Tensors whose type or shape changes.
     changed: HashSet<String>,
     taken: HashSet<String>,
 }
 
 impl Edits {
-    fn of(part: &Part) -> Self {
+    fn of(part: &Rewritable) -> Self {
         let graph = &part.graph;
         let made = graph.node.iter().flat_map(|node| &node.output);
         let inputs = graph.input.iter().map(|input| &input.name);
@@ -108,8 +112,8 @@ impl Edits {
         free
     }
 
-    /// Layers read what one new node makes of integers and scales.
-    fn dequantize(&mut self, part: &mut Part, uses: &Uses, form: Form, names: &[String; 3]) {
+    /// Layers read the output of one new node that dequantises the weight.
+    fn dequantize(&mut self, part: &mut Rewritable, uses: &Uses, form: Form, names: &[String; 3]) {
         let Some(first) = uses.nodes.first() else { return };
         let weight = &names[0];
         let value = match first.value == *weight {
@@ -118,21 +122,22 @@ impl Edits {
         };
         let outputs_last = matches!(form, Form::Columns | Form::Transposed);
         let node = dequantized(names, &value, i64::from(outputs_last));
-        self.before.entry(first.reader.node).or_default().push(node);
+        self.before.entry(first.consumer.node.position()).or_default().push(node);
         self.replace_between(part, uses, weight);
-        for Use { reader, .. } in &uses.nodes {
-            part.graph.node[reader.node].input[reader.input].clone_from(&value);
+        for Use { consumer, .. } in &uses.nodes {
+            part.graph.node[consumer.node.position()].input[consumer.input].clone_from(&value);
         }
     }
 
-    /// Lookups take integers, which new nodes behind them multiply with their scales.
-    fn lookups(&mut self, part: &mut Part, uses: &Uses, names: &[String; 3]) {
+    /// Lookups gather integers, which new nodes behind them multiply by their scales.
+    fn lookups(&mut self, part: &mut Rewritable, uses: &Uses, names: &[String; 3]) {
         let [weight, scales, _] = names;
-        for Use { reader, widened_by, .. } in &uses.nodes {
-            let lookup = &mut part.graph.node[reader.node];
-            lookup.input[reader.input].clone_from(weight);
+        for Use { consumer, widened_by, .. } in &uses.nodes {
+            let at = consumer.node.position();
+            let lookup = &mut part.graph.node[at];
+            lookup.input[consumer.input].clone_from(weight);
             let (ids, attributes) = (lookup.input[1].clone(), lookup.attribute.clone());
-            let last = widened_by.unwrap_or(reader.node);
+            let last = widened_by.map_or(at, NodeId::position);
             let rows = part.graph.node[last].output[0].clone();
             let integers = self.free(&rows, "int8");
             let widened = self.free(&rows, "unscaled");
@@ -141,12 +146,12 @@ impl Edits {
             let mut new = Vec::new();
             match widened_by {
                 Some(cast) => {
-                    self.changed.extend(part.graph.node[reader.node].output.iter().cloned());
-                    rename(&mut part.graph.node[*cast], &widened);
+                    self.changed.extend(part.graph.node[at].output.iter().cloned());
+                    rename(&mut part.graph.node[cast.position()], &widened);
                 }
                 None => {
-                    rename(&mut part.graph.node[reader.node], &integers);
-                    let to = vec![int("to", DataType::Float as i64)];
+                    rename(&mut part.graph.node[at], &integers);
+                    let to = vec![of_integer("to", DataType::Float as i64)];
                     new.push(node("Cast", &[integers], &widened, to));
                 }
             }
@@ -158,43 +163,45 @@ impl Edits {
         self.replace_between(part, uses, weight);
     }
 
-    /// Whoever read a weight reads what `widened` makes of it: its numbers in 32 bits.
+    /// Consumers of a weight read the output of `widened`, its elements in 32 bits, instead.
     fn widen(
         &mut self,
-        part: &mut Part,
+        part: &mut Rewritable,
         uses: &Uses,
         weight: &str,
         widened: impl FnOnce(&str) -> NodeProto,
     ) {
         let value = self.free(weight, "f32");
-        let nodes = uses.nodes.iter().map(|use_| use_.reader.node).chain(uses.between.clone());
+        let nodes = uses.nodes.iter().map(|use_| use_.consumer.node);
+        let nodes = nodes.chain(uses.between.iter().copied()).map(NodeId::position);
         if let Some(first) = nodes.min() {
             self.before.entry(first).or_default().push(widened(&value));
         }
         self.changed.insert(weight.to_owned());
         for lookup in uses.nodes.iter().filter(|use_| use_.widened_by.is_some()) {
-            self.changed.extend(part.graph.node[lookup.reader.node].output.iter().cloned());
+            let outputs = &part.graph.node[lookup.consumer.node.position()].output;
+            self.changed.extend(outputs.iter().cloned());
         }
         let inputs = part.graph.node.iter_mut().flat_map(|node| &mut node.input);
         inputs.filter(|name| *name == weight).for_each(|name| value.clone_into(name));
     }
 
-    fn replace_between(&mut self, part: &Part, uses: &Uses, weight: &str) {
-        let outputs = uses.between.iter().flat_map(|&node| &part.graph.node[node].output);
+    fn replace_between(&mut self, part: &Rewritable, uses: &Uses, weight: &str) {
+        let outputs = uses.between.iter().flat_map(|id| &part.graph.node[id.position()].output);
         self.changed.extend(outputs.cloned());
         self.changed.insert(weight.to_owned());
-        self.removed.extend(&uses.between);
+        self.removed.extend(uses.between.iter().map(|id| id.position()));
     }
 
-    fn apply(mut self, part: &mut Part) {
+    fn apply(mut self, part: &mut Rewritable) {
         let graph = &mut part.graph;
         let mut nodes = Vec::with_capacity(graph.node.len());
         for (at, node) in std::mem::take(&mut graph.node).into_iter().enumerate() {
-            nodes.extend(self.before.remove(&at).unwrap_or_default());
+            nodes.extend(self.before.remove(&at).into_iter().flatten());
             if !self.removed.contains(&at) {
                 nodes.push(node);
             }
-            nodes.extend(self.after.remove(&at).unwrap_or_default());
+            nodes.extend(self.after.remove(&at).into_iter().flatten());
         }
         graph.node = nodes;
         graph.value_info.retain(|info| !self.changed.contains(&info.name));
@@ -203,9 +210,9 @@ impl Edits {
     }
 }
 
-/// The node that makes numbers of integers with a scale for each entry of `axis`.
+/// The node that dequantises integers with a scale for each entry of `axis`.
 fn dequantized(names: &[String; 3], value: &str, axis: i64) -> NodeProto {
-    node("DequantizeLinear", names, value, vec![int("axis", axis)])
+    node("DequantizeLinear", names, value, vec![of_integer("axis", axis)])
 }
 
 /// Gives a node another output, and the same name.

@@ -1,23 +1,25 @@
-//! The tensors of a bundle, read where they are mapped.
+//! The stored tensors of the model to quantise.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use coca_model::bundle::{Bundle, CheckedBytes};
+use coca_onnx::{
+    ExternalRange, element_count, is_external,
+    pb::{TensorProto, tensor_proto::DataType},
+};
 use half::{f16, slice::HalfFloatSliceExt};
-use tract_onnx::pb::{
-    TensorProto,
-    tensor_proto::{DataLocation, DataType},
+
+use super::{
+    error::Error,
+    origin::{Origin, WeightBytes},
 };
 
-use super::Error;
-
-/// The files of weights that the parts of a bundle refer to.
+/// The files of weights that the parts of a model refer to.
 pub(super) struct SourceFiles<'a> {
-    bundle: &'a Bundle,
-    files: BTreeMap<String, CheckedBytes>,
+    origin: &'a Origin,
+    files: BTreeMap<String, WeightBytes<'a>>,
 }
 
-/// Which bytes of which file a tensor is: the same for every part that shares it.
+/// Identity of a tensor, the same for every part that shares it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct TensorId {
     /// A file of weights, or the part itself for a tensor inside the graph.
@@ -36,11 +38,11 @@ impl TensorId {
 }
 
 impl<'a> SourceFiles<'a> {
-    pub(super) fn new(bundle: &'a Bundle) -> Self {
-        Self { bundle, files: BTreeMap::new() }
+    pub(super) fn new(origin: &'a Origin) -> Self {
+        Self { origin, files: BTreeMap::new() }
     }
 
-    /// Maps and checks the files that `tensors` refer to.
+    /// Opens and checks the files that `tensors` refer to.
     pub(super) fn open<'t>(
         &mut self,
         part: &str,
@@ -49,9 +51,7 @@ impl<'a> SourceFiles<'a> {
         for tensor in tensors.filter(|tensor| is_external(tensor)) {
             let file = id(part, tensor)?.file;
             if !self.files.contains_key(&file) {
-                self.bundle.read(&file, "quantising")?;
-                // Its checksum is compared once, which takes every page into memory: a new map has none of them.
-                let bytes = self.bundle.read(&file, "quantising")?;
+                let bytes = self.origin.weights(&file)?;
                 self.files.insert(file, bytes);
             }
         }
@@ -63,7 +63,7 @@ impl<'a> SourceFiles<'a> {
         self.files.contains_key(name)
     }
 
-    /// A tensor's bytes, little-endian; nothing for a type that is not stored as raw bytes.
+    /// A tensor's bytes, little-endian; none for a type that is not stored as raw bytes.
     pub(super) fn bytes<'t>(
         &'t self,
         part: &str,
@@ -76,17 +76,28 @@ impl<'a> SourceFiles<'a> {
             });
         }
         let id = id(part, tensor)?;
-        let file = self.files.get(&id.file).map_or(&[][..], |file| (**file).as_ref());
-        let bytes = id.offset.checked_add(id.length).and_then(|end| file.get(id.offset..end));
-        bytes.map(Cow::Borrowed).ok_or_else(|| Error::Tensor {
+        let outside = |length: usize| Error::Tensor {
             part: part.to_owned(),
             tensor: tensor.name.clone(),
             expected: format!("{} bytes from {} on in {}", id.length, id.offset, id.file),
-            found: format!("a file of {} bytes", file.len()),
-        })
+            found: format!("a file of {length} bytes"),
+        };
+        match self.files.get(&id.file) {
+            None => Err(Error::MissingFile { name: id.file.clone() }),
+            Some(WeightBytes::Checked(file)) => {
+                let file = (**file).as_ref();
+                let end = id.offset.checked_add(id.length);
+                let bytes = end.and_then(|end| file.get(id.offset..end));
+                bytes.map(Cow::Borrowed).ok_or_else(|| outside(file.len()))
+            }
+            Some(WeightBytes::Unwritten(file)) => {
+                let bytes = file.read_tensor(id.offset, id.length)?;
+                bytes.map(Cow::Owned).ok_or_else(|| outside(file.len()))
+            }
+        }
     }
 
-    /// A tensor's numbers in 32 bits. It must be [`is_float`].
+    /// A tensor's elements in 32 bits. It must be [`is_float`].
     pub(super) fn values(&self, part: &str, tensor: &TensorProto) -> Result<Vec<f32>, Error> {
         let bytes = self.bytes(part, tensor)?;
         let values: Vec<f32> = if tensor.data_type == DataType::Float16 as i32 {
@@ -104,9 +115,9 @@ impl<'a> SourceFiles<'a> {
             expected,
             found,
         };
-        if values.len() != count(tensor) {
+        if element_count(tensor) != Some(values.len()) {
             return Err(wrong(
-                format!("{} numbers for its shape {:?}", count(tensor), tensor.dims),
+                format!("elements for its shape {:?}", tensor.dims),
                 values.len().to_string(),
             ));
         }
@@ -117,38 +128,22 @@ impl<'a> SourceFiles<'a> {
     }
 }
 
-/// Where a tensor stands.
+/// The identity of a tensor.
 pub(super) fn id(part: &str, tensor: &TensorProto) -> Result<TensorId, Error> {
     if !is_external(tensor) {
         let name = tensor.name.clone();
         return Ok(TensorId { file: part.to_owned(), name, offset: 0, length: 0 });
     }
-    let entry = |key: &str| tensor.external_data.iter().find(|e| e.key == key);
-    let number = |key: &str| entry(key).and_then(|e| e.value.parse().ok());
-    let reference = entry("location").zip(number("offset")).zip(number("length"));
-    let ((location, offset), length) = reference.ok_or_else(|| Error::Tensor {
-        part: part.to_owned(),
-        tensor: tensor.name.clone(),
-        expected: "external data with a location, an offset and a length".to_owned(),
-        found: format!("{} of them", tensor.external_data.len()),
-    })?;
-    Ok(TensorId { file: location.value.clone(), name: String::new(), offset, length })
+    let range = ExternalRange::of(tensor)
+        .map_err(|source| Error::Onnx { part: part.to_owned(), source })?;
+    let length = range.end - range.start;
+    Ok(TensorId { file: range.file, name: String::new(), offset: range.start, length })
 }
 
-/// Whether it stands in a file beside the graph.
-pub(super) fn is_external(tensor: &TensorProto) -> bool {
-    tensor.data_location == Some(DataLocation::External as i32)
-}
-
-/// Whether its numbers are of 32 or 16 bits, and stored as such.
+/// Whether its elements are 32-bit or 16-bit floating point, and stored as such.
 pub(super) fn is_float(tensor: &TensorProto) -> bool {
     let stored = is_external(tensor) || !tensor.raw_data.is_empty();
     let f32_data = stored || !tensor.float_data.is_empty();
     (tensor.data_type == DataType::Float as i32 && f32_data)
         || (tensor.data_type == DataType::Float16 as i32 && stored)
-}
-
-/// How many numbers it has.
-pub(super) fn count(tensor: &TensorProto) -> usize {
-    tensor.dims.iter().map(|&size| usize::try_from(size).unwrap_or(0)).product()
 }

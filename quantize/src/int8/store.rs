@@ -2,9 +2,9 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
+use coca_onnx::pb::{TensorProto, tensor_proto::DataType};
 
-use super::{Error, source::TensorId};
+use super::{error::Error, source::TensorId};
 use crate::{
     bundle_writer::{self, BundleWriter},
     onnx::external_data::{ExternalData, INLINE_BELOW},
@@ -34,7 +34,7 @@ impl<'a> Stored<'a> {
     }
 }
 
-/// Files of weights in the making.
+/// The files of weights that are being written.
 pub(super) struct Store {
     bundle: BundleWriter,
     files: BTreeMap<String, ExternalData>,

@@ -1,20 +1,23 @@
-//! One weight: read, smoothed, shifted, rounded and stored.
+//! The path of a weight: it is read, smoothed, shifted, rounded and stored.
 
 use std::borrow::Cow;
 
+use coca_onnx::{
+    is_external,
+    pb::{TensorProto, tensor_proto::DataType},
+};
 use half::{f16, slice::HalfFloatSliceExt};
-use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
 
 use super::{
-    Error,
+    error::Error,
     plan::{Plan, Smoothing, Treatment},
     rounding::{Channels, Int8},
-    source::{self, SourceFiles, TensorId},
+    source::{SourceFiles, TensorId},
     store::{Store, Stored},
     uses::Form,
 };
 
-/// A tensor of the bundle that is read.
+/// A tensor of the source.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
     pub(super) files: &'a SourceFiles<'a>,
@@ -23,7 +26,7 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// The numbers, smoothed and shifted if `plan` says so.
+    /// The elements, smoothed and shifted as `plan` says.
     pub(super) fn values(&self, plan: &Plan, id: &TensorId) -> Result<Vec<f32>, Error> {
         let mut values = self.files.values(self.part, self.tensor)?;
         match plan.smoothing.get(id) {
@@ -42,7 +45,7 @@ impl Source<'_> {
     }
 }
 
-/// Multiplies each input channel of a matrix with its factor.
+/// Multiplies each input channel of a matrix by its factor.
 fn multiply_inputs(
     values: &mut [f32],
     matrix: &TensorProto,
@@ -52,12 +55,17 @@ fn multiply_inputs(
 ) {
     let form = plan.weights.get(id).and_then(|planned| planned.form);
     let inputs_last = matches!(form, Some(Form::Transposed | Form::Rows));
-    let columns = matrix.dims.last().and_then(|&size| usize::try_from(size).ok()).unwrap_or(1);
+    let columns = size(matrix, matrix.dims.len() - 1);
     for (row, values) in values.chunks_mut(columns.max(1)).enumerate() {
         for (column, value) in values.iter_mut().enumerate() {
             *value *= factors[if inputs_last { column } else { row }];
         }
     }
+}
+
+/// The size of an axis of a tensor that was read: its elements were counted, so it fits.
+fn size(tensor: &TensorProto, axis: usize) -> usize {
+    tensor.dims[axis].cast_unsigned() as usize
 }
 
 /// Stores a tensor as `plan` says: as integers, scales and zero points called `names`, or under its own name.
@@ -71,26 +79,34 @@ pub(super) fn store(
     let tensor = source.tensor;
     let changed = plan.smoothing.contains_key(&id) || plan.shifts.contains_key(&id);
     let stored = match plan.weights.get(&id).map(|planned| &planned.treatment) {
-        Some(Treatment::Int8(form)) => int8(&source.values(plan, &id)?, &tensor.dims, *form, names),
+        Some(Treatment::Int8(form)) => int8(&source.values(plan, &id)?, tensor, *form, names),
         Some(Treatment::F16(_)) => vec![f16(&source.values(plan, &id)?, tensor)],
         _ if changed => {
             let values = source.values(plan, &id)?;
             vec![Stored::f32(tensor.name.clone(), &tensor.dims, &values)]
         }
-        _ if source::is_external(tensor) => vec![Stored::raw(
-            tensor.name.clone(),
-            DataType::try_from(tensor.data_type).unwrap_or(DataType::Undefined),
-            &tensor.dims,
-            source.files.bytes(source.part, tensor)?,
-        )],
+        _ if is_external(tensor) => {
+            let kind = DataType::try_from(tensor.data_type).map_err(|_| Error::Tensor {
+                part: source.part.to_owned(),
+                tensor: tensor.name.clone(),
+                expected: "a data type of ONNX".to_owned(),
+                found: tensor.data_type.to_string(),
+            })?;
+            let bytes = source.files.bytes(source.part, tensor)?;
+            vec![Stored::raw(tensor.name.clone(), kind, &tensor.dims, bytes)]
+        }
         _ => return Ok(vec![tensor.clone()]),
     };
     store.put(id, stored)
 }
 
-fn int8(values: &[f32], dims: &[i64], form: Form, names: &[String; 3]) -> Vec<Stored<'static>> {
-    let size =
-        |axis: usize| dims.get(axis).and_then(|&size| usize::try_from(size).ok()).unwrap_or(0);
+fn int8(
+    values: &[f32],
+    tensor: &TensorProto,
+    form: Form,
+    names: &[String; 3],
+) -> Vec<Stored<'static>> {
+    let (dims, size) = (&tensor.dims, |axis: usize| size(tensor, axis));
     let rounded = match form {
         Form::Columns => Int8::round(values, size(1), Channels::Last),
         Form::Transposed => Int8::round(values, size(0), Channels::First).transposed(size(1)),
@@ -100,7 +116,7 @@ fn int8(values: &[f32], dims: &[i64], form: Form, names: &[String; 3]) -> Vec<St
     };
     let dims = match form {
         Form::Transposed => &[dims[1], dims[0]],
-        _ => dims,
+        _ => &dims[..],
     };
     let [weight, scale, zero] = names.clone();
     let channels = rounded.scales.len() as i64;
@@ -115,7 +131,7 @@ fn int8(values: &[f32], dims: &[i64], form: Form, names: &[String; 3]) -> Vec<St
     ]
 }
 
-/// In 16 bits, or as it is if a number is too large for them: the graph widens either.
+/// The tensor in 16 bits, or in 32 if an element is too large for 16: the graph widens either.
 fn f16(values: &[f32], tensor: &TensorProto) -> Stored<'static> {
     let mut halves = vec![f16::ZERO; values.len()];
     halves.convert_from_f32_slice(values);

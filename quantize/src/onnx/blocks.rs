@@ -2,10 +2,13 @@
 //!
 //! Each type holds stored weights and can be part of several graphs: the unimodal layers are part of two.
 
+use coca_onnx::{
+    builder::{GraphBuilder, TO_END, Value},
+    pb::TensorProto,
+};
+
 use super::{
     Error, WeightFile,
-    graph::{GraphBuilder, TO_END, Value},
-    weight_file::Weight,
 };
 use crate::{
     checkpoint::Tensor,
@@ -14,8 +17,8 @@ use crate::{
 
 /// A normalisation over the last axis.
 pub(super) struct LayerNorm {
-    weight: Weight,
-    bias: Weight,
+    weight: TensorProto,
+    bias: TensorProto,
 }
 
 impl LayerNorm {
@@ -31,8 +34,8 @@ impl LayerNorm {
 
 /// A matrix product and a bias.
 pub(super) struct Linear {
-    weight: Weight,
-    bias: Weight,
+    weight: TensorProto,
+    bias: TensorProto,
 }
 
 impl Linear {

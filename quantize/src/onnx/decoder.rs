@@ -1,9 +1,10 @@
 //! `cross_kv.onnx` and `caption_decoder.onnx`: open_clip's `MultimodalTransformer` on top of the unimodal layers.
 
+use coca_onnx::{builder::GraphBuilder, value_info::Dim};
+
 use super::{
-    Error, TextTower, WeightFile,
+    encode, Error, TextTower, WeightFile,
     blocks::{Block, CrossBlock, KeysAndValues, LayerNorm, Linear},
-    graph::{Dim, GraphBuilder},
 };
 use crate::open_clip::{Architecture, CoCaWeights};
 
@@ -34,7 +35,7 @@ pub fn cross_kv(
             graph.output(&format!("cross_{half}.{j}"), &value, &dims);
         }
     }
-    Ok(graph.finish())
+    Ok(encode(graph))
 }
 
 /// One cached step; its many inputs and outputs stand with [`coca_model::bundle::Bundle::caption_decoder`].
@@ -98,7 +99,7 @@ pub fn caption_decoder(
         graph.output(&format!("new_key.{i}"), &own.keys, &dims());
         graph.output(&format!("new_value.{i}"), &own.values, &dims());
     }
-    Ok(graph.finish())
+    Ok(encode(graph))
 }
 
 /// The inputs `kind_key.i` and `kind_value.i`.

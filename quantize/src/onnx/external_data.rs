@@ -1,6 +1,6 @@
 //! External data: a file of tensors beside the graphs, each at an aligned offset.
 
-use tract_onnx::pb::{StringStringEntryProto, TensorProto, tensor_proto::DataLocation};
+use coca_onnx::pb::{StringStringEntryProto, TensorProto, tensor_proto::DataLocation};
 
 use crate::bundle_writer::{self, BundleFile};
 

@@ -1,10 +1,13 @@
 //! `text_encoder.onnx`: open_clip's `TextTransformer` with its class token.
 
+use coca_onnx::{
+    builder::{GraphBuilder, Value},
+    pb::TensorProto,
+};
+
 use super::{
-    Error, WeightFile,
+    encode, Error, WeightFile,
     blocks::{Block, Heads},
-    graph::{GraphBuilder, Value},
-    weight_file::Weight,
 };
 use crate::open_clip::{Architecture, CoCaWeights};
 
@@ -13,8 +16,8 @@ const MASKED: f32 = -1e9;
 
 /// What the text encoder and the caption decoder share: embeddings and the unimodal layers.
 pub struct TextTower {
-    pub(super) tokens: Weight,
-    pub(super) positions: Weight,
+    pub(super) tokens: TensorProto,
+    pub(super) positions: TensorProto,
     pub(super) blocks: Vec<Block>,
     pub(super) heads: Heads,
 }
@@ -92,7 +95,7 @@ pub fn text_encoder(
     let embedding = graph.op("MatMul", &[&class, &projection]);
     let embedding = graph.l2_normalize(&embedding);
     graph.output("text_embedding", &embedding, &["N".into(), architecture.embedding.into()]);
-    Ok(graph.finish())
+    Ok(encode(graph))
 }
 
 /// Causal, and closed to the key after a pad id `[N, 1, L+1, L+1]`.

@@ -1,9 +1,13 @@
 //! `image_encoder.onnx`: open_clip's `VisionTransformer`, with its attentional pooler if it has one.
 
+use coca_onnx::{
+    builder::{GraphBuilder, TO_END, Value},
+    pb::TensorProto,
+};
+
 use super::{
-    Error, WeightFile,
+    encode, Error, WeightFile,
     blocks::{Block, Heads, LayerNorm, Linear},
-    graph::{GraphBuilder, TO_END, Value},
 };
 use crate::open_clip::{Architecture, CoCaWeights, LayerNorm as NormWeights, PoolerWeights};
 
@@ -66,14 +70,14 @@ pub fn image_encoder(
     let tokens = graph.slice(&x, 1, TO_END, 1);
     let [count, token_width] = architecture.image_tokens();
     graph.output("image_tokens", &tokens, &["N".into(), count.into(), token_width.into()]);
-    Ok(graph.finish())
+    Ok(encode(graph))
 }
 
 /// Attention of learnt queries to the rows of the last block.
 ///
-/// The queries do not depend on the picture: they are normalised, projected, scaled and split into heads once.
+/// The queries do not depend on the image: they are normalised, projected, scaled and split into heads once.
 struct Pooler {
-    queries: super::weight_file::Weight,
+    queries: TensorProto,
     ln_k: LayerNorm,
     keys_and_values: Linear,
     out: Linear,

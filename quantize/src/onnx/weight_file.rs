@@ -1,7 +1,7 @@
 //! Weight files: the tensors that graphs refer to, computed from the checkpoint when they are read.
 
+use coca_onnx::pb::{TensorProto, tensor_proto::DataType};
 use half::{f16, slice::HalfFloatSliceExt};
-use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
 
 use super::external_data::{ALIGNMENT, INLINE_BELOW, refer};
 use crate::{
@@ -45,20 +45,6 @@ impl Storage {
             Self::F32 => 4,
             Self::F16 => 2,
         }
-    }
-}
-
-/// A tensor of a graph: its elements, or a reference to them.
-#[derive(Debug, Clone)]
-pub(super) struct Weight(TensorProto);
-
-impl Weight {
-    pub(super) fn proto(&self) -> &TensorProto {
-        &self.0
-    }
-
-    pub(super) fn is_f16(&self) -> bool {
-        self.0.data_type == DataType::Float16 as i32
     }
 }
 
@@ -170,13 +156,13 @@ impl WeightFile {
     }
 
     /// Adds a matrix or table of the checkpoint as it is.
-    pub(super) fn table(&mut self, tensor: &Tensor) -> Result<Weight, Error> {
+    pub(super) fn table(&mut self, tensor: &Tensor) -> Result<TensorProto, Error> {
         let elements = Elements::Checkpoint(tensor.clone());
         self.add(tensor.key(), tensor.shape(), self.storage, elements)
     }
 
     /// Adds a vector, or a small table of addends.
-    pub(super) fn vector(&mut self, tensor: &Tensor) -> Result<Weight, Error> {
+    pub(super) fn vector(&mut self, tensor: &Tensor) -> Result<TensorProto, Error> {
         let elements = Elements::Checkpoint(tensor.clone());
         self.add(tensor.key(), tensor.shape(), Storage::F32, elements)
     }
@@ -187,7 +173,7 @@ impl WeightFile {
         name: &str,
         shape: &[usize],
         values: Vec<f32>,
-    ) -> Result<Weight, Error> {
+    ) -> Result<TensorProto, Error> {
         self.add(name, shape, Storage::F32, Elements::Computed(values))
     }
 
@@ -198,7 +184,7 @@ impl WeightFile {
         name: &str,
         matrices: &[&Tensor],
         scale: Option<&[f32]>,
-    ) -> Result<Weight, Error> {
+    ) -> Result<TensorProto, Error> {
         let columns = matrices[0].shape()[1];
         let rows = matrices.iter().map(|matrix| matrix.shape()[0]).sum();
         let elements = Elements::Transposed {
@@ -214,7 +200,7 @@ impl WeightFile {
         shape: &[usize],
         storage: Storage,
         elements: Elements,
-    ) -> Result<Weight, Error> {
+    ) -> Result<TensorProto, Error> {
         let data_type = match storage {
             Storage::F32 => DataType::Float,
             Storage::F16 => DataType::Float16,
@@ -232,13 +218,13 @@ impl WeightFile {
                 proto.raw_data.extend_from_slice(bytes);
                 Ok(())
             })?;
-            return Ok(Weight(proto));
+            return Ok(proto);
         }
         let offset = self.length.next_multiple_of(ALIGNMENT);
         refer(&mut proto, &self.name, offset as u64, length as u64);
         self.tensors.push(External { offset, length, recipe });
         self.length = offset + length;
-        Ok(Weight(proto))
+        Ok(proto)
     }
 }
 

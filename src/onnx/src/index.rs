@@ -114,6 +114,12 @@ impl<G: Borrow<GraphProto>> GraphIndex<G> {
         self.graph.borrow()
     }
 
+    /// The graph alone.
+    #[must_use]
+    pub fn into_inner(self) -> G {
+        self.graph
+    }
+
     /// The version of the standard operators that it is written in.
     #[must_use]
     pub fn opset(&self) -> Opset {

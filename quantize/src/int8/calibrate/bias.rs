@@ -1,18 +1,21 @@
-//! What rounding a weight adds to its layer's output on average is taken off the layer's bias.
+//! Bias correction: the mean error that rounding adds to a layer's output is subtracted from the layer's bias.
 //!
-//! Behind a ReLU no input is negative, so the errors of a row of weights don't cancel: they move each output by a share of
+//! Behind a ReLU no input is negative, so the errors of a row of weights don't cancel: they shift each output by a share of
 //! the inputs' mean, and with it all that follows (Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization
 //! and Bias Correction", section 4.2).
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use coca_onnx::{
+    Layer,
+    pb::{NodeProto, TensorProto, tensor_proto::DataType},
+};
 use ndarray::{Array1, ArrayView2};
-use tract_onnx::pb::{NodeProto, TensorProto, tensor_proto::DataType};
 
 use super::{
     super::{
-        Error,
-        part::{Part, Wiring, attribute},
+        error::Error,
+        part::Part,
         plan::Plan,
         source::{self, TensorId},
     },
@@ -21,7 +24,7 @@ use super::{
     noise,
 };
 
-/// Writes into `plan` what every bias of an int8 layer loses; gives the number of biases.
+/// Enters the corrections of all biases of int8 layers into `plan`; returns their number.
 pub(super) fn correct(layers: &Layers, plan: &mut Plan) -> Result<usize, Error> {
     for (bias, weight) in biases(layers.model.parts, plan)? {
         if let Some(mean) = layers.mean(&weight, plan) {
@@ -32,18 +35,17 @@ pub(super) fn correct(layers: &Layers, plan: &mut Plan) -> Result<usize, Error> 
     Ok(plan.shifts.len())
 }
 
-/// What rounding `weight` `[in, out]` adds to the product with rows of this mean `[in]`, on average.
+/// Mean error `[out]` of rounding `weight` `[in, out]`, for rows of this mean `[in]`.
 fn mean_error(mean: &Array1<f32>, weight: ArrayView2<f32>) -> Array1<f32> {
     mean.dot(&(noise::rounded_weight(weight) - weight))
 }
 
-/// The biases of the layers that become int8, each with the layer's weight. One that several layers share is left out.
+/// The biases of layers that become int8, each with the layer's weight. A bias that several layers share is left out.
 fn biases(parts: &[Part], plan: &Plan) -> Result<BTreeMap<TensorId, TensorId>, Error> {
     let mut owners: BTreeMap<TensorId, BTreeSet<TensorId>> = BTreeMap::new();
     for part in parts {
-        let wiring = Wiring::of(&part.graph);
-        for layer in int8_layers(part, &wiring, plan)? {
-            if let Some(bias) = bias(layer.node, part, &wiring) {
+        for layer in int8_layers(part, plan)? {
+            if let Some(bias) = bias(layer.node, part) {
                 owners.entry(source::id(&part.name, bias)?).or_default().insert(layer.id);
             }
         }
@@ -52,34 +54,31 @@ fn biases(parts: &[Part], plan: &Plan) -> Result<BTreeMap<TensorId, TensorId>, E
     Ok(alone.filter_map(|(bias, weights)| Some((bias, weights.into_iter().next()?))).collect())
 }
 
-/// What a layer's node, or the addition behind it, adds to every row.
-fn bias<'a>(node: &'a NodeProto, part: &'a Part, wiring: &Wiring<'a>) -> Option<&'a TensorProto> {
-    let name = match node.op_type.as_str() {
-        "Conv" => node.input.get(2)?,
-        "Gemm" if ["alpha", "beta"].iter().all(|name| is_one(node, name)) => node.input.get(2)?,
-        "MatMul" => {
-            let product = node.output.first()?;
-            let mut readers = wiring.readers(product);
-            let (reader, add) = readers.next().filter(|(_, next)| next.op_type == "Add")?;
-            let alone = readers.next().is_none() && !wiring.is_read_outside(product);
-            add.input.get(1 - reader.input).filter(|_| alone)?
+/// The bias that a layer's node, or the addition behind it, adds to every row.
+fn bias<'a>(node: &'a NodeProto, part: &'a Part) -> Option<&'a TensorProto> {
+    let index = part.index();
+    let name = match Layer::of(node)? {
+        Layer::Convolution(convolution) => convolution.bias?,
+        Layer::Linear(linear) if node.op_type == "Gemm" => {
+            linear.bias.filter(|_| !linear.is_general)?
         }
-        _ => return None,
+        Layer::Linear(_) => {
+            let product = node.output.first()?;
+            let (_, add) = index.only_consumed_by("Add", product)?;
+            add.input.iter().find(|name| *name != product)?
+        }
+        Layer::Lookup(_) => return None,
     };
-    let tensor = part.graph.initializer.iter().find(|tensor| tensor.name == *name)?;
+    let tensor = index.initializer(name)?;
     let plain = tensor.dims.len() == 1
         && tensor.data_type == DataType::Float as i32
         && source::is_float(tensor);
-    let alone = wiring.readers(name).count() == 1 && !wiring.is_read_outside(name);
-    Some(tensor).filter(|_| plain && alone)
-}
-
-fn is_one(node: &NodeProto, name: &str) -> bool {
-    attribute(node, name).is_none_or(|factor| factor.f == 1.0)
+    (plain && index.only_consumer(name).is_some()).then_some(tensor)
 }
 
 #[cfg(test)]
 mod tests {
+    use coca_onnx::pb::GraphProto;
     use ndarray::{Array2, Axis};
     use proptest::prelude::*;
 
@@ -124,18 +123,19 @@ mod tests {
 
     #[test]
     fn a_bias_is_found_behind_each_kind_of_layer_and_not_if_layers_share_it() {
-        let mut part = Part::empty("part.onnx");
+        let mut graph = GraphProto::default();
         let names = ["matmul", "gemm", "one", "other"];
-        part.graph.initializer.extend(names.map(|name| tensor(name, &[3, 3])));
+        graph.initializer.extend(names.map(|name| tensor(name, &[3, 3])));
         let names = ["behind_matmul", "of_gemm", "shared"];
-        part.graph.initializer.extend(names.map(|name| tensor(name, &[3])));
-        part.graph.node = vec![
+        graph.initializer.extend(names.map(|name| tensor(name, &[3])));
+        graph.node = vec![
             node("MatMul", &["x", "matmul"], "product"),
             node("Add", &["behind_matmul", "product"], "a"),
             node("Gemm", &["a", "gemm", "of_gemm"], "b"),
             node("Gemm", &["b", "one", "shared"], "c"),
             node("Gemm", &["c", "other", "shared"], "d"),
         ];
+        let part = Part::of_graph("part.onnx", graph);
         let keep = super::super::super::keep::Keep::parse(&[]).unwrap();
         let plan = Plan::of(std::slice::from_ref(&part), &keep).unwrap();
         let id = |name: &str| source::id("part.onnx", &tensor(name, &[])).unwrap();

@@ -1,24 +1,25 @@
-//! Norms whose output can be divided channel by channel, because every reader is a layer that can take the factor.
+//! Groups of norms and layers that can be smoothed together: every consumer of a norm must be a layer that can take
+//! the factor.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use tract_onnx::pb::NodeProto;
+use coca_onnx::{NodeId, attribute, pb::NodeProto};
 
 use super::{
     super::{
-        Error,
-        part::{Part, Wiring, attribute},
+        error::Error,
+        part::Part,
         plan::{Plan, Smoothing, Treatment},
         source::{self, TensorId},
-        uses::{Form, Uses},
+        uses::Form,
     },
     inputs::LayerInput,
 };
 
-/// Norms and the layers that read them. Parts that share weights have norms of the same group.
+/// Norms and the layers that read them. Norms of parts that share weights belong to one group.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Group {
     /// Gammas and betas.
@@ -27,7 +28,7 @@ pub(super) struct Group {
     pub(super) layers: BTreeSet<TensorId>,
     /// The norms' outputs.
     pub(super) inputs: Vec<LayerInput>,
-    /// How often the layers' weights are read by these norms' readers.
+    /// Uses of the layers' weights behind these norms.
     reads: usize,
     possible: bool,
 }
@@ -60,14 +61,13 @@ pub(super) fn find(parts: &[Part], plan: &Plan) -> Result<Vec<Group>, Error> {
     let mut groups: Vec<Group> = Vec::new();
     let mut reads: BTreeMap<TensorId, usize> = BTreeMap::new();
     for part in parts {
-        let wiring = Wiring::of(&part.graph);
-        let layers = Layers::of(part, plan, &wiring)?;
+        let layers = Layers::of(part, plan)?;
         for (id, _) in layers.by_node.values() {
             *reads.entry(id.clone()).or_default() += 1;
         }
-        let norms = part.graph.node.iter().filter(|node| node.op_type == "LayerNormalization");
-        for norm in norms {
-            let mut group = layers.group(norm, &wiring);
+        for norm in part.index().nodes_of("LayerNormalization") {
+            let Some(norm) = part.index().node(norm) else { continue };
+            let mut group = layers.group(norm)?;
             let (touched, apart) = groups.into_iter().partition(|other| group.touches(other));
             groups = apart;
             Vec::into_iter(touched).for_each(|other| group.join(other));
@@ -81,51 +81,52 @@ pub(super) fn find(parts: &[Part], plan: &Plan) -> Result<Vec<Group>, Error> {
     Ok(groups)
 }
 
-/// The linear layers of a part, by the place of their nodes.
+/// The layers of a part by their nodes, and whether each is linear and becomes int8.
 struct Layers<'a> {
     part: &'a Part,
-    by_node: BTreeMap<usize, (TensorId, bool)>,
+    by_node: BTreeMap<NodeId, (TensorId, bool)>,
 }
 
 impl<'a> Layers<'a> {
-    fn of(part: &'a Part, plan: &Plan, wiring: &Wiring) -> Result<Self, Error> {
+    fn of(part: &'a Part, plan: &Plan) -> Result<Self, Error> {
         let mut by_node = BTreeMap::new();
-        for tensor in part.graph.initializer.iter().filter(|tensor| tensor.dims.len() >= 2) {
+        for tensor in part.matrices() {
             let id = source::id(&part.name, tensor)?;
             let planned = plan.weights.get(&id);
             let Some(form) = planned.and_then(|planned| planned.form) else { continue };
             let linear = matches!(form, Form::Columns | Form::Transposed | Form::Rows);
             let int8 = planned.is_some_and(|p| matches!(p.treatment, Treatment::Int8(_)));
-            for use_ in Uses::of(tensor, part, wiring).nodes {
-                by_node.insert(use_.reader.node, (id.clone(), linear && int8));
+            for use_ in part.uses(tensor).into_iter().flat_map(|uses| &uses.nodes) {
+                by_node.insert(use_.consumer.node, (id.clone(), linear && int8));
             }
         }
         Ok(Self { part, by_node })
     }
 
-    /// A norm with all its readers.
-    fn group(&self, norm: &NodeProto, wiring: &Wiring) -> Group {
+    /// The group of a norm and its consumers.
+    fn group(&self, norm: &NodeProto) -> Result<Group, Error> {
+        let index = self.part.index();
         let mut group = Group { possible: norm.output.len() == 1, ..Group::default() };
-        let last_axis = attribute(norm, "axis").is_none_or(|axis| axis.i == -1);
+        let last_axis = attribute::integer(norm, "axis", -1) == -1;
         group.possible &= last_axis && norm.input.len() >= 2;
         for name in norm.input.iter().skip(1) {
-            let tensor = self.part.graph.initializer.iter().find(|tensor| tensor.name == *name);
-            let id = tensor.and_then(|tensor| source::id(&self.part.name, tensor).ok());
-            let alone = wiring.readers(name).count() == 1 && !wiring.is_read_outside(name);
+            let tensor = index.initializer(name);
+            let id = tensor.map(|tensor| source::id(&self.part.name, tensor)).transpose()?;
+            let alone = index.only_consumer(name).is_some();
             let plain = tensor.is_some_and(|t| t.dims.len() == 1 && source::is_float(t));
             group.possible &= alone && plain;
             group.norms.extend(id);
         }
-        let Some(output) = norm.output.first() else { return group };
-        group.possible &= !wiring.is_read_outside(output);
+        let Some(output) = norm.output.first() else { return Ok(group) };
+        group.possible &= !index.is_read_elsewhere(output);
         group.inputs.push(LayerInput {
             part: self.part.name.clone(),
             value: output.clone(),
             window: None,
         });
-        for (reader, node) in wiring.readers(output) {
-            let transposed = attribute(node, "transA").is_some_and(|a| a.i != 0);
-            match self.by_node.get(&reader.node).filter(|_| reader.input == 0) {
+        for (consumer, node) in index.consumers(output) {
+            let transposed = attribute::integer(node, "transA", 0) != 0;
+            match self.by_node.get(&consumer.node).filter(|_| consumer.input == 0) {
                 Some((id, linear)) => {
                     group.possible &= linear & !transposed;
                     group.layers.insert(id.clone());
@@ -134,7 +135,7 @@ impl<'a> Layers<'a> {
                 None => group.possible = false,
             }
         }
-        group
+        Ok(group)
     }
 }
 
@@ -147,7 +148,7 @@ mod tests {
 
     use super::{
         super::super::{
-            copy_others, keep::Keep, read_parts, rewrite_parts, source::SourceFiles, store::Store,
+            copy_others, keep::Keep, origin::Origin, read_parts, rewrite_parts, source::SourceFiles, store::Store,
             uses::Reason,
         },
         *,
@@ -167,7 +168,7 @@ mod tests {
     /// Writes the bundle `from` with every group smoothed and every layer stored as `treatment` says; gives the number
     /// of groups.
     fn smooth(from: &Path, to: &Path, seed: f32, treatment: &Treatment) -> usize {
-        let source = Bundle::open(from).unwrap();
+        let source = Origin::Bundle(Bundle::open(from).unwrap());
         let mut files = SourceFiles::new(&source);
         let (parts, _) = read_parts(&source, &mut files).unwrap();
         let mut plan = Plan::of(&parts, &Keep::parse(&[]).unwrap()).unwrap();

@@ -1,9 +1,9 @@
-//! `--calibrate`: the model runs on pictures, and what its layers read decides how they are rounded.
+//! Calibration: the model runs on images, and the inputs of its layers decide how their weights are rounded.
 //!
-//! 1. [`runs`]: the model captions some pictures and reads labels; [`samples`] keeps rows of every layer's input.
+//! 1. [`runs`]: the model captions some images and reads labels; [`samples`] keeps rows of every layer's input.
 //! 2. [`smoothing`]: outlier channels move from a norm's output into the weights of the layers that read it.
-//! 3. [`noise`]: each layer's 8-bit product is compared with the exact one; too noisy a layer keeps its weight.
-//! 4. [`bias`]: what rounding adds to a layer's output on average is taken off its bias.
+//! 3. [`noise`]: each layer's 8-bit product is compared with the exact one; a layer with too much noise keeps its weight.
+//! 4. [`bias`]: the mean error of a layer's output is subtracted from its bias.
 
 mod bias;
 mod groups;
@@ -16,42 +16,42 @@ mod smoothing;
 
 use std::{collections::BTreeMap, path::Path};
 
+use coca_onnx::pb::TensorProto;
 use ndarray::{Array1, Array2, Axis};
-use tract_onnx::pb::TensorProto;
 
+pub use self::runs::MAX_PICTURES;
 pub(super) use self::runs::Model;
 use self::{inputs::LayerInput, noise::Noise, runner::Collected, samples::Samples};
 use super::{
-    Error, Progress, Reason,
+    error::Error,
     part::Part,
     plan::{Plan, Smoothing, Treatment},
+    progress::Progress,
     source::{self, TensorId},
+    uses::Reason,
     weight::Source,
 };
-
-/// The most pictures that are looked at; of a larger folder every so many are taken.
-pub const MOST_PICTURES: usize = 24;
 
 /// Decibels of signal above the noise of rounding below which a layer keeps its weight. Noise of a hundredth of the signal's
 /// power, unhindered on its way to the embedding, costs a cosine of 0.005: what a whole int8 model may lose.
 /// `models/train/noise_floor.py` shows how much of it arrives.
 pub const FLOOR: f64 = 20.0;
 
-/// What running the model on pictures showed.
+/// Results of a calibration.
 #[derive(Debug, Clone)]
 pub struct Calibrated {
-    /// Pictures that were looked at.
+    /// Images that the model ran on.
     pub pictures: usize,
-    /// Norms whose outliers were moved into the layers behind them, of all where that is possible.
+    /// Norms whose outliers were moved into the layers behind them, and all norms where that is possible.
     pub smoothed: [usize; 2],
-    /// Biases that take off what rounding adds on average.
+    /// Biases that were corrected by the mean error of rounding.
     pub biases: usize,
-    /// Each int8 layer's signal above the noise of rounding, in decibels, the worst first. Layers that no picture and
-    /// no text ever ran are missing.
+    /// Signal-to-noise ratio of each int8 layer in decibels, the worst first. Layers that no image and no text ran are
+    /// missing.
     pub layers: Vec<(String, f64)>,
 }
 
-/// Runs `model` on pictures of `folder`, and writes into `plan` what to smooth and what to keep.
+/// Runs `model` on images of `folder`, and enters smoothing, kept weights and bias corrections into `plan`.
 pub(super) fn calibrate(
     model: &Model,
     plan: &mut Plan,
@@ -76,7 +76,7 @@ pub(super) fn calibrate(
     Ok(Calibrated { pictures, smoothed: [smoothed, groups.len()], biases, layers: measured })
 }
 
-/// Keeps the layers whose noise is too near their signal; gives the others'.
+/// Keeps the weights of layers below [`FLOOR`]; returns the ratios of the others, the worst first.
 fn measure(
     layers: &Layers,
     plan: &mut Plan,
@@ -100,7 +100,7 @@ fn measure(
     Ok(measured)
 }
 
-/// Layers with rows of what they read.
+/// Layers with samples of their inputs.
 struct Layers<'a> {
     model: &'a Model<'a>,
     inputs: &'a BTreeMap<TensorId, Vec<LayerInput>>,
@@ -110,26 +110,36 @@ struct Layers<'a> {
 impl Layers<'_> {
     /// A layer's weight `[in, out]`, smoothed as `plan` says.
     fn matrix(&self, id: &TensorId, plan: &Plan) -> Result<Array2<f32>, Error> {
-        let form = plan.weights.get(id).and_then(|weight| weight.form);
+        let planned = plan.weights.get(id);
+        let form = planned.and_then(|weight| weight.form);
         let Some(((part, tensor), form)) = self.tensor(id).zip(form) else {
-            return Ok(Array2::zeros((0, 0)));
+            return Err(Error::Tensor {
+                part: id.file.clone(),
+                tensor: planned.map_or_else(String::new, |weight| weight.name.clone()),
+                expected: "the weight of a layer".to_owned(),
+                found: "none".to_owned(),
+            });
         };
         let source = Source { files: self.model.files, part: &part.name, tensor };
-        Ok(samples::matrix(source.values(plan, id)?, &tensor.dims, form))
+        samples::matrix(source.values(plan, id)?, &tensor.dims, form).map_err(|mismatch| {
+            Error::Tensor {
+                part: part.name.clone(),
+                tensor: tensor.name.clone(),
+                expected: mismatch.expected,
+                found: mismatch.found,
+            }
+        })
     }
 
     fn tensor(&self, id: &TensorId) -> Option<(&Part, &TensorProto)> {
-        let tensors = self
-            .model
-            .parts
-            .iter()
-            .flat_map(|part| part.graph.initializer.iter().map(move |tensor| (part, tensor)));
-        let mut matrices = tensors.filter(|(_, tensor)| tensor.dims.len() >= 2);
+        let parts = self.model.parts.iter();
+        let mut matrices =
+            parts.flat_map(|part| part.matrices().map(move |tensor| (part, tensor)));
         matrices
             .find(|(part, tensor)| source::id(&part.name, tensor).is_ok_and(|found| found == *id))
     }
 
-    /// How a layer's 8-bit product differs from the exact one, over everything it read.
+    /// Signal and noise of a layer's 8-bit product, over all samples.
     fn noise(&self, id: &TensorId, plan: &Plan) -> Result<Noise, Error> {
         let weight = self.matrix(id, plan)?;
         let mut noise = Noise::default();
@@ -140,7 +150,7 @@ impl Layers<'_> {
         Ok(noise)
     }
 
-    /// The mean of all rows that a layer read, smoothed as `plan` says; nothing if it read none.
+    /// The mean `[in]` of all rows that a layer read, smoothed as `plan` says; `None` if it read none.
     fn mean(&self, id: &TensorId, plan: &Plan) -> Option<Array1<f32>> {
         let count: usize = self.read(id).map(|samples| samples.count).sum();
         let sum = self.read(id).map(|samples| samples.sum().to_owned()).reduce(|a, b| a + b)?;
@@ -148,14 +158,14 @@ impl Layers<'_> {
         Some(smoothed(mean, id, plan).remove_axis(Axis(0)))
     }
 
-    /// What was kept of all that a layer read.
+    /// The samples of a layer's inputs.
     fn read(&self, id: &TensorId) -> impl Iterator<Item = &Samples> {
         let inputs = self.inputs.get(id).into_iter().flatten();
         inputs.filter_map(|input| self.samples.get(input))
     }
 }
 
-/// Rows of a layer's input, divided as `plan` says.
+/// Rows of a layer's input, smoothed as `plan` says.
 fn smoothed(mut rows: Array2<f32>, id: &TensorId, plan: &Plan) -> Array2<f32> {
     if let Some(Smoothing::Layer(factors)) = plan.smoothing.get(id) {
         smoothing::divide(&mut rows, factors);

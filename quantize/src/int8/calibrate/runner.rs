@@ -1,27 +1,23 @@
-//! A part that also gives what its layers read.
+//! A part that runs on sample inputs and returns the inputs of its layers too.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use coca_engine::{Arithmetic, Graph, Input, Onnx, Weights};
+use coca_engine::{Arithmetic, Engine, Graph, Input, Onnx, Weights};
+use coca_onnx::{pb::tensor_proto::DataType, value_info};
 use ndarray::ArrayD;
-use tract_onnx::pb::{
-    TensorShapeProto, TypeProto, ValueInfoProto,
-    tensor_proto::DataType,
-    type_proto::{Tensor, Value},
-};
 
 use super::{
-    super::{Error, part::Part},
-    Model,
+    super::{error::Error, origin::Origin, part::Part},
     inputs::LayerInput,
     samples::Samples,
 };
 
-/// Rows of what layers read.
+/// Samples of layers' inputs.
 pub(super) type Collected = BTreeMap<LayerInput, Samples>;
 
 /// A part, ready to run.
 pub(super) struct Runner {
+    part: String,
     graph: Graph,
     inputs: Vec<String>,
     outputs: Vec<String>,
@@ -29,23 +25,24 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    /// Loads `part` of `model` so that it gives those of `wanted` that are its own, besides its outputs.
+    /// Loads `part` of `origin` with those of the `wanted` tensors that it computes as further outputs.
     pub(super) fn new(
         part: &Part,
-        model: &Model,
+        origin: &Origin,
+        engine: &Engine,
         wanted: &BTreeSet<&LayerInput>,
     ) -> Result<Self, Error> {
         let weights: BTreeSet<&str> =
-            part.graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
-        let inputs = part.graph.input.iter().map(|input| input.name.clone());
+            part.graph().initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+        let inputs = part.graph().input.iter().map(|input| input.name.clone());
         let inputs: Vec<String> = inputs.filter(|name| !weights.contains(name.as_str())).collect();
         let wanted: Vec<LayerInput> =
             wanted.iter().filter(|w| w.part == part.name).map(|&w| w.clone()).collect();
         let values: BTreeSet<&String> = wanted.iter().map(|input| &input.value).collect();
-        let mut described = part.graph.output.clone();
+        let mut described = part.graph().output.clone();
         for value in values.into_iter().filter(|value| !inputs.contains(value)) {
             if described.iter().all(|output| output.name != *value) {
-                described.push(numbers(value));
+                described.push(value_info::tensor_of_any_shape(value, DataType::Float));
             }
         }
         let outputs: Vec<String> = described.iter().map(|output| output.name.clone()).collect();
@@ -55,15 +52,14 @@ impl Runner {
         let onnx = if one_picture { onnx.with_size("N", 1) } else { onnx };
         let mut weights = Weights::new();
         for file in onnx.weight_files() {
-            weights = weights.with(&file, model.bundle.read(&file, "calibrating")?);
+            weights = weights.with(&file, origin.whole_weights(&file)?);
         }
-        let graph =
-            Graph::prepare(onnx, &weights, &inputs, &outputs, Arithmetic::F32, model.engine)
-                .map_err(coca_model::Error::from)?;
-        Ok(Self { graph, inputs, outputs, wanted })
+        let graph = Graph::prepare(onnx, &weights, &inputs, &outputs, Arithmetic::F32, engine)
+            .map_err(coca_model::Error::from)?;
+        Ok(Self { part: part.name.clone(), graph, inputs, outputs, wanted })
     }
 
-    /// Runs the part on `inputs`, keeps at most `rows` rows of what each layer reads, and gives all outputs by name.
+    /// Runs the part on `inputs`, keeps at most `rows` rows of each layer's input, and returns all outputs by name.
     pub(super) fn run(
         &self,
         mut inputs: HashMap<String, Input>,
@@ -78,23 +74,40 @@ impl Runner {
                 values.insert(name.clone(), array.clone());
             }
         }
-        let ordered = self.inputs.iter().filter_map(|name| inputs.remove(name)).collect();
+        let ordered = self.inputs.iter().map(|name| {
+            inputs.remove(name).ok_or_else(|| self.tensor_error(name, "an input", "none to give"))
+        });
+        let ordered = ordered.collect::<Result<_, _>>()?;
         let found = self.graph.run(ordered).map_err(coca_model::Error::from)?;
         values.extend(self.outputs.iter().cloned().zip(found));
         for wanted in self.wanted.iter().filter(|_| rows > 0) {
-            if let Some(value) = values.get(&wanted.value) {
-                let samples = collected.entry(wanted.clone()).or_insert_with(Samples::new);
-                samples.add(value, wanted.window.as_ref(), rows);
-            }
+            let name = &wanted.value;
+            let value = values.get(name);
+            let value = value.ok_or_else(|| self.tensor_error(name, "a 32-bit tensor", "none"))?;
+            let samples = collected.entry(wanted.clone()).or_insert_with(Samples::new);
+            samples
+                .add(value, wanted.window.as_ref(), rows)
+                .map_err(|mismatch| self.tensor_error(name, &mismatch.expected, &mismatch.found))?;
         }
         Ok(values)
     }
-}
 
-/// An output of 32-bit numbers in a shape not told.
-fn numbers(name: &str) -> ValueInfoProto {
-    let shape: Option<TensorShapeProto> = None;
-    let tensor = Tensor { elem_type: DataType::Float as i32, shape };
-    let kind = TypeProto { value: Some(Value::TensorType(tensor)), ..TypeProto::default() };
-    ValueInfoProto { name: name.to_owned(), r#type: Some(kind), ..ValueInfoProto::default() }
+    /// Takes the output `name` out of the `outputs` of a run.
+    pub(super) fn take(
+        &self,
+        outputs: &mut HashMap<String, ArrayD<f32>>,
+        name: &str,
+    ) -> Result<ArrayD<f32>, Error> {
+        outputs.remove(name).ok_or_else(|| self.tensor_error(name, "an output", "none"))
+    }
+
+    /// The error that a tensor of this part is not what it must be.
+    pub(super) fn tensor_error(&self, tensor: &str, expected: &str, found: &str) -> Error {
+        Error::Tensor {
+            part: self.part.clone(),
+            tensor: tensor.to_owned(),
+            expected: expected.to_owned(),
+            found: found.to_owned(),
+        }
+    }
 }

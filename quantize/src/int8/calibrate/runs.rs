@@ -1,6 +1,6 @@
-//! Runs a model so that its layers read what they will: pictures, the model's own captions, labels.
+//! Runs a model on sample inputs: images, the captions that it writes of them, labels.
 //!
-//! One part after the other is loaded, so that never more than one stands in memory.
+//! The parts are loaded one after the other, to have few of them in memory at once.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -8,23 +8,26 @@ use std::{
 };
 
 use coca_engine::{Engine, Input};
-use coca_model::bundle::Bundle;
+use coca_model::{bundle::Config, generate::CaptionSettings};
 use coca_text::Tokenizer;
 use coca_vision::{ImageReader, Preprocessor, sources};
 use ndarray::{Array1, Array3, ArrayD, Axis};
 
 use super::{
     super::{
-        Error, Progress,
+        error::Error,
+        origin::Origin,
         part::Part,
+        progress::Progress,
         source::{SourceFiles, TensorId},
     },
-    MOST_PICTURES,
     inputs::LayerInput,
     runner::{Collected, Runner},
-    samples::MOST_ROWS,
+    samples::MAX_ROWS,
 };
 
+/// Images that the model runs on; from a larger folder they are taken at even distances.
+pub const MAX_PICTURES: usize = 24;
 /// Labels that the text encoder reads besides captions.
 const LABELS: [&str; 12] = [
     "cat",
@@ -40,17 +43,17 @@ const LABELS: [&str; 12] = [
     "people at a table",
     "street with traffic lights at night",
 ];
-/// Added to an attention score that must not count.
+/// Added to masked attention scores.
 const MASKED: f32 = -1e9;
-/// What runs need of a bundle.
+/// The model, and its parsed parts and files of weights.
 pub(in super::super) struct Model<'a> {
     pub(in super::super) engine: &'a Engine,
-    pub(in super::super) bundle: &'a Bundle,
+    pub(in super::super) origin: &'a Origin,
     pub(in super::super) parts: &'a [Part],
     pub(in super::super) files: &'a SourceFiles<'a>,
 }
 
-/// Rows of every input, and how many pictures they come from.
+/// Samples of every input, and the number of images that they come from.
 pub(super) fn run(
     model: &Model,
     inputs: &BTreeMap<TensorId, Vec<LayerInput>>,
@@ -79,28 +82,29 @@ struct Runs<'a> {
 impl Runs<'_> {
     fn runner(&self, part: &str) -> Result<Option<Runner>, Error> {
         let part = self.model.parts.iter().find(|found| found.name == part);
-        part.map(|part| Runner::new(part, self.model, &self.wanted)).transpose()
+        let Model { origin, engine, .. } = self.model;
+        part.map(|part| Runner::new(part, origin, engine, &self.wanted)).transpose()
     }
 
     fn tell(&self, doing: &str, done: usize, total: usize) {
         (self.progress)(Progress { doing, done: done as u64, total: total as u64 });
     }
 
-    /// The image tokens of each of some pictures of `folder`, if the model has any.
+    /// The image tokens of some images of `folder`, each `None` where the model has no decoder.
     fn encode_pictures(&mut self, folder: &Path) -> Result<Vec<Option<ArrayD<f32>>>, Error> {
-        let image = self.model.bundle.config().image.clone();
+        let image = self.model.origin.config().image.clone();
         let preprocessor = Preprocessor::new(image).map_err(coca_model::Error::from)?;
         let all = sources(&[folder.to_owned()]);
-        let step = all.len().div_ceil(MOST_PICTURES).max(1);
+        let step = all.len().div_ceil(MAX_PICTURES).max(1);
         let chosen: Vec<_> = all.into_iter().step_by(step).collect();
-        let (total, rows) = (chosen.len(), MOST_ROWS.div_ceil(chosen.len().max(1)));
+        let (total, rows) = (chosen.len(), MAX_ROWS.div_ceil(chosen.len().max(1)));
         let (mut encoder, mut unreadable) = (None, None);
         let mut tokens = Vec::new();
         for (done, (_, pixels)) in ImageReader::start(chosen, preprocessor).enumerate() {
             self.tell("reading pictures", done, total);
             let pixels = match pixels {
                 Ok(pixels) => pixels.into_array(),
-                // One broken picture among many is no reason to stop; none that can be read is.
+                // One broken image among many is no reason to stop; none that can be read is.
                 Err(error) => {
                     unreadable.get_or_insert(error);
                     continue;
@@ -110,12 +114,14 @@ impl Runs<'_> {
                 encoder = self.runner("image_encoder.onnx")?;
             }
             let inputs = HashMap::from([("pixel_values".to_owned(), pixels.into())]);
-            tokens.push(match &encoder {
-                Some(encoder) => {
-                    encoder.run(inputs, rows, &mut self.collected)?.remove("image_tokens")
-                }
-                None => None,
-            });
+            let Some(encoder) = &encoder else {
+                tokens.push(None);
+                continue;
+            };
+            let mut outputs = encoder.run(inputs, rows, &mut self.collected)?;
+            let has_decoder = self.model.origin.config().caption.is_some();
+            let found = has_decoder.then(|| encoder.take(&mut outputs, "image_tokens"));
+            tokens.push(found.transpose()?);
         }
         match unreadable {
             Some(error) if tokens.is_empty() => Err(Error::Picture(error)),
@@ -123,21 +129,20 @@ impl Runs<'_> {
         }
     }
 
-    /// A caption of each picture.
+    /// A caption for the tokens of each image.
     fn write_captions(&mut self, tokens: &[Option<ArrayD<f32>>]) -> Result<Vec<Vec<u32>>, Error> {
-        if !self.model.bundle.has_decoder() {
-            return Ok(Vec::new());
-        }
+        let config = self.model.origin.config();
+        let Some(settings) = &config.caption else { return Ok(Vec::new()) };
         let tokens: Vec<_> = tokens.iter().flatten().collect();
-        let rows = MOST_ROWS.div_ceil(tokens.len().max(1));
+        let rows = MAX_ROWS.div_ceil(tokens.len().max(1));
         let Some(cross_kv) = self.runner("cross_kv.onnx")? else { return Ok(Vec::new()) };
         let Some(decoder) = self.runner("caption_decoder.onnx")? else { return Ok(Vec::new()) };
         let mut captions = Vec::new();
         for (done, &tokens) in tokens.iter().enumerate() {
-            self.tell("captioning", done, MOST_PICTURES);
+            self.tell("captioning", done, MAX_PICTURES);
             let inputs = HashMap::from([("image_tokens".to_owned(), tokens.clone().into())]);
             let cross = cross_kv.run(inputs, rows, &mut self.collected)?;
-            let caption = Caption::new(self.model.bundle, cross);
+            let caption = Caption::new(config, settings, cross);
             captions.push(caption.write(&decoder, rows, &mut self.collected)?);
         }
         Ok(captions)
@@ -145,9 +150,9 @@ impl Runs<'_> {
 
     fn read_texts(&mut self, captions: &[Vec<u32>]) -> Result<(), Error> {
         let Some(encoder) = self.runner("text_encoder.onnx")? else { return Ok(()) };
-        let config = self.model.bundle.config();
-        let json = self.model.bundle.read("tokenizer.json", "reading texts")?;
-        let tokenizer = Tokenizer::new((*json).as_ref(), config.text.clone())
+        let config = self.model.origin.config();
+        let json = self.model.origin.read("tokenizer.json")?;
+        let tokenizer = Tokenizer::new(&json, config.text.clone())
             .map_err(coca_model::Error::from)?;
         let captions = captions.iter().map(|ids| tokenizer.decode(ids));
         let labels = LABELS.iter().map(|label| Ok(config.template.replace("{}", label)));
@@ -157,16 +162,17 @@ impl Runs<'_> {
             self.tell("reading texts", done, texts.len());
             let ids = tokenizer.encode(text).map_err(coca_model::Error::from)?;
             let inputs = HashMap::from([("input_ids".to_owned(), tokenizer.batch(&[ids]).into())]);
-            encoder.run(inputs, MOST_ROWS.div_ceil(texts.len()), &mut self.collected)?;
+            encoder.run(inputs, MAX_ROWS.div_ceil(texts.len()), &mut self.collected)?;
         }
         Ok(())
     }
 }
 
-/// A caption in the making: at each step the likeliest token that it lacks so far, so that no model, however poor,
+/// A caption that is being written. Each step takes the likeliest token that it lacks, so that no model, however poor,
 /// repeats one for ever.
 struct Caption<'a> {
-    bundle: &'a Bundle,
+    config: &'a Config,
+    settings: &'a CaptionSettings,
     ids: Vec<u32>,
     /// `past_key.0`, `past_value.0` and so on, each `[1, P, W]`.
     past: Vec<(String, ArrayD<f32>)>,
@@ -174,39 +180,45 @@ struct Caption<'a> {
 }
 
 impl<'a> Caption<'a> {
-    fn new(bundle: &'a Bundle, cross: HashMap<String, ArrayD<f32>>) -> Self {
-        let sizes = &bundle.config().dimensions;
+    fn new(
+        config: &'a Config,
+        settings: &'a CaptionSettings,
+        cross: HashMap<String, ArrayD<f32>>,
+    ) -> Self {
+        let sizes = &config.dimensions;
         let layers = 0..sizes.unimodal_layers + sizes.multimodal_layers;
         let names = layers.flat_map(|i| ["key", "value"].map(|half| format!("{half}.{i}")));
         let nothing = Array3::zeros((1, 0, sizes.decoder_width)).into_dyn();
         let past = names.map(|name| (name, nothing.clone())).collect();
-        Self { bundle, ids: vec![bundle.config().text.start_id], past, cross }
+        Self { config, settings, ids: vec![config.text.start_id], past, cross }
     }
 
-    /// As many tokens as the bundle's settings allow and its context has room for; of every layer's input at most
-    /// `rows` rows are kept.
+    /// Writes as many tokens as the settings and the context length allow, and keeps at most `rows` rows of every
+    /// layer's input.
     fn write(
         mut self,
         decoder: &Runner,
         rows: usize,
         collected: &mut Collected,
     ) -> Result<Vec<u32>, Error> {
-        let config = self.bundle.config();
-        let settings = config.caption.clone().unwrap_or_default();
-        let most = settings.max_tokens.min(config.text.context_length + 1);
-        // The first step is like no other, and the same for every picture.
-        let every = most.div_ceil(rows.max(1)).max(2);
-        while self.ids.len() < most && self.ids.last() != Some(&config.text.end_id) {
+        let (config, settings) = (self.config, self.settings);
+        let max = settings.max_tokens.min(config.text.context_length + 1);
+        // The first step is like no other, and the same for every image.
+        let every = max.div_ceil(rows.max(1)).max(2);
+        while self.ids.len() < max && self.ids.last() != Some(&config.text.end_id) {
             let kept = usize::from(self.ids.len().is_multiple_of(every));
             let mut outputs = decoder.run(self.inputs(), kept, collected)?;
             for (name, past) in &mut self.past {
-                let Some(new) = outputs.remove(&format!("new_{name}")) else { continue };
-                // Every step's rows are equally wide.
-                let _: Result<(), _> = past.append(Axis(1), new.view());
+                let output = format!("new_{name}");
+                let new = decoder.take(&mut outputs, &output)?;
+                past.append(Axis(1), new.view()).map_err(|_| {
+                    let expected = format!("a step for the cache {:?}", past.shape());
+                    decoder.tensor_error(&output, &expected, &format!("{:?}", new.shape()))
+                })?;
             }
             let early = self.ids.len() < settings.min_tokens;
             let barred = |id: u32| self.ids.contains(&id) || (early && id == config.text.end_id);
-            let logits = outputs.remove("logits").unwrap_or_default();
+            let logits = decoder.take(&mut outputs, "logits")?;
             let next = (0..).zip(&logits).filter(|(id, _)| !barred(*id));
             let Some((next, _)) = next.max_by(|(_, a), (_, b)| a.total_cmp(b)) else { break };
             self.ids.push(next);
@@ -216,11 +228,11 @@ impl<'a> Caption<'a> {
 
     /// The last token, with everything before it in the cache.
     fn inputs(&self) -> HashMap<String, Input> {
-        let pad = self.bundle.config().text.pad_id;
+        let pad = self.config.text.pad_id;
         let last = self.ids.len() - 1;
         let hidden = |k: usize| k.checked_sub(1).is_some_and(|before| self.ids[before] == pad);
         let text = |(_, _, k)| if hidden(k) { MASKED } else { 0.0 };
-        let id = self.ids.last().copied().unwrap_or_default();
+        let id = self.ids[last];
         let mut inputs: HashMap<String, Input> = HashMap::from([
             ("input_ids".to_owned(), ndarray::arr2(&[[i64::from(id)]]).into()),
             ("position".to_owned(), Array1::from_elem(1, last as i64).into()),

@@ -1,18 +1,18 @@
-//! Rows of what a layer reads, and its weight as a matrix.
+//! Samples of a layer's inputs, and its weight as a matrix.
 
 use ndarray::{Array1, Array2, ArrayD, ArrayView1, ArrayView2, ArrayView4, Axis, Ix4, Slice};
 
 use super::{super::uses::Form, inputs::Window};
 
-/// The most rows that are kept for a layer.
-pub(super) const MOST_ROWS: usize = 256;
+/// Rows kept for a layer.
+pub(super) const MAX_ROWS: usize = 256;
 
-/// What a layer read: some of the rows `[rows, in]`, and the sum of all.
+/// Some of the rows `[rows, in]` that a layer read, and the sum of all.
 #[derive(Debug, Clone)]
 pub(super) struct Samples {
     rows: Array2<f32>,
     sum: Array1<f64>,
-    /// Rows that went into the sum.
+    /// Rows in the sum.
     pub(super) count: usize,
 }
 
@@ -30,62 +30,82 @@ impl Samples {
         self.sum.view()
     }
 
-    /// Keeps at most `most` rows of `value`, evenly spread.
-    pub(super) fn add(&mut self, value: &ArrayD<f32>, window: Option<&Window>, most: usize) {
+    /// Adds the rows of `value` to the sum and keeps at most `max` of them, evenly spread.
+    pub(super) fn add(
+        &mut self,
+        value: &ArrayD<f32>,
+        window: Option<&Window>,
+        max: usize,
+    ) -> Result<(), Mismatch> {
         let all = match window {
-            Some(window) => windows(value, window),
-            None => matrix_rows(value),
+            Some(window) => windows(value, window)?,
+            None => matrix_rows(value)?,
         };
         if self.count == 0 {
             self.rows = Array2::zeros((0, all.ncols()));
             self.sum = Array1::zeros(all.ncols());
         }
-        // Rows of one layer are always equally long.
         if all.ncols() != self.sum.len() {
-            return;
+            return Err(Mismatch::new(&format!("rows of {}", self.sum.len()), value.shape()));
         }
         all.rows()
             .into_iter()
             .for_each(|row| self.sum.zip_mut_with(&row, |sum, &v| *sum += f64::from(v)));
         self.count += all.nrows();
-        let rows = spread(&all, most);
-        let room = MOST_ROWS.saturating_sub(self.rows.nrows()).min(rows.nrows());
-        let _: Result<(), _> =
-            self.rows.append(Axis(0), rows.slice_axis(Axis(0), Slice::from(..room)));
+        let rows = spread(&all, max);
+        let free = MAX_ROWS.saturating_sub(self.rows.nrows()).min(rows.nrows());
+        let kept = rows.slice_axis(Axis(0), Slice::from(..free));
+        let appended = self.rows.append(Axis(0), kept);
+        appended.map_err(|e| Mismatch::new(&e.to_string(), value.shape()))
+    }
+}
+
+/// A tensor of another shape than its layer needs.
+#[derive(Debug, PartialEq)]
+pub(super) struct Mismatch {
+    pub(super) expected: String,
+    pub(super) found: String,
+}
+
+impl Mismatch {
+    fn new(expected: &str, found: &[usize]) -> Self {
+        Self { expected: expected.to_owned(), found: format!("the shape {found:?}") }
     }
 }
 
 /// A tensor `[…, in]` as rows.
-fn matrix_rows(value: &ArrayD<f32>) -> Array2<f32> {
-    let columns = value.shape().last().copied().unwrap_or(0);
-    let numbers: Vec<f32> = value.iter().copied().collect();
-    let rows = numbers.len() / columns.max(1);
-    Array2::from_shape_vec((rows, columns), numbers).unwrap_or_default()
+fn matrix_rows(value: &ArrayD<f32>) -> Result<Array2<f32>, Mismatch> {
+    let mismatch = || Mismatch::new("rows of at least one element", value.shape());
+    let columns = *value.shape().last().filter(|&&size| size > 0).ok_or_else(mismatch)?;
+    let rows = value.len() / columns;
+    let rows = value.to_shape((rows, columns)).map_err(|_| mismatch())?;
+    Ok(rows.into_owned())
 }
 
-fn spread(rows: &Array2<f32>, most: usize) -> ArrayView2<'_, f32> {
-    let step = rows.nrows().div_ceil(most.max(1)).max(1);
+fn spread(rows: &Array2<f32>, max: usize) -> ArrayView2<'_, f32> {
+    let step = rows.nrows().div_ceil(max.max(1)).max(1);
     rows.slice_axis(Axis(0), Slice::new(0, None, step.cast_signed()))
 }
 
-/// What a convolution sees of a picture `[1, channels, height, width]`: a row for each place.
-fn windows(value: &ArrayD<f32>, window: &Window) -> Array2<f32> {
-    let Ok(value) = value.view().into_dimensionality::<Ix4>() else {
-        return Array2::zeros((0, 0));
-    };
-    let places = window.places([value.dim().2, value.dim().3]);
+/// The im2col matrix of an image `[1, channels, height, width]`: a row for each output position of the convolution.
+fn windows(image: &ArrayD<f32>, window: &Window) -> Result<Array2<f32>, Mismatch> {
+    let mismatch = || Mismatch::new("an image [1, channels, height, width]", image.shape());
+    let value = image.view().into_dimensionality::<Ix4>().map_err(|_| mismatch())?;
+    let positions = window.positions([value.dim().2, value.dim().3]);
     let width = value.dim().1 * window.kernel.iter().product::<usize>();
-    let rows: Vec<f32> = (0..places[0] * places[1])
-        .flat_map(|place| seen(value, window, [place / places[1], place % places[1]]))
+    let count = positions[0] * positions[1];
+    let rows: Vec<f32> = (0..count)
+        .flat_map(|at| receptive_field(value, window, [at / positions[1], at % positions[1]]))
         .collect();
-    Array2::from_shape_vec((rows.len() / width.max(1), width), rows).unwrap_or_default()
+    Array2::from_shape_vec((count, width), rows).map_err(|_| mismatch())
 }
 
-fn seen(value: ArrayView4<f32>, window: &Window, place: [usize; 2]) -> Vec<f32> {
+/// The elements that the convolution reads for one output position, zeros in the padding.
+fn receptive_field(value: ArrayView4<f32>, window: &Window, position: [usize; 2]) -> Vec<f32> {
     let (_, channels, height, width) = value.dim();
     let inside = |axis: usize, offset: usize, size: usize| {
-        let at = place[axis] * window.strides[axis] + offset * window.dilations[axis];
-        at.checked_sub(window.pads[axis]).filter(|&at| at < size)
+        let at = position[axis] * window.strides[axis] + offset * window.dilations[axis];
+        at.checked_sub(window.pads_begin[axis]).filter(|&at| at < size)
     };
     let mut row = Vec::with_capacity(channels * window.kernel[0] * window.kernel[1]);
     for channel in 0..channels {
@@ -99,15 +119,21 @@ fn seen(value: ArrayView4<f32>, window: &Window, place: [usize; 2]) -> Vec<f32> 
     row
 }
 
-/// A layer's weight as `[in, out]`.
-pub(super) fn matrix(values: Vec<f32>, dims: &[i64], form: Form) -> Array2<f32> {
-    let first = dims.first().and_then(|&size| usize::try_from(size).ok()).unwrap_or(0);
-    let rest = values.len() / first.max(1);
-    let stored = Array2::from_shape_vec((first, rest), values).unwrap_or_default();
-    match form {
+/// A layer's weight of shape `dims` as `[in, out]`.
+pub(super) fn matrix(values: Vec<f32>, dims: &[i64], form: Form) -> Result<Array2<f32>, Mismatch> {
+    let mismatch = |elements: usize| Mismatch {
+        expected: format!("elements for the shape {dims:?}"),
+        found: elements.to_string(),
+    };
+    let elements = values.len();
+    let rows = dims.first().and_then(|&size| usize::try_from(size).ok());
+    let rows = rows.filter(|&rows| rows > 0).ok_or_else(|| mismatch(elements))?;
+    let stored = Array2::from_shape_vec((rows, elements / rows), values);
+    let stored = stored.map_err(|_| mismatch(elements))?;
+    Ok(match form {
         Form::Columns | Form::Table => stored,
         Form::Transposed | Form::Rows | Form::Tied | Form::Kernel => stored.reversed_axes(),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -120,9 +146,22 @@ mod tests {
     fn rows_are_spread_evenly_and_never_more_than_asked_for() {
         let value = Array::from_iter((0..40).map(|i| i as f32)).into_shape_with_order((1, 20, 2));
         let mut samples = Samples::new();
-        samples.add(&value.unwrap().into_dyn(), None, 5);
+        samples.add(&value.unwrap().into_dyn(), None, 5).unwrap();
         assert_eq!(samples.rows().column(0).to_vec(), [0.0, 8.0, 16.0, 24.0, 32.0]);
         assert_eq!((samples.sum().to_vec(), samples.count), (vec![380.0, 400.0], 20));
+    }
+
+    #[test]
+    fn a_tensor_of_another_shape_is_an_error_and_not_left_out() {
+        let mut samples = Samples::new();
+        samples.add(&ArrayD::zeros(vec![1, 20, 2]), None, 5).unwrap();
+        let expected =
+            Mismatch { expected: "rows of 2".to_owned(), found: "the shape [1, 20, 3]".to_owned() };
+        assert_eq!(samples.add(&ArrayD::zeros(vec![1, 20, 3]), None, 5), Err(expected));
+        assert_eq!(samples.count, 20);
+        assert!(Samples::new().add(&ArrayD::zeros(vec![4, 0]), None, 5).is_err());
+        assert!(matrix(vec![1.0; 5], &[2, 3], Form::Columns).is_err());
+        assert!(matrix(Vec::new(), &[0, 3], Form::Rows).is_err());
     }
 
     #[test]
@@ -132,13 +171,13 @@ mod tests {
         let window = Window {
             kernel: [3, 3],
             strides: [2, 1],
-            pads: [1, 1],
-            places_pads: [2, 2],
+            pads_begin: [1, 1],
+            pads_end: [1, 1],
             dilations: [1, 1],
         };
-        let rows = windows(&picture.clone().into_dyn(), &window);
+        let rows = windows(&picture.clone().into_dyn(), &window).unwrap();
         assert_eq!(rows.dim(), (3 * 4, 2 * 9));
-        // The middle of a window is the pixel at its place; the corners lie in the padding.
+        // The middle of a window is the pixel at its position; the corners lie in the padding.
         assert_eq!(rows[[0, 4]], picture[[0, 0, 0, 0]]);
         assert_eq!(rows[[0, 0]], 0.0);
         assert_eq!(rows[[4 + 2, 9 + 4]], picture[[0, 1, 2, 2]]);

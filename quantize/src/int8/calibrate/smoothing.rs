@@ -1,27 +1,27 @@
-//! SmoothQuant: channels whose numbers are far larger than the others' would take all the steps of a row's scale.
+//! SmoothQuant (Xiao et al. 2022): channels far larger than the others would take all the steps of a row's scale.
 //!
-//! What a norm gives is divided by one factor for each channel, and the rows of the weights behind it are multiplied
-//! with the same: the product stays, and outliers move into the weights, which have a scale for each output.
+//! A norm's output is divided by a factor for each channel, and the rows of the weights behind it are multiplied by
+//! it: the product stays, and outliers move into the weights, which have a scale for each output.
 
 use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
 
 use super::{
-    super::{Error, plan::Plan},
+    super::{error::Error, plan::Plan},
     Layers,
     groups::Group,
     noise::{self, Noise},
 };
 
-/// How much of an outlier moves: 0 nothing, 1 all.
+/// Migration strengths to try: at 0 an outlier stays, at 1 all of it moves.
 const STRENGTHS: [f32; 5] = [0.3, 0.4, 0.5, 0.6, 0.7];
-/// Rows that a strength is tried on.
+/// Rows that each strength is tried on.
 const TRIED_ROWS: usize = 128;
-/// A norm is left alone unless smoothing takes this part of its layers' noise away.
+/// Share of its layers' noise that smoothing a norm must remove.
 const WORTHWHILE: f64 = 0.05;
 
-/// The factors with which the layers of a group are least noisy; nothing if that is as they are.
+/// The factors with which the layers of a group are least noisy; `None` if none is worthwhile.
 pub(super) fn best_factors(
     group: &Group,
     layers: &Layers,
@@ -33,6 +33,7 @@ pub(super) fn best_factors(
         .filter_map(|input| layers.samples.get(input))
         .map(|samples| samples.rows())
         .collect();
+    // Norms of one group whose rows differ in width have no factors in common, and neither have those that never ran.
     let Ok(rows) = ndarray::concatenate(Axis(0), &samples) else { return Ok(None) };
     let step = rows.nrows().div_ceil(TRIED_ROWS).max(1);
     let tried = rows.slice_axis(Axis(0), Slice::new(0, None, step.cast_signed()));
@@ -98,7 +99,7 @@ fn noise_with(rows: ArrayView2<f32>, weights: &[Array2<f32>], factors: Option<&[
     noise
 }
 
-/// Divides each column by its factor.
+/// Divides each channel by its factor.
 pub(super) fn divide(rows: &mut Array2<f32>, factors: &[f32]) {
     rows.columns_mut().into_iter().zip(factors).for_each(|(mut column, &f)| column /= f);
 }
