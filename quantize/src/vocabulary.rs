@@ -50,9 +50,7 @@ pub fn clip_tokenizer_json() -> Result<Vec<u8>, Error> {
 /// As [`clip_tokenizer_json`].
 pub fn first_entries_tokenizer_json(entries: usize) -> Result<Vec<u8>, Error> {
     let mut text = String::new();
-    flate2::read::GzDecoder::new(MERGES)
-        .read_to_string(&mut text)
-        .map_err(Error::Merges)?;
+    flate2::read::GzDecoder::new(MERGES).read_to_string(&mut text).map_err(Error::Merges)?;
     let others = 2 * 256 + SPECIAL_TOKENS.len();
     let merges: Vec<&str> = text.lines().take(entries.saturating_sub(others)).collect();
     let tokens = tokens(&merges);

@@ -1,6 +1,8 @@
 //! `coca-quantize int8` on the small checkpoints of `tests/golden/open_clip`: structure, sizes, answers, refusals.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "../../tests/replaced_file/mod.rs"]
+mod replaced_file;
 mod small_model;
 
 use std::{
@@ -17,9 +19,11 @@ use coca_quantize::{
     int8::{Error, FLOOR, Options, Reason, int8},
     onnx::Storage,
 };
+use prost::Message;
+use replaced_file::replace;
 use small_model::{Model, find, maker};
 use tract_onnx::pb::{
-    NodeProto, TensorProto,
+    ModelProto, NodeProto, TensorProto,
     tensor_proto::{DataLocation, DataType},
 };
 
@@ -237,8 +241,7 @@ fn what_stays_is_listed_with_the_reason() {
 fn a_pattern_that_fits_no_layer_is_refused_with_the_nearest_names() {
     let model = Model::imported("pooler", Storage::F32);
     let message = model.refusal(&keep(&["visual.prok"]));
-    let expected =
-        "visual.prok: no layer has such a name; the nearest are visual.proj, ";
+    let expected = "visual.prok: no layer has such a name; the nearest are visual.proj, ";
     assert!(message.starts_with(expected), "{message}");
 }
 
@@ -337,6 +340,51 @@ fn a_calibrated_model_tells_how_far_every_layer_is_above_the_noise() {
         let [a, b] = [&f32, &int8].map(|coca| coca.encode_text("a dog").unwrap().view().to_owned());
         assert!(a.dot(&b) > 0.999, "{}", a.dot(&b));
     }
+}
+
+#[test]
+fn a_checkpoint_becomes_the_same_int8_model_without_the_larger_one_between() {
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/photos");
+    for (name, calibrate) in [("pooler", Some(pictures)), ("plain", None)] {
+        let model = Model::imported(name, Storage::F32);
+        let options = Options { keep_f32: Vec::new(), calibrate };
+        let twice = model.int8(&options).unwrap();
+        let checkpoint =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/open_clip").join(name);
+        let import =
+            coca_quantize::import::Options { storage: Storage::F32, config: None, progress: false };
+        let checkpoint = checkpoint.to_str().unwrap();
+        let out = model.path("at-once");
+        let once =
+            coca_quantize::int8::import(checkpoint, &out, &import, &options, &|_| ()).unwrap();
+        let files = |bundle: &str| Bundle::open(model.path(bundle)).unwrap().config().files.clone();
+        assert_eq!(files("at-once"), files("out"));
+        assert_eq!(once.to_string(), twice.to_string());
+    }
+}
+
+#[test]
+fn operators_too_old_for_int8_are_refused_with_the_reason() {
+    let model = Model::imported("plain", Storage::F32);
+    let path = model.path("in").join("cross_kv.onnx");
+    let mut part = ModelProto::decode(&*fs::read(&path).unwrap()).unwrap();
+    part.opset_import[0].version = 12;
+    replace(&model.path("in"), "cross_kv.onnx", &part.encode_to_vec());
+    let expected = "cross_kv.onnx: expected ONNX operators of version 13 or newer, found version 12: older ones have \
+                    one scale for a whole weight";
+    assert_eq!(model.refusal(&Options::default()), expected);
+}
+
+#[test]
+fn a_part_without_an_output_that_calibration_needs_is_refused() {
+    let model = Model::imported("plain", Storage::F32);
+    let path = model.path("in").join("caption_decoder.onnx");
+    let mut part = ModelProto::decode(&*fs::read(&path).unwrap()).unwrap();
+    part.graph.as_mut().unwrap().output.retain(|output| output.name != "new_key.0");
+    replace(&model.path("in"), "caption_decoder.onnx", &part.encode_to_vec());
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/photos");
+    let expected = "caption_decoder.onnx: new_key.0: expected an output, found none";
+    assert_eq!(model.refusal(&calibrated_with(&pictures)), expected);
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn the_command_names_the_options_that_its_library_does_not_know() {
              open_clip_config.json, found neither",
         ),
         (
-            &["import", "in", "out", "--dtype", "f16"],
+            &["import", "in", "out", "--to", "f16"],
             "visual.proj: expected numbers up to 65504, found 1000000: use --to f32",
         ),
         (
@@ -142,6 +142,21 @@ fn the_command_names_the_options_that_its_library_does_not_know() {
         assert!(said.starts_with(&format!("coca-quantize: {expected}")), "{said}");
         assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{said}");
     }
+}
+
+#[test]
+fn calibration_without_int8_is_wrong_usage() {
+    let checkpoint = Checkpoint::new();
+    for arguments in [&["--calibrate", "photos"][..], &["--to", "f16", "--dtype", "f16"]] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_coca-quantize"))
+            .args(["import", "in", "out"])
+            .args(arguments)
+            .current_dir(checkpoint.folder.path())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+    }
+    assert_eq!(entries(checkpoint.folder.path()).len(), 1);
 }
 
 #[test]
@@ -556,8 +571,5 @@ fn numbers_that_do_not_fit_16_bits_are_refused_when_16_bits_are_asked_for() {
     let folder = checkpoint.folder.path();
     let error = import(folder.join("in").to_str().unwrap(), &folder.join("out"), &options, &|_| ())
         .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "visual.proj: expected numbers up to 65504, found 1000000"
-    );
+    assert_eq!(error.to_string(), "visual.proj: expected numbers up to 65504, found 1000000");
 }

@@ -158,9 +158,9 @@ fn read_tensors(path: &Path) -> Result<Vec<Tensor>, Error> {
     match file.bytes() {
         [b'P', b'K', 3, 4, ..] => torch::tensors(&file),
         [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::tensors(&file),
-        bytes if bytes.starts_with(b"version https://git-lfs") => Err(no_checkpoint(
-            "a Git LFS pointer: fetch the file itself (git lfs pull)".to_owned(),
-        )),
+        bytes if bytes.starts_with(b"version https://git-lfs") => {
+            Err(no_checkpoint("a Git LFS pointer: fetch the file itself (git lfs pull)".to_owned()))
+        }
         _ => Err(no_checkpoint(
             "neither: it may be cut off, or saved by a torch older than 1.6".to_owned(),
         )),

@@ -49,7 +49,9 @@ pub(super) fn tensors(file: &Arc<CheckpointFile>) -> Result<Vec<Tensor>, Error> 
     // As in Python, the last of several equal keys counts.
     let mut records: BTreeMap<&str, Record> = BTreeMap::new();
     for &(key, value) in entries {
-        let Some((key, record)) = pickle.text(key).zip(Record::of(&pickle, value)) else { continue };
+        let Some((key, record)) = pickle.text(key).zip(Record::of(&pickle, value)) else {
+            continue;
+        };
         if !has_no_effect(key) {
             records.insert(key, record);
         }
@@ -83,8 +85,7 @@ fn state_dict(pickle: &Pickle, id: Id, nesting: usize) -> Option<&[(Id, Id)]> {
 fn keys(pickle: &Pickle) -> String {
     const SHOWN: usize = 8;
     let entries = pickle.dict(pickle.root()).into_iter().flatten();
-    let keys: Vec<&str> =
-        entries.filter_map(|&(key, _)| pickle.text(key)).take(SHOWN).collect();
+    let keys: Vec<&str> = entries.filter_map(|&(key, _)| pickle.text(key)).take(SHOWN).collect();
     if keys.is_empty() { String::new() } else { format!(", which has {}", keys.join(", ")) }
 }
 
@@ -253,9 +254,8 @@ mod tests {
         zip.start_file("archive/data/0", options).unwrap();
         zip.write_all(&vec![0; 4 * elements]).unwrap();
         file.write_all(zip.finish().unwrap().get_ref()).unwrap();
-        Checkpoint::open(file.path()).map_err(|error| {
-            error.to_string().replace(&format!("{}: ", file.path().display()), "")
-        })
+        Checkpoint::open(file.path())
+            .map_err(|error| error.to_string().replace(&format!("{}: ", file.path().display()), ""))
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! `coca-quantize compare`.
 
-use std::{io::IsTerminal, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use coca_quantize::compare::{self, Error, Options};
-use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Usage;
+use super::{Usage, output};
 
 /// Say how far a model's answers are from those of the model that it was made of.
 #[derive(Debug, clap::Args)]
@@ -47,11 +46,7 @@ pub(super) fn run(quiet: bool, arguments: &Arguments) -> anyhow::Result<()> {
         })?,
         max_images: arguments.max_images.map(|max| max as usize),
     };
-    let bar = match quiet || !std::io::stderr().is_terminal() {
-        true => ProgressBar::hidden(),
-        false => ProgressBar::new(0)
-            .with_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta} left")?),
-    };
+    let bar = output::bar(quiet, "{msg} {wide_bar} {pos}/{len} {eta} left")?;
     let report = compare::compare(&arguments.a, &arguments.b, &options, &mut |progress| {
         bar.set_message(progress.doing);
         bar.set_length(progress.total as u64);
@@ -59,8 +54,8 @@ pub(super) fn run(quiet: bool, arguments: &Arguments) -> anyhow::Result<()> {
     })?;
     bar.finish_and_clear();
     match arguments.format {
-        Format::Text => print!("{report}"),
-        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Format::Text => output::result(&report.to_string())?,
+        Format::Json => output::result(&(serde_json::to_string_pretty(&report)? + "\n"))?,
     }
     match report.failed.as_slice() {
         [] => Ok(()),

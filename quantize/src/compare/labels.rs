@@ -5,8 +5,8 @@ use std::{collections::HashSet, path::Path};
 use coca_model::Labels;
 
 use super::{
-    error::Error,
     agreement::{CosineAgreement, CosineTally},
+    error::Error,
     model::Model,
     options::Progress,
 };

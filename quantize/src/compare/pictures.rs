@@ -4,8 +4,8 @@ use coca_model::EncodedImage;
 use coca_vision::{ImageReader, Pixels, ReadError, Source, sources};
 
 use super::{
-    error::Error,
     agreement::{CaptionTally, CosineTally, Failed, LabelTally},
+    error::Error,
     labels::Encoded,
     model::Model,
     options::{Options, Progress},

@@ -145,8 +145,11 @@ impl Side {
 
 fn parse(files: &Files, part: &'static str) -> Result<Model, Error> {
     let bytes = files.read(part)?;
-    Model::parse((*bytes).as_ref())
-        .map_err(|source| Error::Onnx { path: files.path.clone(), part, source })
+    Model::parse((*bytes).as_ref()).map_err(|source| Error::Onnx {
+        path: files.path.clone(),
+        part,
+        source,
+    })
 }
 
 impl Files {

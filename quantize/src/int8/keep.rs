@@ -67,8 +67,7 @@ mod tests {
     #[test]
     fn a_pattern_that_fits_nothing_is_an_error_with_the_nearest_names() {
         let error = keep("visual.prjo*").check(NAMES.into_iter()).unwrap_err();
-        let message =
-            "visual.prjo*: no layer has such a name; the nearest are visual.proj, ";
+        let message = "visual.prjo*: no layer has such a name; the nearest are visual.proj, ";
         assert!(error.to_string().starts_with(message), "{error}");
     }
 

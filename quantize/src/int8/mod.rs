@@ -147,10 +147,7 @@ fn is_same_folder(a: &Path, b: &Path) -> bool {
 }
 
 /// Every part of the model, and for each the bytes of its graph and weights.
-fn read_parts(
-    origin: &Origin,
-    files: &mut SourceFiles,
-) -> Result<(Vec<Part>, Vec<u64>), Error> {
+fn read_parts(origin: &Origin, files: &mut SourceFiles) -> Result<(Vec<Part>, Vec<u64>), Error> {
     let (mut parts, mut sizes) = (Vec::new(), Vec::new());
     for name in origin.files().into_iter().filter(|name| name.ends_with(".onnx")) {
         let bytes = origin.read(&name)?;

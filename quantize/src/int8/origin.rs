@@ -41,7 +41,9 @@ impl Origin {
     pub(super) fn bytes(&self) -> u64 {
         match self {
             Self::Bundle(bundle) => bundle.config().files.values().map(|file| file.bytes).sum(),
-            Self::Checkpoint(unwritten) => unwritten.files().into_iter().map(|(_, size)| size).sum(),
+            Self::Checkpoint(unwritten) => {
+                unwritten.files().into_iter().map(|(_, size)| size).sum()
+            }
         }
     }
 

@@ -71,8 +71,7 @@ impl Part {
                 elements += count;
             }
         }
-        let mut part =
-            Self { name: name.to_owned(), index, rest, uses: BTreeMap::new(), elements };
+        let mut part = Self { name: name.to_owned(), index, rest, uses: BTreeMap::new(), elements };
         let uses = part.matrices().map(|weight| {
             let found = uses::of(weight, &part.index, elements);
             (weight.name.clone(), found)

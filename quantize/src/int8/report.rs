@@ -69,12 +69,7 @@ impl Report {
         let part = |(name, &bytes): (&String, &[u64; 2])| {
             let weights = || plan.weights.values().filter(|weight| weight.parts.contains(name));
             let int8 = weights().filter(|w| matches!(w.treatment, Treatment::Int8(_))).count();
-            PartReport {
-                name: name.clone(),
-                int8,
-                left: weights().count() - int8,
-                bytes,
-            }
+            PartReport { name: name.clone(), int8, left: weights().count() - int8, bytes }
         };
         let left = plan.weights.values().filter_map(|weight| {
             let (stored, reason) = match &weight.treatment {
@@ -85,12 +80,7 @@ impl Report {
             };
             Some(Left { name: weight.name.clone(), stored, reason: reason.clone() })
         });
-        Self {
-            parts: parts.iter().map(part).collect(),
-            left: left.collect(),
-            bytes,
-            calibrated,
-        }
+        Self { parts: parts.iter().map(part).collect(), left: left.collect(), bytes, calibrated }
     }
 }
 

@@ -228,11 +228,8 @@ mod tests {
             data_type: DataType::Float as i32,
             ..TensorProto::default()
         };
-        let graph = GraphProto {
-            node: nodes,
-            initializer: vec![weight.clone()],
-            ..GraphProto::default()
-        };
+        let graph =
+            GraphProto { node: nodes, initializer: vec![weight.clone()], ..GraphProto::default() };
         of(&weight, &GraphIndex::new(graph, Opset::new(17)), 800).form
     }
 

@@ -7,9 +7,7 @@ use coca_onnx::{
     pb::TensorProto,
 };
 
-use super::{
-    Error, WeightFile,
-};
+use super::{Error, WeightFile};
 use crate::{
     checkpoint::Tensor,
     open_clip::{self, Activation, Layers},

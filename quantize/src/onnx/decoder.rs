@@ -3,8 +3,9 @@
 use coca_onnx::{builder::GraphBuilder, value_info::Dim};
 
 use super::{
-    encode, Error, TextTower, WeightFile,
+    Error, TextTower, WeightFile,
     blocks::{Block, CrossBlock, KeysAndValues, LayerNorm, Linear},
+    encode,
 };
 use crate::open_clip::{Architecture, CoCaWeights};
 

@@ -6,8 +6,9 @@ use coca_onnx::{
 };
 
 use super::{
-    encode, Error, WeightFile,
+    Error, WeightFile,
     blocks::{Block, Heads},
+    encode,
 };
 use crate::open_clip::{Architecture, CoCaWeights};
 

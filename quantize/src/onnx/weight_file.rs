@@ -79,7 +79,10 @@ enum Elements {
     /// A tensor of the checkpoint as it is.
     Checkpoint(Tensor),
     /// The transpose of matrices of the checkpoint, one below the other, with a factor for each row.
-    Transposed { matrices: Vec<Tensor>, scale: Option<Vec<f32>> },
+    Transposed {
+        matrices: Vec<Tensor>,
+        scale: Option<Vec<f32>>,
+    },
     Computed(Vec<f32>),
 }
 
@@ -315,9 +318,6 @@ mod tests {
     #[test]
     fn a_number_too_large_for_f16_is_an_error_that_names_the_tensor() {
         let error = encode("visual.proj", &[1.0, 70_000.0], Storage::F16).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "visual.proj: expected numbers up to 65504, found 70000"
-        );
+        assert_eq!(error.to_string(), "visual.proj: expected numbers up to 65504, found 70000");
     }
 }

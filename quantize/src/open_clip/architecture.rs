@@ -229,8 +229,7 @@ fn read_text(mut section: Section<'_>) -> Result<Text, ConfigError> {
     let heads = section.size("heads", 8, MAX_WIDTH)?;
     let layers = read_layers(&mut section, 512, |_| heads, 4.0)?;
     let context_length = section.size_in("context_length", 77, CONTEXT_LENGTHS)?;
-    let vocabulary =
-        section.size_in("vocab_size", 49408, MIN_VOCABULARY..=MAX_VOCABULARY)?;
+    let vocabulary = section.size_in("vocab_size", 49408, MIN_VOCABULARY..=MAX_VOCABULARY)?;
     if !section.flag("embed_cls")? {
         return Err(section.wrong(
             "embed_cls",

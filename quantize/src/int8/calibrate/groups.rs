@@ -148,8 +148,8 @@ mod tests {
 
     use super::{
         super::super::{
-            copy_others, keep::Keep, origin::Origin, read_parts, rewrite_parts, source::SourceFiles, store::Store,
-            uses::Reason,
+            copy_others, keep::Keep, origin::Origin, read_parts, rewrite_parts,
+            source::SourceFiles, store::Store, uses::Reason,
         },
         *,
     };

@@ -133,8 +133,7 @@ impl Layers<'_> {
 
     fn tensor(&self, id: &TensorId) -> Option<(&Part, &TensorProto)> {
         let parts = self.model.parts.iter();
-        let mut matrices =
-            parts.flat_map(|part| part.matrices().map(move |tensor| (part, tensor)));
+        let mut matrices = parts.flat_map(|part| part.matrices().map(move |tensor| (part, tensor)));
         matrices
             .find(|(part, tensor)| source::id(&part.name, tensor).is_ok_and(|found| found == *id))
     }

@@ -152,8 +152,8 @@ impl Runs<'_> {
         let Some(encoder) = self.runner("text_encoder.onnx")? else { return Ok(()) };
         let config = self.model.origin.config();
         let json = self.model.origin.read("tokenizer.json")?;
-        let tokenizer = Tokenizer::new(&json, config.text.clone())
-            .map_err(coca_model::Error::from)?;
+        let tokenizer =
+            Tokenizer::new(&json, config.text.clone()).map_err(coca_model::Error::from)?;
         let captions = captions.iter().map(|ids| tokenizer.decode(ids));
         let labels = LABELS.iter().map(|label| Ok(config.template.replace("{}", label)));
         let texts = captions.chain(labels).collect::<Result<Vec<String>, _>>();

@@ -1,0 +1,28 @@
+//! Results to stdout, messages to stderr.
+
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Writes a result. A reader that is gone wants no more of it; any other failure loses the result.
+pub(super) fn result(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output: cannot be written"),
+    }
+}
+
+/// Writes a message. One that nobody can read is dropped: the work is done all the same.
+pub(super) fn message(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// A bar on a terminal, hidden elsewhere and with `quiet`.
+pub(super) fn bar(quiet: bool, template: &str) -> anyhow::Result<ProgressBar> {
+    match quiet || !io::stderr().is_terminal() {
+        true => Ok(ProgressBar::hidden()),
+        false => Ok(ProgressBar::new(0).with_style(ProgressStyle::with_template(template)?)),
+    }
+}
