@@ -17,8 +17,8 @@ fn all() -> MutexGuard<'static, Vec<Leftovers>> {
     ALL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes every staging folder. Whoever creates, publishes or drops one afterwards blocks for ever: call this only
-/// at the end of the process.
+/// Removes every staging folder. Creating, publishing or dropping one afterwards blocks for ever: call this only at
+/// the end of the process.
 pub fn remove_all() {
     let all = all();
     all.iter().for_each(Leftovers::remove);
@@ -57,7 +57,35 @@ impl StagingDir {
 
     /// Gives the folder the name `target`. A folder that has the name already is moved to where nobody else writes,
     /// shown to `may_remove`, and removed; on an error it gets its name back.
+    ///
+    /// On Linux `target` names the older or the new folder at every moment, on most file systems.
     pub(crate) fn publish<E>(
+        self,
+        target: &Path,
+        may_remove: impl FnOnce(&Path) -> Result<(), E>,
+        failed: impl Fn(io::Error) -> E,
+    ) -> Result<(), E> {
+        // A signal removes nothing while the names are exchanged.
+        let mut all = all();
+        if !target.exists() {
+            fs::rename(&self.path, target).map_err(failed)?;
+            all.retain(|leftovers| !leftovers.are_of(&self.path));
+            return Ok(());
+        }
+        if exchange(&self.path, target).is_err() {
+            drop(all);
+            return self.publish_in_two_steps(target, may_remove, failed);
+        }
+        // The older folder has the staging folder's name, and is removed under it.
+        let approved = may_remove(&self.path);
+        if approved.is_err() && exchange(&self.path, target).is_err() {
+            // Better a folder with a strange name than none.
+            all.retain(|leftovers| !leftovers.are_of(&self.path));
+        }
+        approved
+    }
+
+    fn publish_in_two_steps<E>(
         self,
         target: &Path,
         may_remove: impl FnOnce(&Path) -> Result<(), E>,
@@ -66,22 +94,31 @@ impl StagingDir {
         let replaced = Self::beside(target).map_err(&failed)?;
         let old = replaced.path.join("old");
         let mut all = all();
-        let mut published = Ok(());
-        if target.exists() {
-            fs::rename(target, &old).map_err(&failed)?;
-            published = may_remove(&old);
-        }
-        let published = published.and_then(|()| fs::rename(&self.path, target).map_err(&failed));
-        if published.is_err() {
-            if old.exists() && fs::rename(&old, target).is_err() {
-                // The old folder stays where it is: better a folder with a strange name than none.
+        fs::rename(target, &old).map_err(&failed)?;
+        let published =
+            may_remove(&old).and_then(|()| fs::rename(&self.path, target).map_err(&failed));
+        match &published {
+            Ok(()) => all.retain(|leftovers| !leftovers.are_of(&self.path)),
+            // Better a folder with a strange name than none.
+            Err(_) if fs::rename(&old, target).is_err() => {
                 all.retain(|leftovers| !leftovers.are_of(&replaced.path));
             }
-            return published;
+            Err(_) => {}
         }
-        all.retain(|leftovers| !leftovers.are_of(&self.path));
-        Ok(())
+        published
     }
+}
+
+/// Exchanges the names of two folders in one step.
+#[cfg(target_os = "linux")]
+fn exchange(a: &Path, b: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchange(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 impl Drop for StagingDir {
@@ -134,5 +171,41 @@ pub(crate) fn parent(target: &Path) -> PathBuf {
     match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Publish = fn(StagingDir, &Path, bool) -> Result<(), String>;
+
+    fn answer(approves: bool) -> Result<(), String> {
+        if approves { Ok(()) } else { Err("refused".to_owned()) }
+    }
+
+    #[test]
+    fn an_older_folder_is_replaced_or_keeps_its_name() {
+        let ways: [Publish; 2] = [
+            |staging, target, approves| {
+                staging.publish(target, |_| answer(approves), |e| e.to_string())
+            },
+            |staging, target, approves| {
+                staging.publish_in_two_steps(target, |_| answer(approves), |e| e.to_string())
+            },
+        ];
+        for publish in ways {
+            for (approves, expected) in [(true, "new"), (false, "old")] {
+                let folder = tempfile::tempdir().unwrap();
+                let target = folder.path().join("target");
+                fs::create_dir(&target).unwrap();
+                fs::write(target.join("file"), "old").unwrap();
+                let staging = StagingDir::beside(&target).unwrap();
+                fs::write(staging.path().join("file"), "new").unwrap();
+                assert_eq!(publish(staging, &target, approves).is_ok(), approves);
+                assert_eq!(fs::read_to_string(target.join("file")).unwrap(), expected);
+                assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+            }
+        }
     }
 }

@@ -175,7 +175,7 @@ fn a_model_of_another_family_is_told_by_its_tensors() {
         t.insert("transformer.resblocks.0.ln_1.bias".to_owned(), (dtype, vec![1], data));
     });
     let error = checkpoint.import(None).unwrap_err();
-    let expected = "the checkpoint has no text.token_embedding.weight, which this architecture needs: of its 56 \
+    let expected = "the checkpoint has no text.token_embedding.weight, which this architecture needs: of its 57 \
                     tensors transformer.resblocks.0.ln_1.bias is the nearest; it looks like a CLIP of open_clip, \
                     which has no caption decoder";
     assert_eq!(error, format!("{WEIGHTS}: {expected}"));

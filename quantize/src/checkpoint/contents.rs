@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-/// What a checkpoint has where a tensor is missing.
+/// The contents of a checkpoint that lacks a tensor.
 ///
 /// It displays as the end of a sentence, and as nothing where the missing tensor's neighbours are all there: then the
 /// checkpoint is of the right kind and the tensor's key says it all.

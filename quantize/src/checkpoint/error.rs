@@ -33,7 +33,7 @@ pub enum Error {
         path: PathBuf,
         /// The tensor's key.
         key: String,
-        /// What the file has instead.
+        /// The file's contents.
         contents: Contents,
     },
     /// The file has tensors that do not belong to the architecture.

@@ -21,7 +21,7 @@ const MAX_TABLE: usize = 1 << 24;
 const STATE_DICTS: [&str; 5] = ["state_dict", "model", "model_state_dict", "state_dict_ema", "ema"];
 /// Dictionaries inside dictionaries on the way to the tensors.
 const MAX_NESTING: usize = 2;
-/// How often an element of a file may be part of a tensor: a token embedding and the output head may be the same.
+/// Tensors that an element of the file may belong to, on average: a token embedding may be the output head too.
 const MAX_SHARING: u64 = 2;
 
 pub(super) fn tensors(file: &Arc<CheckpointFile>) -> Result<Vec<Tensor>, Error> {

@@ -23,7 +23,7 @@ pub(super) struct Arguments {
     /// Take no more than the first N images.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_images: Option<u32>,
-    /// How to print it.
+    /// Format of the result.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }

@@ -67,7 +67,7 @@ pub enum Error {
     /// There is nothing to compare the models on.
     #[error("expected at least one {what} to compare the models on, found none")]
     NothingToCompare {
-        /// What is missing: `image` or `label`.
+        /// `image` or `label`.
         what: &'static str,
     },
     /// A layer gives tensors of different shapes in the two models.

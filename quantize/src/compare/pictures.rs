@@ -14,7 +14,7 @@ use super::{
 /// Images, spread over the folder, that the layers are compared on.
 const SAMPLES: usize = 8;
 
-/// What the pass found.
+/// Results of the pass.
 pub(super) struct Found {
     pub(super) images: CosineTally,
     pub(super) labels: LabelTally,
@@ -27,7 +27,7 @@ pub(super) struct Found {
 /// An image to compare the layers on.
 pub(super) struct Sample {
     pub(super) pixels: Pixels,
-    /// What the reference writes about it, without the end token; `None` where it cannot.
+    /// Tokens of the reference's caption, without the end token; `None` where it has no decoder.
     pub(super) caption: Option<Vec<u32>>,
 }
 
@@ -86,7 +86,7 @@ fn list(options: &Options) -> Result<Vec<(Source, Option<ReadError>)>, Error> {
 }
 
 impl Found {
-    /// Puts an image through both models; gives the tokens of the reference's caption.
+    /// Runs both models on an image; returns the tokens of the reference's caption.
     fn add(
         &mut self,
         pair: &[Model; 2],

@@ -29,7 +29,7 @@ struct Side {
 }
 
 impl Probe {
-    /// Prepares the file `part` of both models with `inputs`. The reference also gives the tensors `wanted`, and both
+    /// Prepares the file `part` of both models with `inputs`. The reference also returns the tensors `wanted`, and both
     /// run with one picture where `single` says so, as the image encoder does everywhere.
     pub(super) fn prepare(
         files: &[Files; 2],
@@ -60,7 +60,7 @@ impl Probe {
         self.part
     }
 
-    /// Runs both models' part on the same `inputs`; gives the reference's tensors by name.
+    /// Runs the part of both models on the same `inputs`; returns the reference's tensors by name.
     pub(super) fn run(
         &mut self,
         files: &[Files; 2],
@@ -78,7 +78,7 @@ impl Probe {
         Ok(a)
     }
 
-    /// What all runs together say of each layer.
+    /// Noise of each layer over all runs.
     pub(super) fn into_layers(self) -> impl Iterator<Item = LayerNoise> {
         let part = self.part;
         let layers = self.layers.into_iter();

@@ -92,7 +92,7 @@ pub enum Error {
     Pattern {
         /// The pattern.
         pattern: String,
-        /// What is wrong with it.
+        /// The syntax error.
         reason: String,
     },
     /// A pattern of layers to keep fits none.

@@ -142,6 +142,7 @@ fn quantize(
     Ok(Report::new(&plan, &sizes, [origin.bytes(), written], calibrated))
 }
 
+/// Whether both paths lead to one folder. One that does not exist yet is no other's.
 fn is_same_folder(a: &Path, b: &Path) -> bool {
     a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b)
 }

@@ -52,8 +52,7 @@ impl Part {
                 found: opset.version(),
             });
         }
-        let mut rest = model.into_proto();
-        let graph = rest.graph.take().unwrap_or_default();
+        let (graph, rest) = model.into_parts();
         Self::new(name, GraphIndex::new(graph, opset), rest)
     }
 
@@ -99,7 +98,7 @@ impl Part {
         self.graph().initializer.iter().filter(|tensor| tensor.dims.len() >= 2)
     }
 
-    /// What the graph does with one of [`Part::matrices`].
+    /// The uses of one of [`Part::matrices`].
     pub(super) fn uses(&self, weight: &TensorProto) -> Option<&Uses> {
         self.uses.get(&weight.name)
     }

@@ -15,7 +15,7 @@ use super::{
     uses::{Form, Reason},
 };
 
-/// How a weight is stored.
+/// Element type of a weight in the new bundle.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Treatment {
     /// As 8-bit integers.

@@ -215,7 +215,7 @@ fn dequantized(names: &[String; 3], value: &str, axis: i64) -> NodeProto {
     node("DequantizeLinear", names, value, vec![of_integer("axis", axis)])
 }
 
-/// Gives a node another output, and the same name.
+/// Renames a node and its only output.
 fn rename(node: &mut NodeProto, output: &str) {
     output.clone_into(&mut node.name);
     node.output = vec![output.to_owned()];

@@ -1,9 +1,9 @@
-//! Numbers rounded to 8-bit integers, symmetric, with one scale for each channel.
+//! Symmetric rounding to 8-bit integers with one scale for each channel.
 
 /// Integers never reach -128: a product of two then fits 15 bits, which the oldest Arm kernels need.
-const LARGEST: f32 = 127.0;
+const MAX_INTEGER: f32 = 127.0;
 
-/// A tensor of integers; the number is integer × scale of its channel.
+/// A tensor of integers: an element's value is its integer times the scale of its channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Int8 {
     /// In the order of the tensor, each within ±127.
@@ -12,7 +12,7 @@ pub struct Int8 {
     pub scales: Vec<f32>,
 }
 
-/// The axis that a tensor's channels stand along.
+/// The axis of a tensor's channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channels {
     /// The first: rows of a table, outputs of a convolution.
@@ -33,7 +33,7 @@ impl Int8 {
         }
     }
 
-    /// The numbers that the integers stand for.
+    /// The dequantised values.
     #[must_use]
     pub fn values(&self, along: Channels) -> Vec<f32> {
         let columns = match along {
@@ -87,11 +87,11 @@ fn round_columns(values: &[f32], columns: usize) -> Int8 {
 
 /// A channel of zeros gets a scale too: a runtime may divide by it.
 fn scale(largest: f32) -> f32 {
-    (largest / LARGEST).max(f32::MIN_POSITIVE)
+    (largest / MAX_INTEGER).max(f32::MIN_POSITIVE)
 }
 
 fn integer(value: f32, scale: f32) -> i8 {
-    (value / scale).round_ties_even().clamp(-LARGEST, LARGEST) as i8
+    (value / scale).round_ties_even().clamp(-MAX_INTEGER, MAX_INTEGER) as i8
 }
 
 #[cfg(test)]

@@ -46,8 +46,7 @@ impl Store {
         Self { bundle, files: BTreeMap::new(), done: BTreeMap::new() }
     }
 
-    /// The tensors that took the place of the one called `id`, under the names that `renamed` gives, if a part
-    /// before this one stored them.
+    /// The tensors stored for `id` by an earlier part, under the names `renamed`; `None` if none was.
     pub(super) fn again(&self, id: &TensorId, renamed: &[String]) -> Option<Vec<TensorProto>> {
         let mut tensors = self.done.get(id)?.clone();
         tensors
@@ -57,7 +56,7 @@ impl Store {
         Some(tensors)
     }
 
-    /// Stores what takes the place of the tensor `id`, and gives the graph's references to it.
+    /// Stores `tensors` in place of the tensor `id`; returns the graph's references to them.
     pub(super) fn put(
         &mut self,
         id: TensorId,

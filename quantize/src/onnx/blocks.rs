@@ -137,7 +137,7 @@ pub(super) struct Heads {
 }
 
 impl Heads {
-    /// What attention scores are multiplied with: one over the root of a head's width.
+    /// Factor of the attention scores: one over the square root of a head's width.
     pub(super) fn scale(self) -> f32 {
         ((self.width / self.count) as f32).sqrt().recip()
     }
@@ -244,7 +244,7 @@ impl Block {
         self.rest.apply(graph, &x, &mixed)
     }
 
-    /// The rows `x` attend to earlier rows and to themselves; gives their own keys and values too.
+    /// Causal attention of the rows `x` to the cache and themselves; returns their output, keys and values.
     pub(super) fn apply_cached(
         &self,
         graph: &mut GraphBuilder,
@@ -308,7 +308,7 @@ impl CrossBlock {
     }
 }
 
-/// What follows attention in every block: the output projection, the residual, the MLP.
+/// The part of every block behind the attention: output projection, residual, MLP.
 struct AfterAttention {
     out: Linear,
     ln_2: LayerNorm,

@@ -12,10 +12,10 @@ use super::{
 };
 use crate::open_clip::{Architecture, CoCaWeights};
 
-/// Added to an attention score that must not count.
+/// Added to masked attention scores.
 const MASKED: f32 = -1e9;
 
-/// What the text encoder and the caption decoder share: embeddings and the unimodal layers.
+/// Weights that the text encoder and the caption decoder share: embeddings and the unimodal layers.
 pub struct TextTower {
     pub(super) tokens: TensorProto,
     pub(super) positions: TensorProto,

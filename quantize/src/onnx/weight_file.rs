@@ -67,7 +67,7 @@ struct External {
     recipe: Recipe,
 }
 
-/// How a tensor is made.
+/// The computation that makes a tensor.
 struct Recipe {
     /// The tensor's name, for errors.
     name: String,
@@ -232,7 +232,7 @@ impl WeightFile {
 }
 
 impl Recipe {
-    /// Gives the tensor's bytes to `write`, piece by piece.
+    /// Calls `write` with the tensor's bytes, piece by piece.
     fn encode(&self, write: &mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
         let mut encode = |values: &[f32]| -> Result<(), Error> {
             for part in values.chunks(1 << 16) {

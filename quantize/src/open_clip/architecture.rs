@@ -80,7 +80,7 @@ pub struct Vision {
 /// An attentional pooler, `AttentionalPooler` in open_clip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pooler {
-    /// Learnt queries; the first gives the embedding, the others the image tokens.
+    /// Learnt queries: the first yields the embedding, the others the image tokens.
     pub queries: usize,
     /// Attention heads.
     pub heads: usize,
@@ -201,7 +201,7 @@ fn read_vision(mut section: Section<'_>) -> Result<Vision, ConfigError> {
         _ => section.flag("attentional_pool")?,
     };
     let pooler_heads = section.size("attn_pooler_heads", 8, MAX_WIDTH)?;
-    // The first query gives the embedding, not an image token.
+    // The first query yields the embedding, not an image token.
     let queries = section.size_in("attn_pooler_queries", 256, 2..=MAX_TOKENS)?;
     let image = section.pair("image_size", 224, MAX_IMAGE)?;
     let patch = section.pair("patch_size", 16, MAX_IMAGE)?;

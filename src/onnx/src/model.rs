@@ -49,6 +49,12 @@ impl Model {
         ModelProto { graph: Some(self.graph), ..self.rest }
     }
 
+    /// The graph, and the model without it.
+    #[must_use]
+    pub fn into_parts(self) -> (GraphProto, ModelProto) {
+        (self.graph, self.rest)
+    }
+
     /// The bytes of a file.
     #[must_use]
     pub fn encode(self) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! What rounding does to a layer: the 8-bit product against the exact one.
+//! Noise of rounding a layer: the 8-bit product compared with the exact one.
 
 use std::ops::AddAssign;
 
@@ -17,7 +17,7 @@ pub(super) struct Noise {
 }
 
 impl Noise {
-    /// The signal above the noise; nothing for a layer without a signal.
+    /// Signal-to-noise ratio in dB; `None` for a layer without a signal.
     pub(super) fn decibels(self) -> Option<f64> {
         let ratio = self.signal / self.noise.max(f64::MIN_POSITIVE);
         (self.signal > 0.0).then(|| 10.0 * ratio.log10())

@@ -80,10 +80,11 @@ struct Runs<'a> {
 }
 
 impl Runs<'_> {
-    fn runner(&self, part: &str) -> Result<Option<Runner>, Error> {
-        let part = self.model.parts.iter().find(|found| found.name == part);
-        let Model { origin, engine, .. } = self.model;
-        part.map(|part| Runner::new(part, origin, engine, &self.wanted)).transpose()
+    fn runner(&self, name: &str) -> Result<Runner, Error> {
+        let Model { origin, engine, parts, .. } = self.model;
+        let part = parts.iter().find(|part| part.name == name);
+        let part = part.ok_or_else(|| Error::MissingFile { name: name.to_owned() })?;
+        Runner::new(part, origin, engine, &self.wanted)
     }
 
     fn tell(&self, doing: &str, done: usize, total: usize) {
@@ -110,14 +111,11 @@ impl Runs<'_> {
                     continue;
                 }
             };
-            if encoder.is_none() {
-                encoder = self.runner("image_encoder.onnx")?;
-            }
-            let inputs = HashMap::from([("pixel_values".to_owned(), pixels.into())]);
-            let Some(encoder) = &encoder else {
-                tokens.push(None);
-                continue;
+            let encoder = match &encoder {
+                Some(encoder) => encoder,
+                None => encoder.insert(self.runner("image_encoder.onnx")?),
             };
+            let inputs = HashMap::from([("pixel_values".to_owned(), pixels.into())]);
             let mut outputs = encoder.run(inputs, rows, &mut self.collected)?;
             let has_decoder = self.model.origin.config().caption.is_some();
             let found = has_decoder.then(|| encoder.take(&mut outputs, "image_tokens"));
@@ -135,8 +133,8 @@ impl Runs<'_> {
         let Some(settings) = &config.caption else { return Ok(Vec::new()) };
         let tokens: Vec<_> = tokens.iter().flatten().collect();
         let rows = MAX_ROWS.div_ceil(tokens.len().max(1));
-        let Some(cross_kv) = self.runner("cross_kv.onnx")? else { return Ok(Vec::new()) };
-        let Some(decoder) = self.runner("caption_decoder.onnx")? else { return Ok(Vec::new()) };
+        let cross_kv = self.runner("cross_kv.onnx")?;
+        let decoder = self.runner("caption_decoder.onnx")?;
         let mut captions = Vec::new();
         for (done, &tokens) in tokens.iter().enumerate() {
             self.tell("captioning", done, MAX_PICTURES);
@@ -149,7 +147,7 @@ impl Runs<'_> {
     }
 
     fn read_texts(&mut self, captions: &[Vec<u32>]) -> Result<(), Error> {
-        let Some(encoder) = self.runner("text_encoder.onnx")? else { return Ok(()) };
+        let encoder = self.runner("text_encoder.onnx")?;
         let config = self.model.origin.config();
         let json = self.model.origin.read("tokenizer.json")?;
         let tokenizer =
