@@ -61,7 +61,7 @@ impl Cli {
             Command::Import(arguments) => import::run(self.quiet, arguments),
             Command::Int8 { bundle, out, calibrate, keep_f32 } => {
                 let options = int8::Options { keep_f32, calibrate };
-                quantize(self.quiet, &|progress| int8::int8(&bundle, &out, &options, progress))
+                quantize(self.quiet, |progress| int8::int8(&bundle, &out, &options, progress))
             }
             Command::Compare(arguments) => compare::run(self.quiet, &arguments),
             Command::Manual { folder } => manual::write(&folder),
@@ -72,7 +72,7 @@ impl Cli {
 /// Runs a quantisation with a progress bar, and writes its report.
 fn quantize(
     quiet: bool,
-    run: &dyn Fn(&dyn Fn(int8::Progress)) -> Result<int8::Report, int8::Error>,
+    run: impl Fn(&dyn Fn(int8::Progress)) -> Result<int8::Report, int8::Error>,
 ) -> anyhow::Result<()> {
     let bar = output::bar(quiet, "{msg} {wide_bar} {percent}% {eta} left")?;
     let report = run(&|progress| {

@@ -65,7 +65,7 @@ pub(super) fn run(quiet: bool, arguments: Arguments) -> anyhow::Result<()> {
     let (checkpoint, out) = (arguments.checkpoint, arguments.out);
     if to == To::Int8 {
         let quantization = int8::Options { calibrate: arguments.calibrate, ..Default::default() };
-        return super::quantize(quiet, &|progress| {
+        return super::quantize(quiet, |progress| {
             int8::import(&checkpoint, &out, &options, &quantization, progress)
         });
     }
