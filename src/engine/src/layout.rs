@@ -44,6 +44,7 @@ impl Layout {
             Self::PackedKeys { .. } => pack_keys(rows, heads, head_width),
             _ => pack_values(rows, heads, head_width),
         };
-        ArrayD::from_shape_vec(IxDyn(&axes), packed).unwrap_or_default()
+        let packed = packed.and_then(|packed| ArrayD::from_shape_vec(IxDyn(&axes), packed).ok());
+        packed.unwrap_or_else(|| tensor.into_owned())
     }
 }

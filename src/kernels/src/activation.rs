@@ -1,16 +1,16 @@
-//! What a layer does to its output.
+//! Activation functions.
 
 use crate::{
-    elementary::{erf, exp},
     lanes::Lanes,
+    math::{erf, exp},
 };
 
-/// A function of each number.
+/// An activation function, applied to each element.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Activation {
     /// x
     Identity,
-    /// x × Φ(x), exact: open_clip's `nn.GELU()`.
+    /// x × Φ(x), exact: PyTorch's `nn.GELU()`.
     Gelu,
     /// x × σ(1.702 x): open_clip's `QuickGELU`.
     QuickGelu,

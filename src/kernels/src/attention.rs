@@ -1,23 +1,24 @@
-//! Attention in f32: scores, softmax and mix of one head at a time.
+//! Attention in f32: scores, softmax and weighted sum of values, one head at a time.
 //!
-//! Many queries go through packed keys and values in tiles; a few, as in decoding, read the rows where
-//! they stand, unless somebody packed them for all steps.
+//! Many query positions go through packed keys and values in tiles; a few, as in decoding, read the rows where
+//! they lie, unless they were packed for all steps.
 
 use std::ops::Range;
 
 use crate::{
-    attention_input::{AttentionInput, AttentionShape, Memory},
+    attention_input::{AttentionInput, AttentionShape, KeyValues},
     disjoint::DisjointMut,
-    elementary::exp,
-    f32_product::{MOST_ROWS, f32_products},
-    instruction_set::{Cpu, Isa, Operation},
+    dispatch::Cpu,
+    f32_product::f32_products,
+    isa::{Isa, MAX_F32_ROWS, Operation},
     lanes::{LANES, Lanes},
     linear::even_tiles,
+    math::exp,
     packed_keys::{pack_key_rows, pack_value_rows},
     work_queue::WorkQueue,
 };
 
-/// One attention, which any number of threads work on, head by head.
+/// One attention, that any number of threads work on, head by head.
 pub struct Attention<'a> {
     cpu: Cpu,
     input: AttentionInput<'a>,
@@ -25,16 +26,17 @@ pub struct Attention<'a> {
     queue: WorkQueue,
 }
 
-/// From so many queries of a head on, packing its keys and values pays.
-const QUERIES_WORTH_PACKING: usize = 4;
+/// The least query positions for which packing a head's keys and values pays.
+const MIN_QUERIES_TO_PACK: usize = 4;
 
 impl<'a> Attention<'a> {
     /// Prepares an attention with the output `[batch, queries, heads × head_width]`.
-    /// `None` if the sizes do not fit the tensors.
+    ///
+    /// Returns `None` if the tensors do not have the shape.
     #[must_use]
     pub fn new(cpu: Cpu, input: AttentionInput<'a>, output: &'a mut [f32]) -> Option<Self> {
-        let AttentionShape { batch, heads, head_width, queries, .. } = input.shape;
-        let fits = input.fits() && output.len() == batch * queries * heads * head_width;
+        let AttentionShape { batch, heads, .. } = input.shape;
+        let fits = input.fits() && Some(output.len()) == input.shape.output_length();
         fits.then(|| Self {
             cpu,
             input,
@@ -43,7 +45,7 @@ impl<'a> Attention<'a> {
         })
     }
 
-    /// Works until no head is left. The output is complete when every thread has returned.
+    /// Works until no head is left. The output is complete when all threads have returned.
     pub fn work(&self) {
         self.cpu.run(Work(self));
     }
@@ -51,18 +53,18 @@ impl<'a> Attention<'a> {
 
 struct Work<'a, 'b>(&'b Attention<'a>);
 
-/// What one thread reuses from head to head.
+/// Buffers that one thread reuses from head to head.
 #[derive(Default)]
 struct Scratch<'a> {
     /// Key rows of a head.
     key_rows: Vec<&'a [f32]>,
     /// Value rows of a head.
     value_rows: Vec<&'a [f32]>,
-    /// Keys in panels of sixteen, `[number][key]` each.
+    /// Keys in panels of sixteen, `[head_width, 16]` each.
     keys: Vec<f32>,
-    /// Values in panels of sixteen numbers, `[key][number]` each.
+    /// Values in panels of sixteen elements, `[keys, 16]` each.
     values: Vec<f32>,
-    /// `[queries of a tile][keys, padded]`
+    /// Scores of a tile, `[queries, keys padded to sixteen]`.
     scores: Vec<f32>,
 }
 
@@ -72,11 +74,11 @@ impl Operation for Work<'_, '_> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         let attention = self.0;
-        let AttentionInput { shape, memory, .. } = attention.input;
-        let few = match memory {
-            Memory::Rows { .. } => shape.queries < QUERIES_WORTH_PACKING,
-            Memory::Cached { .. } => true,
-            Memory::Packed(_) => false,
+        let AttentionInput { shape, key_values, .. } = attention.input;
+        let few = match key_values {
+            KeyValues::Rows { .. } => shape.queries < MIN_QUERIES_TO_PACK,
+            KeyValues::Cached { .. } => true,
+            KeyValues::Packed(_) => false,
         };
         let mut scratch = Scratch::default();
         while let Some(pieces) = attention.queue.take() {
@@ -97,7 +99,7 @@ impl Operation for Work<'_, '_> {
 }
 
 impl<'a> Attention<'a> {
-    /// The answers to all queries of `batches`, which share the keys of the first of them.
+    /// Computes all query positions of `batches`, which share the keys of the first of them.
     #[inline(always)]
     fn few_queries<'s, L: Lanes>(
         &'s self,
@@ -114,20 +116,20 @@ impl<'a> Attention<'a> {
             for (score, key) in scratch.scores.iter_mut().zip(&scratch.key_rows) {
                 *score = dot(lanes, row, key);
             }
-            let share = self.shares_of_keys(lanes, batch, query, &mut scratch.scores);
-            let share = lanes.splat(share);
+            let factor = self.softmax(lanes, batch, query, &mut scratch.scores);
+            let factor = lanes.splat(factor);
             for start in (0..shape.head_width).step_by(AT_ONCE * LANES) {
                 let width = (shape.head_width - start).min(AT_ONCE * LANES);
                 let mixed = mix(lanes, &scratch.scores, &scratch.value_rows, start..start + width);
                 for (i, at) in (start..start + width).step_by(LANES).enumerate() {
                     let part = at..(at + LANES).min(shape.head_width);
-                    self.write(lanes, batch, query, head, part, lanes.mul(mixed[i], share));
+                    self.write(lanes, batch, query, head, part, lanes.mul(mixed[i], factor));
                 }
             }
         }
     }
 
-    /// The answers to all queries of `batches`, which share the keys of the first of them, in tiles.
+    /// Computes all query positions of `batches`, which share the keys of the first of them, in tiles.
     #[inline(always)]
     fn many_queries<'s, I: Isa>(
         &'s self,
@@ -137,8 +139,8 @@ impl<'a> Attention<'a> {
         scratch: &mut Scratch<'s>,
     ) {
         let (lanes, shape) = (isa.lanes(), self.input.shape);
-        let packed = match self.input.memory {
-            Memory::Packed(packed) => packed.head(head, shape.keys, shape.head_width),
+        let packed = match self.input.key_values {
+            KeyValues::Packed(packed) => packed.head(head, shape.keys, shape.head_width),
             _ => {
                 self.read_rows(batches.start, head, scratch);
                 self.pack(scratch);
@@ -148,11 +150,11 @@ impl<'a> Attention<'a> {
         let padded = shape.keys.next_multiple_of(LANES);
         scratch.scores.resize(I::F32_ROWS * padded, 0.0);
         let scores = &mut scratch.scores;
-        let asking = |i: usize| (batches.start + i / shape.queries, i % shape.queries);
+        let position = |i: usize| (batches.start + i / shape.queries, i % shape.queries);
         for (start, count) in even_tiles(batches.len() * shape.queries, I::F32_ROWS) {
-            let mut rows: [&[f32]; MOST_ROWS] = Default::default();
+            let mut rows: [&[f32]; MAX_F32_ROWS] = Default::default();
             for (r, row) in rows[..count].iter_mut().enumerate() {
-                let (batch, query) = asking(start + r);
+                let (batch, query) = position(start + r);
                 *row = self.input.queries.head(batch, query, head, shape.head_width);
             }
             let panels = packed[0].chunks_exact(shape.head_width * LANES);
@@ -162,13 +164,13 @@ impl<'a> Attention<'a> {
                     lanes.store(sum, &mut scores[r * padded + keys..]);
                 }
             }
-            let mut shares = [0.0; MOST_ROWS];
-            for (r, share) in shares[..count].iter_mut().enumerate() {
-                let (batch, query) = asking(start + r);
+            let mut factors = [0.0; MAX_F32_ROWS];
+            for (r, factor) in factors[..count].iter_mut().enumerate() {
+                let (batch, query) = position(start + r);
                 let scores = &mut scores[r * padded..][..shape.keys];
-                *share = self.shares_of_keys(lanes, batch, query, scores);
+                *factor = self.softmax(lanes, batch, query, scores);
             }
-            let mut rows: [&[f32]; MOST_ROWS] = Default::default();
+            let mut rows: [&[f32]; MAX_F32_ROWS] = Default::default();
             for (r, row) in rows[..count].iter_mut().enumerate() {
                 *row = &scores[r * padded..][..shape.keys];
             }
@@ -177,23 +179,18 @@ impl<'a> Attention<'a> {
                 let part = first..(first + LANES).min(shape.head_width);
                 let mixes = f32_products(lanes, &rows[..count], panel, shape.keys);
                 for (r, &mixed) in mixes[..count].iter().enumerate() {
-                    let (batch, query) = asking(start + r);
-                    let mixed = lanes.mul(mixed, lanes.splat(shares[r]));
+                    let (batch, query) = position(start + r);
+                    let mixed = lanes.mul(mixed, lanes.splat(factors[r]));
                     self.write(lanes, batch, query, head, part.clone(), mixed);
                 }
             }
         }
     }
 
-    /// Turns a query's scores into e^(score - highest); gives the factor that makes them add up to 1.
+    /// The softmax of a query's scores without its division: replaces them by e^(score - highest) and returns the factor that
+    /// makes them add up to 1.
     #[inline(always)]
-    fn shares_of_keys<L: Lanes>(
-        &self,
-        lanes: L,
-        batch: usize,
-        query: usize,
-        scores: &mut [f32],
-    ) -> f32 {
+    fn softmax<L: Lanes>(&self, lanes: L, batch: usize, query: usize, scores: &mut [f32]) -> f32 {
         let scale = lanes.splat(self.input.scale);
         let mut highest = lanes.splat(f32::NEG_INFINITY);
         let mask = self.input.mask.map(|mask| mask.row(batch, query, scores.len()));
@@ -246,15 +243,15 @@ impl<'a> Attention<'a> {
     ) {
         let AttentionShape { heads, head_width, queries, .. } = self.input.shape;
         let at = ((batch * queries + query) * heads + head) * head_width + part.start;
-        // SAFETY: a head of a batch is given out once, and its places of the output are written only with it.
+        // SAFETY: the queue gives out a head of a batch once, and no other head has these elements of the output.
         lanes.store_part(mixed, unsafe { self.output.slice_mut(at, part.len()) });
     }
 }
 
-/// Vectors of a value row that are mixed at once.
+/// Vectors of a value row that are summed at once.
 const AT_ONCE: usize = 4;
 
-/// The numbers `part` of the value rows, each row times its score, added up.
+/// The sum of the elements `part` of the value rows, each row times its score.
 #[inline(always)]
 fn mix<L: Lanes>(
     lanes: L,
@@ -274,8 +271,8 @@ fn mix<L: Lanes>(
     }
     for (&score, value) in scores.iter().zip(rows) {
         let score = lanes.splat(score);
-        for (mixed, numbers) in mixed.iter_mut().zip(value[part.clone()].chunks(LANES)) {
-            *mixed = lanes.mul_add(score, lanes.load_part(numbers, 0.0), *mixed);
+        for (mixed, elements) in mixed.iter_mut().zip(value[part.clone()].chunks(LANES)) {
+            *mixed = lanes.mul_add(score, lanes.load_part(elements, 0.0), *mixed);
         }
     }
     mixed

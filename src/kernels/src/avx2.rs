@@ -5,9 +5,8 @@
 use std::arch::x86_64::*;
 
 use crate::{
-    instruction_set::{Isa, Operation, PanelShape},
+    isa::{Isa, Operation, PanelShape, QuantizedRow},
     lanes::Lanes,
-    rows::QuantizedRow,
 };
 
 /// Proof that the CPU has AVX2 and FMA.
@@ -32,30 +31,29 @@ impl Avx2 {
     }
 }
 
-/// Both halves of sixteen numbers.
+/// Two halves of sixteen lanes.
 type F32 = [__m256; 2];
 
-// Every intrinsic below needs AVX2 or FMA, which `self` proves; that is what each SAFETY line means by "proved".
 impl Lanes for Avx2 {
     type F32 = F32;
 
     #[inline(always)]
     fn splat(self, value: f32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: AVX2 and FMA, proven by `self`.
         unsafe { [_mm256_set1_ps(value); 2] }
     }
 
     #[inline(always)]
     fn load(self, from: &[f32]) -> F32 {
         let from = &from[..16];
-        // SAFETY: proved; sixteen numbers are there, and the loads need no alignment.
+        // SAFETY: AVX2 and FMA, proven by `self`; sixteen elements are there, and the loads need no alignment.
         unsafe { [_mm256_loadu_ps(from.as_ptr()), _mm256_loadu_ps(from.as_ptr().add(8))] }
     }
 
     #[inline(always)]
     fn store(self, values: F32, to: &mut [f32]) {
         let to = &mut to[..16];
-        // SAFETY: proved; there is place for sixteen numbers, and the stores need no alignment.
+        // SAFETY: AVX2 and FMA, proven by `self`; sixteen elements are there, and the stores need no alignment.
         unsafe {
             _mm256_storeu_ps(to.as_mut_ptr(), values[0]);
             _mm256_storeu_ps(to.as_mut_ptr().add(8), values[1]);
@@ -65,7 +63,7 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn load_i32(self, from: &[i32]) -> F32 {
         let from = &from[..16];
-        // SAFETY: proved; sixteen integers are there, and the loads need no alignment.
+        // SAFETY: AVX2 and FMA, proven by `self`; sixteen integers are there, and the loads need no alignment.
         unsafe {
             let half = |i| _mm256_cvtepi32_ps(_mm256_loadu_si256(from.as_ptr().add(i).cast()));
             [half(0), half(8)]
@@ -75,7 +73,7 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn store_i8(self, values: F32, to: &mut [i8]) {
         let to = &mut to[..16];
-        // SAFETY: proved; there is place for sixteen bytes, and the store needs no alignment.
+        // SAFETY: AVX2 and FMA, proven by `self`; sixteen bytes are there, and the store needs no alignment.
         unsafe {
             let [low, high] = [_mm256_cvtps_epi32(values[0]), _mm256_cvtps_epi32(values[1])];
             // Packing works on halves of a register; the permutation puts the quarters back in order.
@@ -87,49 +85,49 @@ impl Lanes for Avx2 {
 
     #[inline(always)]
     fn add(self, a: F32, b: F32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: AVX2 and FMA, proven by `self`.
         unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
     }
 
     #[inline(always)]
     fn sub(self, a: F32, b: F32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: AVX2 and FMA, proven by `self`.
         unsafe { [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])] }
     }
 
     #[inline(always)]
     fn mul(self, a: F32, b: F32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: AVX2 and FMA, proven by `self`.
         unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
     }
 
     #[inline(always)]
     fn div(self, a: F32, b: F32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: AVX2 and FMA, proven by `self`.
         unsafe { [_mm256_div_ps(a[0], b[0]), _mm256_div_ps(a[1], b[1])] }
     }
 
     #[inline(always)]
     fn mul_add(self, a: F32, b: F32, c: F32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: AVX2 and FMA, proven by `self`.
         unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
     }
 
     #[inline(always)]
     fn max(self, a: F32, b: F32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: AVX2 and FMA, proven by `self`.
         unsafe { [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])] }
     }
 
     #[inline(always)]
     fn min(self, a: F32, b: F32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: AVX2 and FMA, proven by `self`.
         unsafe { [_mm256_min_ps(a[0], b[0]), _mm256_min_ps(a[1], b[1])] }
     }
 
     #[inline(always)]
     fn abs(self, a: F32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: AVX2 and FMA, proven by `self`.
         unsafe {
             let sign = _mm256_set1_ps(-0.0);
             [_mm256_andnot_ps(sign, a[0]), _mm256_andnot_ps(sign, a[1])]
@@ -139,13 +137,13 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn round(self, a: F32) -> F32 {
         const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-        // SAFETY: proved.
+        // SAFETY: AVX2 and FMA, proven by `self`.
         unsafe { [_mm256_round_ps::<NEAREST>(a[0]), _mm256_round_ps::<NEAREST>(a[1])] }
     }
 
     #[inline(always)]
     fn scale_by_power_of_two(self, a: F32, n: F32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: AVX2 and FMA, proven by `self`.
         unsafe {
             let power = |n| {
                 let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
@@ -216,7 +214,7 @@ impl Avx2 {
         let activations: [*const i8; R] = std::array::from_fn(|r| rows[r].values.as_ptr());
         for first in (0..columns).step_by(8 * C) {
             let weights = panel[4 * first..].as_ptr();
-            // SAFETY: proved. Group g of four inputs reads bytes 4g..4g+4 of every row and, of the panel, four for
+            // SAFETY: AVX2 and FMA, proven by `self`. Group g of four inputs reads bytes 4g..4g+4 of every row and, of the panel, four for
             // each of the 8 C columns from `first` on, in 64g..64g+64; g < inputs / 4. A prefetch may name any address.
             unsafe {
                 let ones = _mm256_set1_epi16(1);

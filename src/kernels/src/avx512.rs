@@ -7,9 +7,8 @@
 use std::arch::x86_64::*;
 
 use crate::{
-    instruction_set::{Isa, Operation, PanelShape},
+    isa::{Isa, Operation, PanelShape, QuantizedRow},
     lanes::Lanes,
-    rows::QuantizedRow,
 };
 
 /// Proof that the CPU has AVX-512 F, BW, DQ, VL and VNNI.
@@ -39,41 +38,40 @@ impl Avx512Vnni {
     }
 }
 
-// Every intrinsic below needs AVX-512, which `self` proves; that is what each SAFETY line means by "proved".
 impl Lanes for Avx512Vnni {
     type F32 = __m512;
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m512 {
-        // SAFETY: proved.
+        // SAFETY: AVX-512, proven by `self`.
         unsafe { _mm512_set1_ps(value) }
     }
 
     #[inline(always)]
     fn load(self, from: &[f32]) -> __m512 {
         let from = &from[..16];
-        // SAFETY: proved; sixteen numbers are there, and the load needs no alignment.
+        // SAFETY: AVX-512, proven by `self`; sixteen elements are there, and the load needs no alignment.
         unsafe { _mm512_loadu_ps(from.as_ptr()) }
     }
 
     #[inline(always)]
     fn store(self, values: __m512, to: &mut [f32]) {
         let to = &mut to[..16];
-        // SAFETY: proved; there is place for sixteen numbers, and the store needs no alignment.
+        // SAFETY: AVX-512, proven by `self`; sixteen elements are there, and the store needs no alignment.
         unsafe { _mm512_storeu_ps(to.as_mut_ptr(), values) }
     }
 
     #[inline(always)]
     fn load_i32(self, from: &[i32]) -> __m512 {
         let from = &from[..16];
-        // SAFETY: proved; sixteen integers are there, and the load needs no alignment.
+        // SAFETY: AVX-512, proven by `self`; sixteen integers are there, and the load needs no alignment.
         unsafe { _mm512_cvtepi32_ps(_mm512_loadu_si512(from.as_ptr().cast())) }
     }
 
     #[inline(always)]
     fn store_i8(self, values: __m512, to: &mut [i8]) {
         let to = &mut to[..16];
-        // SAFETY: proved; there is place for sixteen bytes, and the store needs no alignment.
+        // SAFETY: AVX-512, proven by `self`; sixteen bytes are there, and the store needs no alignment.
         unsafe {
             let bytes = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(values));
             _mm_storeu_si128(to.as_mut_ptr().cast(), bytes);
@@ -82,61 +80,61 @@ impl Lanes for Avx512Vnni {
 
     #[inline(always)]
     fn add(self, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: proved.
+        // SAFETY: AVX-512, proven by `self`.
         unsafe { _mm512_add_ps(a, b) }
     }
 
     #[inline(always)]
     fn sub(self, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: proved.
+        // SAFETY: AVX-512, proven by `self`.
         unsafe { _mm512_sub_ps(a, b) }
     }
 
     #[inline(always)]
     fn mul(self, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: proved.
+        // SAFETY: AVX-512, proven by `self`.
         unsafe { _mm512_mul_ps(a, b) }
     }
 
     #[inline(always)]
     fn div(self, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: proved.
+        // SAFETY: AVX-512, proven by `self`.
         unsafe { _mm512_div_ps(a, b) }
     }
 
     #[inline(always)]
     fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
-        // SAFETY: proved.
+        // SAFETY: AVX-512, proven by `self`.
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
 
     #[inline(always)]
     fn max(self, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: proved.
+        // SAFETY: AVX-512, proven by `self`.
         unsafe { _mm512_max_ps(a, b) }
     }
 
     #[inline(always)]
     fn min(self, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: proved.
+        // SAFETY: AVX-512, proven by `self`.
         unsafe { _mm512_min_ps(a, b) }
     }
 
     #[inline(always)]
     fn abs(self, a: __m512) -> __m512 {
-        // SAFETY: proved.
+        // SAFETY: AVX-512, proven by `self`.
         unsafe { _mm512_abs_ps(a) }
     }
 
     #[inline(always)]
     fn round(self, a: __m512) -> __m512 {
-        // SAFETY: proved.
+        // SAFETY: AVX-512, proven by `self`.
         unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
     }
 
     #[inline(always)]
     fn sum(self, a: __m512) -> f32 {
-        // SAFETY: proved.
+        // SAFETY: AVX-512, proven by `self`.
         let halves =
             unsafe { _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a)) };
         self.sum_of_eight(halves)
@@ -144,7 +142,7 @@ impl Lanes for Avx512Vnni {
 
     #[inline(always)]
     fn scale_by_power_of_two(self, a: __m512, n: __m512) -> __m512 {
-        // SAFETY: proved.
+        // SAFETY: AVX-512, proven by `self`.
         unsafe {
             let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
             _mm512_mul_ps(a, _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent)))
@@ -153,10 +151,10 @@ impl Lanes for Avx512Vnni {
 }
 
 impl Avx512Vnni {
-    /// The sum of eight numbers in the order that [`Lanes::sum`] prescribes.
+    /// The sum of eight lanes in the order that [`Lanes::sum`] prescribes.
     #[inline(always)]
     fn sum_of_eight(self, a: __m256) -> f32 {
-        // SAFETY: proved.
+        // SAFETY: AVX-512, proven by `self`.
         unsafe {
             let a = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
             let a = _mm_add_ps(a, _mm_movehl_ps(a, a));
@@ -227,7 +225,7 @@ impl Avx512Vnni {
         let weights = panel.as_ptr();
         let stride = ahead.len() / groups.max(1);
         let activations: [*const i8; R] = std::array::from_fn(|r| rows[r].values.as_ptr());
-        // SAFETY: proved. Group g of four inputs reads bytes 4g..4g+4 of every row and 128g..128g+128 of
+        // SAFETY: AVX-512, proven by `self`. Group g of four inputs reads bytes 4g..4g+4 of every row and 128g..128g+128 of
         // the panel, and g < inputs / 4; the assertion bounds both. A prefetch may name any address.
         unsafe {
             let start = |r: usize| _mm512_set1_epi32(rows[r].sum.wrapping_mul(-128));

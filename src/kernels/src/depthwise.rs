@@ -1,78 +1,83 @@
 //! Depthwise convolutions in f32: each channel has a filter of its own.
 //!
-//! Channels stand side by side, so that sixteen go through the same places of their filters at once.
+//! Channels lie side by side, `[N, H, W, C]`, so that sixteen go through the same taps of their filters at once.
 
 use std::ops::Range;
 
 use crate::{
     activation::Activation,
+    conv2d::Conv2d,
     disjoint::DisjointMut,
-    instruction_set::{Cpu, Isa, Operation},
+    dispatch::Cpu,
+    isa::{Isa, Operation},
     lanes::{LANES, Lanes},
     weight_memory::{AlignedBytes, WeightMemory},
-    window::Window,
     work_queue::WorkQueue,
 };
 
-/// One filter a channel, in groups of sixteen channels, `[place][channel]` each.
+/// A filter for each channel, packed in groups of sixteen channels, `[taps, 16]` each.
 pub struct DepthwiseFilters {
     channels: usize,
-    window: Window,
+    convolution: Conv2d,
     groups: AlignedBytes,
-    /// One a channel, padded with zeros to whole groups.
+    /// One for each channel, padded with zeros to whole groups.
     bias: Vec<f32>,
 }
 
 impl DepthwiseFilters {
-    /// Packs `filters` `[channels, lines, columns]` into `memory`. `None` if their number is another.
+    /// Packs `filters`, `[channels, lines, columns]`, into `memory`.
+    ///
+    /// Returns `None` if they have another size, a stride is 0, or the padding is as wide as the filter.
     #[must_use]
     pub fn pack(
         memory: &WeightMemory,
         filters: &[f32],
         bias: Option<&[f32]>,
         channels: usize,
-        window: Window,
+        convolution: Conv2d,
     ) -> Option<Self> {
-        let places = window.size[0] * window.size[1];
-        // A filter that can lie beside the picture would have nothing to read there.
-        let reaches = |padding: [usize; 2]| (0..2).all(|axis| padding[axis] < window.size[axis]);
-        let fits = reaches(window.before)
-            && reaches(window.behind)
-            && filters.len() == channels.checked_mul(places)?
+        let taps = convolution.size[0].checked_mul(convolution.size[1])?;
+        // A filter that can lie beside the image would have nothing to read there.
+        let reaches =
+            |padding: [usize; 2]| (0..2).all(|axis| padding[axis] < convolution.size[axis]);
+        let fits = !convolution.strides.contains(&0)
+            && reaches(convolution.pads_begin)
+            && reaches(convolution.pads_end)
+            && filters.len() == channels.checked_mul(taps)?
             && bias.is_none_or(|bias| bias.len() == channels);
         fits.then_some(())?;
-        let padded = channels.next_multiple_of(LANES);
-        let mut groups = memory.zeroed(4 * padded * places);
+        let padded = channels.checked_next_multiple_of(LANES)?;
+        let mut groups = memory.zeroed(padded.checked_mul(taps)?.checked_mul(4)?);
         let packed = groups.as_f32_mut();
-        for (channel, filter) in filters.chunks_exact(places).enumerate() {
-            let first = channel / LANES * LANES * places + channel % LANES;
-            for (place, &weight) in filter.iter().enumerate() {
-                packed[first + place * LANES] = weight;
+        for (channel, filter) in filters.chunks_exact(taps).enumerate() {
+            let first = channel / LANES * LANES * taps + channel % LANES;
+            for (tap, &weight) in filter.iter().enumerate() {
+                packed[first + tap * LANES] = weight;
             }
         }
         let mut bias = bias.map_or_else(Vec::new, <[f32]>::to_vec);
         bias.resize(padded, 0.0);
-        Some(Self { channels, window, groups, bias })
+        Some(Self { channels, convolution, groups, bias })
     }
 
-    /// How many channels go in and come out.
+    /// Channels of the input and of the output.
     #[must_use]
     pub fn channels(&self) -> usize {
         self.channels
     }
 
-    /// How the filters move.
+    /// The geometry of the convolution.
     #[must_use]
-    pub fn window(&self) -> Window {
-        self.window
+    pub fn convolution(&self) -> Conv2d {
+        self.convolution
     }
 
-    /// Numbers of a group's filters.
+    /// Elements of a group's filters.
     fn group_length(&self) -> usize {
-        self.window.size[0] * self.window.size[1] * LANES
+        self.convolution.size[0] * self.convolution.size[1] * LANES
     }
 
-    /// The filters from a channel on, which is the first of a group: `[group][place][channel]`.
+    /// The filters from the first channel of a group on, `[groups, taps, 16]`.
     fn from(&self, channel: usize) -> &[f32] {
         &self.groups.as_f32()[channel / LANES * self.group_length()..]
     }
@@ -80,12 +85,12 @@ impl DepthwiseFilters {
 
 impl std::fmt::Debug for DepthwiseFilters {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [lines, columns] = self.window.size;
+        let [lines, columns] = self.convolution.size;
         write!(f, "{} channels of {lines}×{columns}", self.channels)
     }
 }
 
-/// One depthwise convolution, which any number of threads work on, line by line.
+/// One depthwise convolution, that any number of threads work on, line by line.
 pub struct Depthwise<'a> {
     cpu: Cpu,
     input: &'a [f32],
@@ -94,14 +99,15 @@ pub struct Depthwise<'a> {
     activation: Activation,
     output: DisjointMut<'a, f32>,
     outputs: [usize; 2],
-    /// Columns of the output whose filters lie on the picture with all their columns, cut to whole tiles.
+    /// Columns of the output whose filters lie on the image with all their columns, in whole tiles.
     inside: Range<usize>,
     queue: WorkQueue,
 }
 
 impl<'a> Depthwise<'a> {
-    /// Prepares the convolution of pictures `[batch, lines, columns, channels]`, `inputs` lines and columns
-    /// each. `None` if the sizes do not fit.
+    /// Prepares the convolution of images `[batch, lines, columns, channels]` of `inputs` lines and columns.
+    ///
+    /// Returns `None` if the tensors have another size.
     #[must_use]
     pub fn new(
         cpu: Cpu,
@@ -111,14 +117,16 @@ impl<'a> Depthwise<'a> {
         activation: Activation,
         output: &'a mut [f32],
     ) -> Option<Self> {
-        let outputs = filters.window.outputs(inputs);
-        let numbers = |[lines, columns]: [usize; 2]| lines * columns * filters.channels;
-        let batch = input.len().checked_div(numbers(inputs))?;
-        let fits =
-            input.len() == batch * numbers(inputs) && output.len() == batch * numbers(outputs);
+        let outputs = filters.convolution.outputs(inputs);
+        let length = |[lines, columns]: [usize; 2]| {
+            lines.checked_mul(columns)?.checked_mul(filters.channels)
+        };
+        let batch = input.len().checked_div(length(inputs)?)?;
+        let fits = input.len() == batch * length(inputs)?
+            && Some(output.len()) == batch.checked_mul(length(outputs)?);
         let whole = |&column: &usize| {
-            let places = filters.window.places(1, column, inputs[1]).0;
-            places.len() == filters.window.size[1]
+            let taps = filters.convolution.taps(1, column, inputs[1]).0;
+            taps.len() == filters.convolution.size[1]
         };
         let first = (0..outputs[1]).find(whole).unwrap_or(outputs[1]);
         let count = (first..outputs[1]).take_while(whole).count();
@@ -135,7 +143,7 @@ impl<'a> Depthwise<'a> {
         })
     }
 
-    /// Works until no line is left. The output is complete when every thread has returned.
+    /// Works until no line is left. The output is complete when all threads have returned.
     pub fn work(&self) {
         self.cpu.run(Work(self));
     }
@@ -160,17 +168,17 @@ impl Operation for Work<'_, '_> {
 const AT_ONCE: usize = 4;
 
 impl Depthwise<'_> {
-    /// Line `index` of the output, counted through all pictures.
+    /// Computes line `index` of the output, counted through all images.
     #[inline(always)]
     fn line<L: Lanes>(&self, lanes: L, index: usize) {
-        let (window, channels) = (self.filters.window, self.filters.channels);
+        let (convolution, channels) = (self.filters.convolution, self.filters.channels);
         let [_, columns] = self.outputs;
-        let (picture, line) = (index / self.outputs[0], index % self.outputs[0]);
-        let (lines, first_line) = window.places(0, line, self.inputs[0]);
+        let (image, line) = (index / self.outputs[0], index % self.outputs[0]);
+        let (lines, first_line) = convolution.taps(0, line, self.inputs[0]);
         let row = self.inputs[1] * channels;
-        let input = &self.input[picture * self.inputs[0] * row + first_line * row..];
-        let skipped = lines.start * window.size[1] * LANES;
-        // SAFETY: a line is given out once, and its places of the output are written only with it.
+        let input = &self.input[image * self.inputs[0] * row + first_line * row..];
+        let skipped = lines.start * convolution.size[1] * LANES;
+        // SAFETY: the queue gives out a line once, and no other line has its elements of the output.
         let output =
             unsafe { self.output.slice_mut(index * columns * channels, columns * channels) };
         let full = channels / LANES * LANES;
@@ -178,7 +186,7 @@ impl Depthwise<'_> {
             let filter = &self.filters.from(first)[skipped..];
             let bias = lanes.load(&self.filters.bias[first..]);
             for column in self.inside.clone().step_by(AT_ONCE) {
-                let (_, first_column) = window.places(1, column, self.inputs[1]);
+                let (_, first_column) = convolution.taps(1, column, self.inputs[1]);
                 let sources = (lines.len(), &input[first_column * channels + first..]);
                 let sums = self.neighbours(lanes, sources, filter, bias);
                 for (i, sum) in sums.into_iter().enumerate() {
@@ -188,11 +196,11 @@ impl Depthwise<'_> {
             }
         }
         for column in 0..columns {
-            let (places, first_column) = window.places(1, column, self.inputs[1]);
+            let (taps, first_column) = convolution.taps(1, column, self.inputs[1]);
             let mut first = if self.inside.contains(&column) { full } else { 0 };
             while first < channels {
-                let filter = &self.filters.from(first)[skipped + places.start * LANES..];
-                let size = [lines.len(), places.len()];
+                let filter = &self.filters.from(first)[skipped + taps.start * LANES..];
+                let size = [lines.len(), taps.len()];
                 let input = &input[first_column * channels + first..];
                 let output = &mut output[column * channels + first..(column + 1) * channels];
                 first += match output.len() >= AT_ONCE * LANES {
@@ -203,8 +211,8 @@ impl Depthwise<'_> {
         }
     }
 
-    /// Outputs side by side, whose filters lie on the picture with all their columns: each weight is loaded once for all.
-    /// `sources` holds so many lines, from the first number under the first filter on.
+    /// Computes outputs side by side whose filters lie on the image with all their columns: each weight is loaded once for all.
+    /// `input` starts with the first element under the first filter and is read in so many `lines`.
     #[inline(always)]
     fn neighbours<L: Lanes>(
         &self,
@@ -213,17 +221,17 @@ impl Depthwise<'_> {
         filter: &[f32],
         bias: L::F32,
     ) -> [L::F32; AT_ONCE] {
-        let (window, channels) = (self.filters.window, self.filters.channels);
-        let step = window.strides[1] * channels;
+        let (convolution, channels) = (self.filters.convolution, self.filters.channels);
+        let step = convolution.strides[1] * channels;
         let mut sums = [bias; AT_ONCE];
         for line in 0..lines {
             let input = &input[line * self.inputs[1] * channels..];
-            let filter = &filter[line * window.size[1] * LANES..];
-            for column in 0..window.size[1] {
+            let filter = &filter[line * convolution.size[1] * LANES..];
+            for column in 0..convolution.size[1] {
                 let weights = lanes.load(&filter[column * LANES..]);
                 for (i, sum) in sums.iter_mut().enumerate() {
-                    let numbers = lanes.load(&input[column * channels + i * step..]);
-                    *sum = lanes.mul_add(numbers, weights, *sum);
+                    let elements = lanes.load(&input[column * channels + i * step..]);
+                    *sum = lanes.mul_add(elements, weights, *sum);
                 }
             }
         }
@@ -242,19 +250,19 @@ impl Depthwise<'_> {
         first: usize,
         output: &mut [f32],
     ) -> usize {
-        let (window, channels) = (self.filters.window, self.filters.channels);
+        let (convolution, channels) = (self.filters.convolution, self.filters.channels);
         let width = if GROUPS == 1 { output.len().min(LANES) } else { GROUPS * LANES };
         let parts = |g: usize| g * LANES..width.min((g + 1) * LANES);
         let bias = |g: usize| lanes.load(&self.filters.bias[first + g * LANES..]);
         let mut sums: [L::F32; GROUPS] = std::array::from_fn(bias);
         for line in 0..lines {
             for column in 0..columns {
-                let numbers = &input[(line * self.inputs[1] + column) * channels..][..width];
-                let filter = &filter[(line * window.size[1] + column) * LANES..];
+                let elements = &input[(line * self.inputs[1] + column) * channels..][..width];
+                let filter = &filter[(line * convolution.size[1] + column) * LANES..];
                 for (g, sum) in sums.iter_mut().enumerate() {
-                    let numbers = lanes.load_part(&numbers[parts(g)], 0.0);
+                    let elements = lanes.load_part(&elements[parts(g)], 0.0);
                     let weights = lanes.load(&filter[g * self.filters.group_length()..]);
-                    *sum = lanes.mul_add(numbers, weights, *sum);
+                    *sum = lanes.mul_add(elements, weights, *sum);
                 }
             }
         }

@@ -9,8 +9,8 @@ struct Case {
     batch: usize,
     inputs: [usize; 2],
     channels: usize,
-    window: Window,
-    pictures: Vec<f32>,
+    convolution: Conv2d,
+    images: Vec<f32>,
     filters: Vec<f32>,
     bias: Vec<f32>,
 }
@@ -19,30 +19,30 @@ struct Case {
 fn axis() -> impl Strategy<Value = [usize; 4]> {
     (1_usize..6)
         .prop_flat_map(|size| (Just(size), 1_usize..4, 0..size, 0..size))
-        .prop_map(|(size, stride, before, behind)| [size, stride, before, behind])
+        .prop_map(|(size, stride, pads_begin, pads_end)| [size, stride, pads_begin, pads_end])
 }
 
 fn case() -> impl Strategy<Value = Case> {
     let sizes = (1_usize..3, 1_usize..9, 1_usize..12, 1_usize..40, axis(), axis());
     sizes.prop_flat_map(|(batch, lines, columns, channels, down, right)| {
-        let window = Window {
+        let convolution = Conv2d {
             size: [down[0], right[0]],
             strides: [down[1], right[1]],
-            before: [down[2], right[2]],
-            behind: [down[3], right[3]],
+            pads_begin: [down[2], right[2]],
+            pads_end: [down[3], right[3]],
         };
-        let numbers = |count| vec(-4.0_f32..4.0, count);
+        let elements = |count| vec(-4.0_f32..4.0, count);
         let parts = (
-            numbers(batch * lines * columns * channels),
-            numbers(channels * window.size[0] * window.size[1]),
-            numbers(channels),
+            elements(batch * lines * columns * channels),
+            elements(channels * convolution.size[0] * convolution.size[1]),
+            elements(channels),
         );
-        parts.prop_map(move |(pictures, filters, bias)| Case {
+        parts.prop_map(move |(images, filters, bias)| Case {
             batch,
             inputs: [lines, columns],
             channels,
-            window,
-            pictures,
+            convolution,
+            images,
             filters,
             bias,
         })
@@ -56,36 +56,30 @@ impl Case {
             &self.filters,
             Some(&self.bias),
             self.channels,
-            self.window,
+            self.convolution,
         );
-        let [lines, columns] = self.window.outputs(self.inputs);
+        let [lines, columns] = self.convolution.outputs(self.inputs);
         let mut output = vec![0.0; self.batch * lines * columns * self.channels];
         let activation = Activation::Clamp { low: 0.0, high: 6.0 };
-        Depthwise::new(
-            cpu,
-            &self.pictures,
-            self.inputs,
-            &filters.unwrap(),
-            activation,
-            &mut output,
-        )
-        .unwrap()
-        .work();
+        Depthwise::new(cpu, &self.images, self.inputs, &filters.unwrap(), activation, &mut output)
+            .unwrap()
+            .work();
         output
     }
 
-    /// The sum over the whole filter, zeros around the picture, of one output.
-    fn defined(&self, picture: usize, at: [usize; 2], channel: usize) -> f32 {
-        let Window { size, strides, before, .. } = self.window;
+    /// The sum over the whole filter, zeros around the image, of one output.
+    fn defined(&self, image: usize, at: [usize; 2], channel: usize) -> f32 {
+        let Conv2d { size, strides, pads_begin, .. } = self.convolution;
         let [lines, columns] = self.inputs;
         let mut sum = f64::from(self.bias[channel]);
         for (y, x) in (0..size[0]).flat_map(|y| (0..size[1]).map(move |x| (y, x))) {
-            let line = (at[0] * strides[0] + y).checked_sub(before[0]).filter(|&l| l < lines);
-            let column = (at[1] * strides[1] + x).checked_sub(before[1]).filter(|&c| c < columns);
+            let line = (at[0] * strides[0] + y).checked_sub(pads_begin[0]).filter(|&l| l < lines);
+            let column =
+                (at[1] * strides[1] + x).checked_sub(pads_begin[1]).filter(|&c| c < columns);
             if let (Some(line), Some(column)) = (line, column) {
-                let from = ((picture * lines + line) * columns + column) * self.channels + channel;
+                let from = ((image * lines + line) * columns + column) * self.channels + channel;
                 let weight = self.filters[(channel * size[0] + y) * size[1] + x];
-                sum += f64::from(self.pictures[from]) * f64::from(weight);
+                sum += f64::from(self.images[from]) * f64::from(weight);
             }
         }
         (sum as f32).clamp(0.0, 6.0)
@@ -93,10 +87,12 @@ impl Case {
 }
 
 proptest! {
+    #![proptest_config(tests::cases())]
+
     #[test]
     fn a_depthwise_convolution_is_the_sum_under_the_filter_and_the_same_everywhere(case in case()) {
         let scalar = case.run(Cpu::with(InstructionSet::Scalar).unwrap());
-        let [lines, columns] = case.window.outputs(case.inputs);
+        let [lines, columns] = case.convolution.outputs(case.inputs);
         for (i, &found) in scalar.iter().enumerate() {
             let (cell, channel) = (i / case.channels, i % case.channels);
             let at = [cell / columns % lines, cell % columns];
@@ -110,7 +106,10 @@ proptest! {
 }
 
 #[test]
-fn a_filter_that_can_lie_beside_the_picture_is_refused() {
-    let window = Window { size: [3, 3], strides: [1, 1], before: [3, 0], behind: [0, 0] };
-    assert!(DepthwiseFilters::pack(&WeightMemory::new(), &[0.0; 9], None, 1, window).is_none());
+fn a_filter_that_can_lie_beside_the_image_is_refused() {
+    let convolution =
+        Conv2d { size: [3, 3], strides: [1, 1], pads_begin: [3, 0], pads_end: [0, 0] };
+    assert!(
+        DepthwiseFilters::pack(&WeightMemory::new(), &[0.0; 9], None, 1, convolution).is_none()
+    );
 }

@@ -6,9 +6,8 @@
 use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
 
 use crate::{
-    instruction_set::{Isa, Operation, PanelShape},
+    isa::{Isa, Operation, PanelShape, QuantizedRow},
     neon::{Neon, PREFETCH, prefetch},
-    rows::QuantizedRow,
     scalar::Scalar,
 };
 

@@ -3,9 +3,8 @@
 use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
 
 use crate::{
-    instruction_set::{Isa, Operation, PanelShape},
+    isa::{Isa, Operation, PanelShape, QuantizedRow},
     neon::{Neon, PREFETCH, prefetch},
-    rows::QuantizedRow,
     scalar::Scalar,
 };
 
@@ -90,7 +89,7 @@ impl I8mm {
         };
         for (r, sums) in sums.chunks_exact_mut(columns).take(rows.len().min(2 * P)).enumerate() {
             for (quadruple, sums) in quadruples[r / 2].iter().zip(sums.chunks_exact_mut(2)) {
-                // SAFETY: proved; two sums have place.
+                // SAFETY: NEON, proven by `self`; two sums are there.
                 unsafe {
                     let [first, second] = [vget_low_s32(*quadruple), vget_high_s32(*quadruple)];
                     vst1_s32(sums.as_mut_ptr(), if r % 2 == 0 { first } else { second });

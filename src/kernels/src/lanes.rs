@@ -1,26 +1,29 @@
-//! Sixteen 32-bit numbers at once, on every instruction set alike.
+//! Sixteen f32 lanes, on every instruction set alike.
 //!
 //! An operation over floats is written once, against [`Lanes`], and compiled for each instruction set.
 //! Sixteen lanes everywhere, fused multiply-adds everywhere and one fixed order of summation make the
 //! results equal bit for bit, whatever CPU computes them.
 
-/// How many numbers go together.
+/// Lanes of a vector.
 pub(crate) const LANES: usize = 16;
 
-/// Proof that an instruction set is there, and what it does with sixteen numbers.
+/// The float operations of an instruction set, on vectors of sixteen lanes. A value proves that the CPU has it.
 ///
 /// Implementations are inlined into functions compiled for their instruction set (see `Cpu::run`).
 pub(crate) trait Lanes: Copy {
-    /// Sixteen numbers.
+    /// A vector of sixteen lanes.
     type F32: Copy;
 
-    /// Sixteen times `value`.
+    /// `value` in every lane.
     fn splat(self, value: f32) -> Self::F32;
-    /// The first sixteen numbers of `from`, which must hold as many.
+    /// Loads the first sixteen elements of `from`.
+    ///
+    /// # Panics
+    /// When there are fewer, as in the loads and stores below.
     fn load(self, from: &[f32]) -> Self::F32;
-    /// Writes to the first sixteen places of `to`, which must hold as many.
+    /// Stores to the first sixteen elements of `to`.
     fn store(self, values: Self::F32, to: &mut [f32]);
-    /// The first sixteen integers of `from` as numbers.
+    /// Loads and converts the first sixteen integers of `from`.
     fn load_i32(self, from: &[i32]) -> Self::F32;
     /// Rounds to the nearest integers, ties to even; the values must lie in -128..=127.
     fn store_i8(self, values: Self::F32, to: &mut [i8]);
@@ -35,18 +38,18 @@ pub(crate) trait Lanes: Copy {
     fn div(self, a: Self::F32, b: Self::F32) -> Self::F32;
     /// `a × b + c`, rounded once.
     fn mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
-    /// The larger of each pair; `b` where `a` is not a number.
+    /// The larger of each pair; `b` where `a` is NaN.
     fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
-    /// The smaller of each pair; `b` where `a` is not a number.
+    /// The smaller of each pair; `b` where `a` is NaN.
     fn min(self, a: Self::F32, b: Self::F32) -> Self::F32;
-    /// Without the sign.
+    /// Absolute values.
     fn abs(self, a: Self::F32) -> Self::F32;
-    /// The nearest whole numbers, ties to even.
+    /// Rounds to the nearest integers, ties to even.
     fn round(self, a: Self::F32) -> Self::F32;
-    /// `a × 2^n` for whole numbers `n` in -126..=127.
+    /// `a × 2^n` for integers `n` in -126..=127.
     fn scale_by_power_of_two(self, a: Self::F32, n: Self::F32) -> Self::F32;
 
-    /// The numbers as an array.
+    /// The lanes as an array.
     #[inline(always)]
     fn to_array(self, a: Self::F32) -> [f32; LANES] {
         let mut array = [0.0; LANES];
@@ -54,7 +57,7 @@ pub(crate) trait Lanes: Copy {
         array
     }
 
-    /// Their sum: halves are added to each other until one number is left.
+    /// The sum of the lanes: the upper half is added to the lower until one is left.
     #[inline(always)]
     fn sum(self, a: Self::F32) -> f32 {
         let mut values = self.to_array(a);
@@ -66,14 +69,14 @@ pub(crate) trait Lanes: Copy {
         values[0]
     }
 
-    /// The largest of them.
+    /// The largest lane.
     #[inline(always)]
     fn largest(self, a: Self::F32) -> f32 {
         let values = self.to_array(a);
         values.into_iter().fold(values[0], |a, b| if a > b { a } else { b })
     }
 
-    /// As many numbers as `from` has, at most sixteen, and `fill` in the other lanes.
+    /// Loads the elements of `from`, at most sixteen, with `fill` in the other lanes.
     #[inline(always)]
     fn load_part(self, from: &[f32], fill: f32) -> Self::F32 {
         if from.len() >= LANES {
@@ -84,7 +87,7 @@ pub(crate) trait Lanes: Copy {
         self.load(&array)
     }
 
-    /// Writes as many numbers as `to` has places, at most sixteen.
+    /// Stores as many lanes as `to` has elements, at most sixteen.
     #[inline(always)]
     fn store_part(self, values: Self::F32, to: &mut [f32]) {
         if to.len() >= LANES {

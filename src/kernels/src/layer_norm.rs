@@ -1,28 +1,40 @@
 //! Layer normalisation of rows.
 
 use crate::{
-    instruction_set::{Cpu, Isa, Operation},
+    dispatch::Cpu,
+    isa::{Isa, Operation},
     lanes::{LANES, Lanes},
 };
 
-/// A normalisation over a row: `(x - mean) / sqrt(variance + epsilon) × weight + bias`.
+/// Layer normalisation: `(x - mean) / √(variance + epsilon) × weight + bias` over each row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerNorm {
-    /// One factor for each number of a row.
+    /// Factors, one for each element of a row.
     pub weight: Vec<f32>,
-    /// One summand for each number of a row.
+    /// Summands, one for each element of a row.
     pub bias: Vec<f32>,
     /// Keeps a constant row from dividing by zero.
     pub epsilon: f32,
 }
 
 impl LayerNorm {
-    /// Normalises every row of `rows` `[rows, width]` into `normalized`, of the same shape.
+    /// Normalises `rows`, `[rows, width]`, into `normalized`, of the same shape.
+    ///
+    /// # Panics
+    /// When the shapes differ, the elements are not whole rows, or there are not as many summands as factors.
     pub fn apply(&self, cpu: Cpu, rows: &[f32], normalized: &mut [f32]) {
+        let width = self.weight.len();
+        assert!(self.fits(width) && rows.len().is_multiple_of(width.max(1)), "whole rows");
+        assert_eq!(rows.len(), normalized.len(), "as many normalized elements as elements");
         cpu.run(Apply { norm: self, rows, normalized });
     }
 
-    /// Normalises one row; gives the largest magnitude in it.
+    /// Whether rows have `width` elements.
+    pub(crate) fn fits(&self, width: usize) -> bool {
+        [self.weight.len(), self.bias.len()] == [width; 2]
+    }
+
+    /// Normalises one row and returns the largest magnitude in it.
     #[inline(always)]
     pub(crate) fn apply_to_row<L: Lanes>(
         &self,

@@ -14,19 +14,19 @@ impl MappedFile {
     /// Maps the file at `path`.
     ///
     /// # Errors
-    /// What the operating system says when the file cannot be opened or mapped.
+    /// The system's error when the file cannot be opened or mapped.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         // SAFETY: the map is private to this value and never written through. A file that another
-        // process rewrites while it is mapped can change the bytes, which are plain numbers to every
+        // process rewrites while it is mapped can change the bytes, which are plain data to every
         // reader here; one that is truncated raises SIGBUS, which ends the process rather than
         // letting it read foreign memory. Bundles are written once and replaced by rename.
         let map = unsafe { memmap2::Mmap::map(&file)? };
         Ok(Self { map })
     }
 
-    /// Gives back the pages that were read so far: they count as this process's memory until then. Whoever reads them
-    /// again gets them from the page cache.
+    /// Gives back the pages that were read so far, which count as this process's memory until then. Reading them again takes
+    /// them from the page cache.
     pub fn release(&self) {
         // SAFETY: the map is of a file, shared and never written through: its pages are the file's before and after.
         #[cfg(unix)]

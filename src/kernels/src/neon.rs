@@ -1,14 +1,13 @@
 //! Any 64-bit Arm: `smull` and `smlal2` add two products of bytes in 16 bits, `sadalp` adds pairs of those to 32-bit sums.
 //!
-//! Two products of numbers within ±127 fit 16 bits; a third need not. Sixteen inputs of a column
+//! Two products of integers within ±127 fit 16 bits; a third need not. Sixteen inputs of a column
 //! meet sixteen of a row, and the four sums that a pair of them keeps are added up in the end.
 
 use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
 
 use crate::{
-    instruction_set::{Isa, Operation, PanelShape},
+    isa::{Isa, Operation, PanelShape, QuantizedRow},
     lanes::Lanes,
-    rows::QuantizedRow,
     scalar::Scalar,
 };
 
@@ -33,7 +32,7 @@ impl Neon {
     }
 }
 
-/// The quarters of sixteen numbers.
+/// Four quarters of sixteen lanes.
 type F32 = [float32x4_t; 4];
 
 #[inline(always)]
@@ -46,20 +45,19 @@ fn pairs(a: F32, b: F32, f: impl Fn(float32x4_t, float32x4_t) -> float32x4_t) ->
     [f(a[0], b[0]), f(a[1], b[1]), f(a[2], b[2]), f(a[3], b[3])]
 }
 
-// Every intrinsic below needs NEON, which `self` proves; that is what each SAFETY line means by "proved".
 impl Lanes for Neon {
     type F32 = F32;
 
     #[inline(always)]
     fn splat(self, value: f32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: NEON, proven by `self`.
         unsafe { [vdupq_n_f32(value); 4] }
     }
 
     #[inline(always)]
     fn load(self, from: &[f32]) -> F32 {
         let from = from[..16].as_ptr();
-        // SAFETY: proved; sixteen numbers are there, and the loads need no alignment.
+        // SAFETY: NEON, proven by `self`; sixteen elements are there, and the loads need no alignment.
         unsafe {
             let quarter = |i| vld1q_f32(from.add(i));
             [quarter(0), quarter(4), quarter(8), quarter(12)]
@@ -69,7 +67,7 @@ impl Lanes for Neon {
     #[inline(always)]
     fn store(self, values: F32, to: &mut [f32]) {
         let to = to[..16].as_mut_ptr();
-        // SAFETY: proved; there is place for sixteen numbers, and the stores need no alignment.
+        // SAFETY: NEON, proven by `self`; sixteen elements are there, and the stores need no alignment.
         unsafe {
             vst1q_f32(to, values[0]);
             vst1q_f32(to.add(4), values[1]);
@@ -81,7 +79,7 @@ impl Lanes for Neon {
     #[inline(always)]
     fn load_i32(self, from: &[i32]) -> F32 {
         let from = from[..16].as_ptr();
-        // SAFETY: proved; sixteen integers are there, and the loads need no alignment.
+        // SAFETY: NEON, proven by `self`; sixteen integers are there, and the loads need no alignment.
         unsafe {
             let quarter = |i| vcvtq_f32_s32(vld1q_s32(from.add(i)));
             [quarter(0), quarter(4), quarter(8), quarter(12)]
@@ -91,7 +89,7 @@ impl Lanes for Neon {
     #[inline(always)]
     fn store_i8(self, values: F32, to: &mut [i8]) {
         let to = to[..16].as_mut_ptr();
-        // SAFETY: proved; there is place for sixteen bytes, and the store needs no alignment.
+        // SAFETY: NEON, proven by `self`; sixteen bytes are there, and the store needs no alignment.
         unsafe {
             let words = |i: usize| vqmovn_s32(vcvtnq_s32_f32(values[i]));
             let low = vcombine_s16(words(0), words(1));
@@ -102,31 +100,31 @@ impl Lanes for Neon {
 
     #[inline(always)]
     fn add(self, a: F32, b: F32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: NEON, proven by `self`.
         pairs(a, b, |a, b| unsafe { vaddq_f32(a, b) })
     }
 
     #[inline(always)]
     fn sub(self, a: F32, b: F32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: NEON, proven by `self`.
         pairs(a, b, |a, b| unsafe { vsubq_f32(a, b) })
     }
 
     #[inline(always)]
     fn mul(self, a: F32, b: F32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: NEON, proven by `self`.
         pairs(a, b, |a, b| unsafe { vmulq_f32(a, b) })
     }
 
     #[inline(always)]
     fn div(self, a: F32, b: F32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: NEON, proven by `self`.
         pairs(a, b, |a, b| unsafe { vdivq_f32(a, b) })
     }
 
     #[inline(always)]
     fn mul_add(self, a: F32, b: F32, c: F32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: NEON, proven by `self`.
         let quarter = |i: usize| unsafe { vfmaq_f32(c[i], a[i], b[i]) };
         [quarter(0), quarter(1), quarter(2), quarter(3)]
     }
@@ -134,31 +132,31 @@ impl Lanes for Neon {
     // `fmax` and `fmin` give NaN for NaN: comparing and choosing does what every other instruction set does.
     #[inline(always)]
     fn max(self, a: F32, b: F32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: NEON, proven by `self`.
         pairs(a, b, |a, b| unsafe { vbslq_f32(vcgtq_f32(a, b), a, b) })
     }
 
     #[inline(always)]
     fn min(self, a: F32, b: F32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: NEON, proven by `self`.
         pairs(a, b, |a, b| unsafe { vbslq_f32(vcltq_f32(a, b), a, b) })
     }
 
     #[inline(always)]
     fn abs(self, a: F32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: NEON, proven by `self`.
         each(a, |a| unsafe { vabsq_f32(a) })
     }
 
     #[inline(always)]
     fn round(self, a: F32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: NEON, proven by `self`.
         each(a, |a| unsafe { vrndnq_f32(a) })
     }
 
     #[inline(always)]
     fn scale_by_power_of_two(self, a: F32, n: F32) -> F32 {
-        // SAFETY: proved.
+        // SAFETY: NEON, proven by `self`.
         pairs(a, n, |a, n| unsafe {
             let exponent = vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127));
             vmulq_f32(a, vreinterpretq_f32_s32(vshlq_n_s32::<23>(exponent)))
@@ -223,7 +221,7 @@ impl Neon {
         let activations: [*const i8; R] = std::array::from_fn(|r| rows[r].values.as_ptr());
         for first in (0..columns).step_by(C) {
             let weights = panel[16 * first..].as_ptr();
-            // SAFETY: proved. Group g of sixteen inputs reads bytes 16g..16g+16 of every row and, of the
+            // SAFETY: NEON, proven by `self`. Group g of sixteen inputs reads bytes 16g..16g+16 of every row and, of the
             // panel, sixteen for each of the C columns from `first` on, in 256g..256g+256; g < inputs / 16.
             unsafe {
                 let mut quadruples = [[vdupq_n_s32(0); C]; R];

@@ -1,47 +1,37 @@
-//! Activations as int8: one scale a row, chosen when the row is known.
+//! Activations as int8: dynamic quantisation with one scale for each row.
 
 use crate::{
     disjoint::DisjointMut,
-    instruction_set::{Cpu, INPUT_PADDING, Isa, Operation},
+    dispatch::Cpu,
+    isa::{INPUT_PADDING, Isa, Operation, QuantizedRow},
     lanes::{LANES, Lanes},
     layer_norm::LayerNorm,
     pool::Pool,
     work_queue::WorkQueue,
 };
 
-/// The largest magnitude of an int8 activation or weight: -128 is left out, so that signs are symmetric.
-pub(crate) const LARGEST: f32 = 127.0;
+/// The largest magnitude of an int8 activation: -128 is left out, so that signs are symmetric.
+pub(crate) const MAX_INT8: f32 = 127.0;
 
-/// The zero point of a row without negative numbers: such a row uses all 255 steps.
-const LOWEST: i32 = -127;
+/// The zero point of a row without negative elements: such a row uses all 255 steps.
+const MIN_INT8: i32 = -127;
 
-/// Rows of int8 numbers, each with the zero point and the scale that turn them back.
+/// Rows of int8 activations, `[rows, width]`, each row with a zero point and a scale: `(value - zero_point) × scale`.
 #[derive(Debug)]
 pub struct QuantizedRows {
     values: Vec<i8>,
     zero_points: Vec<i32>,
     scales: Vec<f32>,
     sums: Vec<i32>,
+    width: usize,
     stride: usize,
 }
 
-/// One row: `(values - zero_point) × scale`.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct QuantizedRow<'a> {
-    /// In -127..=127, padded with the zero point to a multiple of [`INPUT_PADDING`].
-    pub(crate) values: &'a [i8],
-    /// The sum of the values, for instruction sets that take unsigned weights.
-    #[cfg_attr(target_arch = "aarch64", allow(dead_code))]
-    pub(crate) sum: i32,
-    /// 0, or -127 in a row without negative numbers.
-    pub(crate) zero_point: i32,
-    /// What one step is worth.
-    pub(crate) scale: f32,
-}
-
 impl QuantizedRows {
-    /// Quantises `rows` `[rows, width]`, each with the scale that its largest magnitude asks for,
-    /// after `norm` if there is one.
+    /// Quantises `rows`, `[rows, width]`, after `norm` if there is one. A row's scale maps its largest magnitude to 127, or to
+    /// 254 steps from the zero point if it has no negative elements.
+    ///
+    /// Returns `None` if the elements are not whole rows, or `norm` is of another width.
     #[must_use]
     pub fn new(
         cpu: Cpu,
@@ -49,14 +39,17 @@ impl QuantizedRows {
         width: usize,
         norm: Option<&LayerNorm>,
         threads: Option<&Pool>,
-    ) -> Self {
-        let stride = width.next_multiple_of(INPUT_PADDING);
+    ) -> Option<Self> {
+        let stride = width.checked_next_multiple_of(INPUT_PADDING)?;
         let count = rows.len() / width.max(1);
+        let fits = rows.len() == count * width && norm.is_none_or(|norm| norm.fits(width));
+        fits.then_some(())?;
         let mut quantized = Self {
-            values: vec![0; count * stride],
+            values: vec![0; count.checked_mul(stride)?],
             zero_points: vec![0; count],
             scales: vec![0.0; count],
             sums: vec![0; count],
+            width,
             stride,
         };
         let job = Quantize {
@@ -72,16 +65,22 @@ impl QuantizedRows {
         };
         let threads = threads.filter(|_| count > ROWS_AT_ONCE);
         Pool::broadcast(threads, || cpu.run(Work(&job)));
-        quantized
+        Some(quantized)
     }
 
-    /// How many rows there are.
+    /// Elements of a row.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.scales.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.scales.is_empty()
@@ -132,7 +131,7 @@ impl Operation for Work<'_, '_> {
                     }
                     None => (row, Range::of(lanes, row)),
                 };
-                // SAFETY: a row is given out once, and what belongs to it is written only with it.
+                // SAFETY: the queue gives out a row once, and no other row has its elements.
                 let (values, zero_point, scale, sum) = unsafe {
                     let values = job.values.slice_mut(index * job.stride, job.stride);
                     let zero_point = job.zero_points.slice_mut(index, 1);
@@ -151,7 +150,7 @@ impl Operation for Work<'_, '_> {
     }
 }
 
-/// The numbers that a row's steps have to reach.
+/// The range that a row's steps span.
 #[derive(Clone, Copy)]
 struct Range {
     /// The largest magnitude.
@@ -171,16 +170,17 @@ impl Range {
         }
         let below = lanes.largest(below);
         let largest = lanes.largest(above).max(below);
-        Self { largest, zero_point: if below > 0.0 { 0 } else { LOWEST } }
+        Self { largest, zero_point: if below > 0.0 { 0 } else { MIN_INT8 } }
     }
 
     /// Steps between zero and the largest magnitude.
     fn steps(self) -> f32 {
-        LARGEST - self.zero_point as f32
+        MAX_INT8 - self.zero_point as f32
     }
 }
 
-/// Gives the sum of the quantised row. A row of zeros, or one with infinities in it, becomes zeros: all of them its zero point.
+/// Quantises a row and returns the sum of its values. A row of zeros, or one that is not finite, becomes zeros: each value
+/// is the zero point.
 #[inline(always)]
 fn quantize_row<L: Lanes>(lanes: L, row: &[f32], range: Range, values: &mut [i8]) -> i32 {
     let inverse = range.steps() / range.largest;
@@ -188,14 +188,14 @@ fn quantize_row<L: Lanes>(lanes: L, row: &[f32], range: Range, values: &mut [i8]
         values.fill(range.zero_point as i8);
         return range.zero_point * values.len() as i32;
     }
-    let (inverse, bound) = (lanes.splat(inverse), lanes.splat(LARGEST));
+    let (inverse, bound) = (lanes.splat(inverse), lanes.splat(MAX_INT8));
     let zero_point = lanes.splat(range.zero_point as f32);
-    // Sums of small whole numbers are exact in f32.
+    // Sums of small integers are exact in f32.
     let mut total = lanes.splat(0.0);
     for (part, values) in row.chunks(LANES).zip(values.chunks_exact_mut(LANES)) {
         let scaled = lanes.mul(lanes.load_part(part, 0.0), inverse);
         let whole = lanes.add(lanes.round(scaled), zero_point);
-        let whole = lanes.max(lanes.min(whole, bound), lanes.splat(-LARGEST));
+        let whole = lanes.max(lanes.min(whole, bound), lanes.splat(-MAX_INT8));
         total = lanes.add(whole, total);
         lanes.store_i8(whole, values);
     }

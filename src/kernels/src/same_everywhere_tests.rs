@@ -4,7 +4,7 @@
 
 use super::*;
 
-/// Numbers in -2..2 with twelve bits behind the point, from a congruential generator.
+/// Elements in -2..2 with twelve bits behind the point, from a congruential generator.
 struct MadeUp(u32);
 
 impl MadeUp {
@@ -13,7 +13,7 @@ impl MadeUp {
         (self.0 >> 12) % below
     }
 
-    fn numbers(&mut self, count: usize) -> Vec<f32> {
+    fn elements(&mut self, count: usize) -> Vec<f32> {
         (0..count).map(|_| (self.integer(1 << 14) as f32 - 8192.0) / 4096.0).collect()
     }
 
@@ -37,11 +37,14 @@ const OUTPUTS: usize = 45;
 /// A layer with its norm in front and bias, activation and residual behind.
 fn layer(cpu: Cpu, int8: bool, activation: Activation) -> Vec<f32> {
     let mut made_up = MadeUp(7);
-    let norm =
-        LayerNorm { weight: made_up.numbers(INPUTS), bias: made_up.numbers(INPUTS), epsilon: 1e-5 };
-    let input = made_up.numbers(ROWS * INPUTS);
-    let bias = made_up.numbers(OUTPUTS);
-    let residual = made_up.numbers(ROWS * OUTPUTS);
+    let norm = LayerNorm {
+        weight: made_up.elements(INPUTS),
+        bias: made_up.elements(INPUTS),
+        epsilon: 1e-5,
+    };
+    let input = made_up.elements(ROWS * INPUTS);
+    let bias = made_up.elements(OUTPUTS);
+    let residual = made_up.elements(ROWS * OUTPUTS);
     let epilogue = Epilogue { bias: Some(&bias), activation, residual: Some(&residual) };
     let mut output = vec![0.0; ROWS * OUTPUTS];
     if int8 {
@@ -51,11 +54,11 @@ fn layer(cpu: Cpu, int8: bool, activation: Activation) -> Vec<f32> {
         let weights = Weights::Int8(
             Int8Weights::pack(&WeightMemory::new(), cpu, matrix, INPUTS, &scales).unwrap(),
         );
-        let rows = QuantizedRows::new(cpu, &input, INPUTS, Some(&norm), None);
+        let rows = QuantizedRows::new(cpu, &input, INPUTS, Some(&norm), None).unwrap();
         let rows = LinearInput::Int8(&rows);
         Linear::new(cpu, rows, &weights, epilogue, &mut output, 1).unwrap().work();
     } else {
-        let matrix = made_up.numbers(INPUTS * OUTPUTS);
+        let matrix = made_up.elements(INPUTS * OUTPUTS);
         let matrix = Matrix::OutputsFirst(&matrix[..]);
         let weights =
             Weights::F32(F32Weights::pack(&WeightMemory::new(), matrix, INPUTS, OUTPUTS).unwrap());
@@ -71,7 +74,7 @@ fn attention(cpu: Cpu, queries: usize) -> Vec<f32> {
     let shape = AttentionShape { batch: 2, heads: 3, head_width: 20, queries, keys: 21 };
     let width = shape.heads * shape.head_width;
     let mut made_up = MadeUp(11);
-    let mut tensor = |rows: usize| made_up.numbers(shape.batch * rows * width);
+    let mut tensor = |rows: usize| made_up.elements(shape.batch * rows * width);
     let tensors = [tensor(queries), tensor(shape.keys), tensor(shape.keys)];
     let rows = |i: usize, count: usize| HeadRows {
         values: &tensors[i],
@@ -83,7 +86,7 @@ fn attention(cpu: Cpu, queries: usize) -> Vec<f32> {
         shape,
         scale: 0.25,
         queries: rows(0, queries),
-        memory: Memory::Rows { keys: rows(1, shape.keys), values: rows(2, shape.keys) },
+        key_values: KeyValues::Rows { keys: rows(1, shape.keys), values: rows(2, shape.keys) },
         mask: None,
     };
     let mut output = vec![0.0; shape.batch * queries * width];

@@ -1,12 +1,11 @@
 //! The reference: plain Rust, for any CPU. Every other instruction set must give the same bits.
 
 use crate::{
-    instruction_set::{Isa, PanelShape},
+    isa::{Isa, PanelShape, QuantizedRow},
     lanes::{LANES, Lanes},
-    rows::QuantizedRow,
 };
 
-/// Needs nothing.
+/// The proof that needs none: every CPU runs plain Rust.
 #[derive(Clone, Copy)]
 pub(crate) struct Scalar;
 

@@ -17,16 +17,19 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// As many cases as `PROPTEST_CASES` says, for emulated CPUs, which take their time; or 96.
-fn cases() -> ProptestConfig {
+/// As many cases as `PROPTEST_CASES` says, for emulated CPUs, which take their time; or 96, or 3 in an interpreter.
+pub(crate) fn cases() -> ProptestConfig {
+    if cfg!(miri) {
+        return ProptestConfig { cases: 3, failure_persistence: None, ..ProptestConfig::default() };
+    }
     match std::env::var_os("PROPTEST_CASES") {
         Some(_) => ProptestConfig::default(),
         None => ProptestConfig::with_cases(96),
     }
 }
 
-/// Numbers of all sizes, zeros and equal ones more often than chance would have it.
-fn number() -> impl Strategy<Value = f32> {
+/// Elements of all sizes, zeros and equal ones more often than chance would have it.
+fn element() -> impl Strategy<Value = f32> {
     prop_oneof![6 => -4.0_f32..4.0, 1 => Just(0.0), 1 => Just(1.0), 1 => -1e4_f32..1e4, 1 => -1e-4_f32..1e-4]
 }
 
@@ -34,7 +37,7 @@ fn weight() -> impl Strategy<Value = i8> {
     prop_oneof![4 => any::<i8>(), 1 => Just(127), 1 => Just(-127), 1 => Just(-128), 1 => Just(0)]
 }
 
-/// A linear layer's whole world, its slices deliberately off any alignment.
+/// A linear layer with its input; the slices are deliberately off any alignment.
 #[derive(Debug, Clone)]
 struct Layer {
     rows: usize,
@@ -60,14 +63,14 @@ fn layer() -> impl Strategy<Value = Layer> {
     let flags = (any::<bool>(), any::<bool>());
     (1_usize..32, 1_usize..80, 1_usize..80, activation, flags).prop_flat_map(
         |(rows, inputs, outputs, activation, (with_norm, without_negatives))| {
-            let sign = move |number: f32| if without_negatives { number.abs() } else { number };
+            let sign = move |element: f32| if without_negatives { element.abs() } else { element };
             let parts = (
-                vec(number().prop_map(sign), rows * inputs + 1),
+                vec(element().prop_map(sign), rows * inputs + 1),
                 vec(weight(), inputs * outputs),
-                vec(number(), inputs * outputs),
+                vec(element(), inputs * outputs),
                 vec(0.001_f32..0.1, outputs),
-                vec(number(), outputs + 1),
-                vec(number(), rows * outputs + 1),
+                vec(element(), outputs + 1),
+                vec(element(), rows * outputs + 1),
             );
             parts.prop_map(move |(input, int8, f32, scales, bias, residual)| Layer {
                 rows,
@@ -109,7 +112,8 @@ impl Layer {
     }
 
     fn run_int8(&self, cpu: Cpu) -> Vec<f32> {
-        let rows = QuantizedRows::new(cpu, self.input(), self.inputs, self.norm().as_ref(), None);
+        let rows =
+            QuantizedRows::new(cpu, self.input(), self.inputs, self.norm().as_ref(), None).unwrap();
         let matrix = Matrix::InputsFirst(&self.int8[..]);
         let weights =
             Int8Weights::pack(&WeightMemory::new(), cpu, matrix, self.inputs, &self.scales)
@@ -171,7 +175,7 @@ proptest! {
         for ((i, int8), exact) in layer.run_int8(scalar()).into_iter().enumerate().zip(exact) {
             let (row, column) = (i / layer.outputs, i % layer.outputs);
             let inputs = &layer.input()[row * layer.inputs..][..layer.inputs];
-            let steps = if inputs.iter().all(|&number| number >= 0.0) { 254.0 } else { 127.0 };
+            let steps = if inputs.iter().all(|&element| element >= 0.0) { 254.0 } else { 127.0 };
             let step = inputs.iter().fold(0.0_f32, |a, b| a.max(b.abs())) / steps;
             let weights = dequantized.iter().skip(column).step_by(layer.outputs);
             let bound = weights.map(|w| w.abs() * step * 0.5).sum::<f32>() * 1.001 + exact.abs() * 1e-4 + 1e-3;
@@ -183,7 +187,7 @@ proptest! {
     fn both_orders_of_a_matrix_pack_alike(layer in layer()) {
         let turned = transposed(&layer.int8, layer.outputs);
         for cpu in others().chain([scalar()]) {
-            let rows = QuantizedRows::new(cpu, layer.input(), layer.inputs, None, None);
+            let rows = QuantizedRows::new(cpu, layer.input(), layer.inputs, None, None).unwrap();
             let matrix = Matrix::OutputsFirst(&turned[..]);
             let weights = Int8Weights::pack(&WeightMemory::new(), cpu, matrix, layer.inputs, &layer.scales).unwrap();
             let layer = Layer { with_norm: false, ..layer.clone() };
@@ -196,7 +200,7 @@ proptest! {
     fn extreme_rows_stay_finite(value in prop_oneof![Just(f32::MAX), Just(1e-40_f32), Just(0.0)], width in 1_usize..40) {
         let row = std::vec![value; width];
         for cpu in others().chain([scalar()]) {
-            let rows = QuantizedRows::new(cpu, &row, width, None, None);
+            let rows = QuantizedRows::new(cpu, &row, width, None, None).unwrap();
             let weights = Int8Weights::pack(&WeightMemory::new(), cpu, Matrix::InputsFirst(&std::vec![1; width]), width, &[1e-3]).unwrap();
             let mut output = [0.0];
             let epilogue = Epilogue { bias: None, activation: Activation::Identity, residual: None };
@@ -207,11 +211,11 @@ proptest! {
     }
 }
 
-/// An attention's sizes and numbers.
+/// An attention's shape and elements.
 #[derive(Debug, Clone)]
 struct Heads {
     shape: AttentionShape,
-    numbers: Vec<f32>,
+    elements: Vec<f32>,
     masked: bool,
     past: usize,
 }
@@ -222,9 +226,9 @@ fn heads() -> impl Strategy<Value = Heads> {
         let shape = AttentionShape { batch, heads, head_width, queries, keys };
         let width = heads * head_width;
         let count = batch * (queries + 2 * keys) * width;
-        (vec(number(), count), 0..keys).prop_map(move |(numbers, past)| Heads {
+        (vec(element(), count), 0..keys).prop_map(move |(elements, past)| Heads {
             shape,
-            numbers,
+            elements,
             masked,
             past,
         })
@@ -238,7 +242,7 @@ impl Heads {
 
     fn rows(&self, offset: usize, rows: usize) -> HeadRows<'_> {
         let width = self.width();
-        HeadRows { values: &self.numbers, offset, row_stride: width, batch_stride: rows * width }
+        HeadRows { values: &self.elements, offset, row_stride: width, batch_stride: rows * width }
     }
 
     fn mask(&self) -> Vec<f32> {
@@ -247,7 +251,7 @@ impl Heads {
     }
 
     /// The keys and the values.
-    fn memory(&self) -> [HeadRows<'_>; 2] {
+    fn key_values(&self) -> [HeadRows<'_>; 2] {
         let AttentionShape { batch, queries, keys, .. } = self.shape;
         let (first, second) = (batch * queries * self.width(), batch * keys * self.width());
         [self.rows(first, keys), self.rows(first + second, keys)]
@@ -255,12 +259,12 @@ impl Heads {
 
     fn input<'a>(&'a self, mask: &'a [f32]) -> AttentionInput<'a> {
         let AttentionShape { queries, keys, .. } = self.shape;
-        let [asked, values] = self.memory();
+        let [asked, values] = self.key_values();
         AttentionInput {
             shape: self.shape,
             scale: 0.3,
             queries: self.rows(0, queries),
-            memory: Memory::Rows { keys: asked, values },
+            key_values: KeyValues::Rows { keys: asked, values },
             mask: self.masked.then_some(Mask { values: mask, row_stride: keys, batch_stride: 0 }),
         }
     }
@@ -274,7 +278,7 @@ impl Heads {
     /// Attention as the paper writes it, in double precision.
     fn exact(&self, input: &AttentionInput<'_>) -> Vec<f64> {
         let AttentionShape { batch, heads, head_width, queries, keys } = self.shape;
-        let [asked, values] = self.memory();
+        let [asked, values] = self.key_values();
         let at = |rows: &HeadRows<'_>, b, r, h, i| {
             f64::from(
                 rows.values[rows.offset
@@ -322,7 +326,7 @@ proptest! {
     #[test]
     fn attention_is_that_of_the_paper(mut heads in heads()) {
         // Scores of thousands leave no f32 to compare.
-        heads.numbers.iter_mut().for_each(|n| *n = n.clamp(-2.0, 2.0));
+        heads.elements.iter_mut().for_each(|n| *n = n.clamp(-2.0, 2.0));
         let mask = heads.mask();
         let input = heads.input(&mask);
         for (found, exact) in heads.run(Cpu::best(), input).into_iter().zip(heads.exact(&input)) {
@@ -333,7 +337,7 @@ proptest! {
     #[test]
     fn cached_keys_count_like_new_ones(mut heads in heads()) {
         // The two ways add up in different orders, which scores of thousands would magnify.
-        heads.numbers.iter_mut().for_each(|n| *n = n.clamp(-2.0, 2.0));
+        heads.elements.iter_mut().for_each(|n| *n = n.clamp(-2.0, 2.0));
         let AttentionShape { batch, keys, .. } = heads.shape;
         let (mask, width, past) = (heads.mask(), heads.width(), heads.past);
         let whole = heads.input(&mask);
@@ -346,11 +350,11 @@ proptest! {
             };
             (0..batch * past).flat_map(row).collect()
         };
-        let [key_store, value_store] = heads.memory().map(store);
+        let [key_store, value_store] = heads.key_values().map(store);
         let slots: Vec<i64> = (0..batch * past).rev().map(|slot| slot as i64).collect();
         let past_rows = [&key_store, &value_store].map(|store| CachedRows { store, slots: &slots, past });
-        let new = heads.memory().map(|rows| HeadRows { offset: rows.offset + past * width, ..rows });
-        let input = AttentionInput { memory: Memory::Cached { past: past_rows, new }, ..whole };
+        let new = heads.key_values().map(|rows| HeadRows { offset: rows.offset + past * width, ..rows });
+        let input = AttentionInput { key_values: KeyValues::Cached { past: past_rows, new }, ..whole };
         prop_assert!(keys > past);
         let (found, expected) = (heads.run(Cpu::best(), input), heads.run(Cpu::best(), whole));
         for (found, expected) in found.into_iter().zip(expected) {
@@ -364,18 +368,18 @@ proptest! {
 
     #[test]
     fn packed_keys_are_asked_by_all_sequences_alike(mut heads in heads()) {
-        heads.numbers.iter_mut().for_each(|n| *n = n.clamp(-2.0, 2.0));
+        heads.elements.iter_mut().for_each(|n| *n = n.clamp(-2.0, 2.0));
         let AttentionShape { heads: count, head_width, keys, .. } = heads.shape;
         let mask = heads.mask();
         let whole = heads.input(&mask);
-        let shared = heads.memory().map(|rows| HeadRows { batch_stride: 0, ..rows });
+        let shared = heads.key_values().map(|rows| HeadRows { batch_stride: 0, ..rows });
         let [asked, values] = shared.map(|rows| &rows.values[rows.offset..][..keys * heads.width()]);
-        let asked = pack_keys(asked, count, head_width);
-        let values = pack_values(values, count, head_width);
-        let packed = Memory::Packed(PackedKeys { keys: &asked, values: &values });
-        let packed = AttentionInput { memory: packed, ..whole };
+        let asked = pack_keys(asked, count, head_width).unwrap();
+        let values = pack_values(values, count, head_width).unwrap();
+        let packed = KeyValues::Packed(PackedKeys { keys: &asked, values: &values });
+        let packed = AttentionInput { key_values: packed, ..whole };
         let [keys, values] = shared;
-        let rows = AttentionInput { memory: Memory::Rows { keys, values }, ..whole };
+        let rows = AttentionInput { key_values: KeyValues::Rows { keys, values }, ..whole };
         let expected = heads.run(scalar(), packed);
         for (found, expected) in heads.run(Cpu::best(), rows).into_iter().zip(&expected) {
             prop_assert!((found - expected).abs() <= 1e-4 * (1.0 + expected.abs()), "{found} for {expected}");
@@ -403,6 +407,91 @@ fn sizes_that_do_not_fit_are_refused() {
     let epilogue = Epilogue { bias: None, activation: Activation::Identity, residual: None };
     let rows = LinearInput::F32(&[1.0, 2.0]);
     assert!(Linear::new(cpu, rows, &weights, epilogue, &mut [0.0; 2], 1).is_none());
+}
+
+#[test]
+fn sizes_whose_products_wrap_round_are_refused() {
+    let (cpu, memory, huge) = (Cpu::best(), WeightMemory::new(), usize::MAX / 2 + 1);
+    let no_weights: Matrix<'_, i8> = Matrix::OutputsFirst(&[]);
+    assert!(Int8Weights::pack(&memory, cpu, no_weights, usize::MAX, &[]).is_none());
+    assert!(F32Weights::pack(&memory, Matrix::InputsFirst(&[]), usize::MAX, 0).is_none());
+    assert!(F32Weights::pack(&memory, Matrix::InputsFirst(&[]), huge, 2).is_none());
+    assert!(QuantizedRows::new(cpu, &[], usize::MAX, None, None).is_none());
+    assert!(pack_keys(&[], huge, 2).is_none());
+    assert!(pack_values(&[], huge, 2).is_none());
+
+    let conv = Conv2d { size: [huge, 2], strides: [1; 2], pads_begin: [0; 2], pads_end: [0; 2] };
+    assert!(DepthwiseFilters::pack(&memory, &[], None, 1, conv).is_none());
+    let still = Conv2d { size: [1; 2], strides: [0, 1], ..conv };
+    assert!(DepthwiseFilters::pack(&memory, &[1.0], None, 1, still).is_none());
+    let one = Conv2d { size: [1; 2], ..conv };
+    let filters = DepthwiseFilters::pack(&memory, &[1.0], None, 1, one).unwrap();
+    let inputs = [huge, 2];
+    assert!(
+        Depthwise::new(cpu, &[1.0; 2], inputs, &filters, Activation::Identity, &mut []).is_none()
+    );
+}
+
+#[test]
+fn an_attention_whose_positions_wrap_round_is_refused() {
+    let (values, huge) = ([1.0_f32; 4], usize::MAX / 2 + 1);
+    let rows = HeadRows { values: &values, offset: 0, row_stride: 0, batch_stride: 0 };
+    let one = AttentionShape { batch: 1, heads: 1, head_width: 4, queries: 1, keys: 1 };
+    let input = AttentionInput {
+        shape: one,
+        scale: 1.0,
+        queries: rows,
+        key_values: KeyValues::Rows { keys: rows, values: rows },
+        mask: None,
+    };
+    let fits = |input, output: &mut [f32]| Attention::new(Cpu::best(), input, output).is_some();
+    assert!(fits(input, &mut [0.0; 4]));
+    for shape in [
+        AttentionShape { heads: huge, ..one },
+        AttentionShape { heads: huge, head_width: 2, ..one },
+        AttentionShape { head_width: 0, ..one },
+        AttentionShape { batch: huge, queries: 2, ..one },
+        AttentionShape { keys: usize::MAX, ..one },
+    ] {
+        assert!(!fits(AttentionInput { shape, ..input }, &mut []), "{shape:?}");
+    }
+    let beyond = HeadRows { offset: usize::MAX, ..rows };
+    assert!(!fits(AttentionInput { queries: beyond, ..input }, &mut [0.0; 4]));
+    let strides = HeadRows { row_stride: huge, ..rows };
+    let shape = AttentionShape { queries: 3, ..one };
+    assert!(!fits(AttentionInput { shape, queries: strides, ..input }, &mut [0.0; 12]));
+    // A mask for no batch at all.
+    let mask = Some(Mask { values: &values, row_stride: 0, batch_stride: 0 });
+    let none = AttentionShape { batch: 0, ..one };
+    assert!(fits(AttentionInput { shape: none, mask, ..input }, &mut []));
+}
+
+#[test]
+fn rows_and_weights_that_do_not_belong_together_are_refused() {
+    let (cpu, memory) = (Cpu::best(), WeightMemory::new());
+    let norm = LayerNorm { weight: vec![1.0; 2], bias: vec![0.0; 2], epsilon: 1e-5 };
+    assert!(QuantizedRows::new(cpu, &[1.0; 5], 2, None, None).is_none(), "half a row");
+    assert!(QuantizedRows::new(cpu, &[1.0; 6], 3, Some(&norm), None).is_none(), "another norm's");
+    let epilogue = Epilogue { bias: None, activation: Activation::Identity, residual: None };
+    let matrix = Matrix::InputsFirst(&[1; 6][..]);
+    for packed_for in others().chain([scalar()]) {
+        let weights = Int8Weights::pack(&memory, packed_for, matrix, 2, &[1.0; 3]).unwrap();
+        let weights = Weights::Int8(weights);
+        let wide = QuantizedRows::new(cpu, &[1.0; 3], 3, None, None).unwrap();
+        let rows = QuantizedRows::new(cpu, &[1.0; 2], 2, None, None).unwrap();
+        for cpu in others().chain([scalar()]) {
+            let mut output = [0.0; 3];
+            let mut fits = |rows| {
+                let input = LinearInput::Int8(rows);
+                Linear::new(cpu, input, &weights, epilogue, &mut output, 1).is_some()
+            };
+            assert!(!fits(&wide));
+            assert_eq!(fits(&rows), cpu.panel_shape() == packed_for.panel_shape(), "{cpu:?}");
+        }
+    }
+    let weights = F32Weights::pack(&memory, Matrix::InputsFirst(&[1.0; 6]), 2, 3).unwrap();
+    let (weights, input) = (Weights::F32(weights), LinearInput::F32(&[1.0; 5]));
+    assert!(Linear::new(cpu, input, &weights, epilogue, &mut [0.0; 6], 1).is_none());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Memory for packed weights: one stream in large pages.
+//! KeyValues for packed weights: one stream in large pages.
 //!
 //! Decoding reads all weights for every token. With pages of 4 KiB a fifth of that time goes into looking
 //! up addresses; pages of 2 MiB need one address space for many layers, so all layers of an engine share it.
@@ -14,18 +14,18 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use memmap2::MmapMut;
+use memmap2::{MmapMut, MmapRaw};
 
 /// A large page.
-const LARGE_PAGE: usize = 2 << 20;
+const LARGE_PAGE: usize = if cfg!(miri) { 4 << 10 } else { 2 << 20 };
 
 /// What is reserved at once. Only what is written to takes memory.
-const REGION: usize = 256 << 20;
+const REGION: usize = if cfg!(miri) { 64 << 10 } else { 256 << 20 };
 
 /// Every piece starts on a cache line.
 const LINE: usize = 64;
 
-/// Memory that packed weights are cut from, layer after layer.
+/// KeyValues that packed weights are cut from, layer after layer.
 ///
 /// A layer that is dropped gives its pages back to the system; a region without layers gives back its addresses too.
 #[derive(Debug, Default)]
@@ -38,19 +38,19 @@ pub(crate) struct AlignedBytes {
     start: NonNull<u8>,
     length: usize,
     /// Keeps the memory mapped.
-    region: Arc<MmapMut>,
+    region: Arc<MmapRaw>,
 }
 
 // SAFETY: a piece is the only one that refers to its bytes, as a `Vec` is.
 unsafe impl Send for AlignedBytes {}
-// SAFETY: as above; shared references only read.
+// SAFETY: a shared reference to a piece only reads its bytes.
 unsafe impl Sync for AlignedBytes {}
 
 /// The region that pieces are cut from at present.
 #[derive(Debug)]
 struct Region {
     /// Pieces alone keep it mapped.
-    map: Weak<MmapMut>,
+    map: Weak<MmapRaw>,
     /// Where the next piece starts.
     free: NonNull<u8>,
     left: usize,
@@ -60,7 +60,7 @@ struct Region {
 unsafe impl Send for Region {}
 
 impl WeightMemory {
-    /// Memory that nothing has been cut from.
+    /// KeyValues that nothing has been cut from.
     #[must_use]
     pub const fn new() -> Self {
         Self { current: Mutex::new(None) }
@@ -72,7 +72,9 @@ impl WeightMemory {
     /// When the system has no memory left, as an allocation would.
     pub(crate) fn zeroed(&self, length: usize) -> AlignedBytes {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let needed = length.next_multiple_of(LINE);
+        let Some(needed) = length.checked_next_multiple_of(LINE) else {
+            panic!("no memory for {length} bytes of weights");
+        };
         if let Some(piece) = current.as_mut().and_then(|region| region.cut(needed, length)) {
             return piece;
         }
@@ -89,15 +91,18 @@ impl WeightMemory {
 impl Region {
     /// A new region, and its first piece.
     fn starting_with(needed: usize, length: usize) -> io::Result<(Self, AlignedBytes)> {
-        let size = REGION.max(needed) + LARGE_PAGE;
+        let size = |bytes: usize| bytes.saturating_add(LARGE_PAGE);
         // A board that cannot reserve as much address space gets what it asked for.
-        let mut map =
-            MmapMut::map_anon(size).or_else(|_| MmapMut::map_anon(needed + LARGE_PAGE))?;
+        let map = MmapMut::map_anon(size(REGION.max(needed)))
+            .or_else(|_| MmapMut::map_anon(size(needed)))?;
+        // Raw: a reference to the whole region, however short, would alias the pieces that are borrowed from it.
+        let map = MmapRaw::from(map);
         // A system without large pages refuses, which costs speed alone.
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", not(miri)))]
         let _ = map.advise(memmap2::Advice::HugePage);
         let skipped = map.as_ptr().align_offset(LARGE_PAGE).min(LARGE_PAGE);
-        let (start, left) = (map[skipped..].as_mut_ptr(), map.len() - skipped);
+        // SAFETY: the mapping is a large page longer than what is needed, and at most as much is skipped.
+        let (start, left) = (unsafe { map.as_mut_ptr().add(skipped) }, map.len() - skipped);
         let free = NonNull::new(start).ok_or_else(|| io::Error::other("a mapping at address 0"))?;
         let map = Arc::new(map);
         let mut region = Self { map: Arc::downgrade(&map), free, left };
@@ -139,7 +144,7 @@ impl AlignedBytes {
     }
 
     fn as_bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and `self` is borrowed exclusively.
+        // SAFETY: the bytes lie in the region, belong to this piece alone, and `self` is borrowed exclusively.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
     }
 }
@@ -147,7 +152,7 @@ impl AlignedBytes {
 impl Drop for AlignedBytes {
     /// Gives the pages that no other piece has a part of back to the system.
     fn drop(&mut self) {
-        #[cfg(unix)]
+        #[cfg(all(unix, not(miri)))]
         {
             let page = rustix::param::page_size();
             let start = self.start.addr().get() - self.region.as_ptr().addr();
@@ -170,9 +175,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_piece_is_written_while_another_is_cut_and_a_third_dropped() {
+        let memory = WeightMemory::new();
+        let [mut borrowed, dropped] =
+            [memory.zeroed(3 * LARGE_PAGE), memory.zeroed(2 * LARGE_PAGE)];
+        let written = borrowed.as_i8_mut();
+        drop(dropped);
+        let cut = memory.zeroed(64);
+        written.fill(5);
+        assert!(cut.as_i8().iter().all(|&byte| byte == 0));
+    }
+
+    #[test]
+    #[should_panic(expected = "no memory")]
+    fn a_length_that_wraps_round_is_no_memory() {
+        WeightMemory::new().zeroed(usize::MAX);
+    }
+
+    #[test]
     fn pieces_are_zeroed_aligned_and_apart() {
         let memory = WeightMemory::new();
-        let mut pieces: Vec<_> = [1, 64, 100, 3 << 20].map(|n| memory.zeroed(n)).into();
+        let mut pieces: Vec<_> =
+            [1, 64, 100, LARGE_PAGE + LARGE_PAGE / 2].map(|n| memory.zeroed(n)).into();
         for (n, piece) in pieces.iter_mut().enumerate() {
             assert!(piece.start.addr().get().is_multiple_of(LINE));
             assert!(piece.as_i8().iter().all(|&byte| byte == 0));
@@ -204,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(miri)))]
     fn a_dropped_piece_gives_its_pages_back_while_its_neighbours_stay() {
         let memory = WeightMemory::new();
         let [mut before, mut between, mut after] = [100, 8 << 20, 100].map(|n| memory.zeroed(n));
@@ -223,7 +247,7 @@ mod tests {
     }
 
     /// Whole pages of an address range that take memory (`/proc/self/pagemap`, bit 63 of an entry).
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(miri)))]
     fn resident_pages(start: usize, length: usize) -> usize {
         use std::os::unix::fs::FileExt;
         let page = rustix::param::page_size();

@@ -1,24 +1,25 @@
-//! A layer's weights in the order in which the product reads them: one linear stream.
+//! A layer's weights in the order in which the product reads them, one linear stream (see [`PanelShape`] for a drawing).
 
 use std::{ops::Range, sync::OnceLock};
 
 use crate::{
-    instruction_set::{Cpu, INPUT_PADDING, Isa, Operation, PanelShape},
+    dispatch::Cpu,
+    isa::{INPUT_PADDING, Isa, Operation, PanelShape},
     lanes::LANES,
     weight_memory::{AlignedBytes, WeightMemory},
 };
 
-/// A weight matrix as it is stored.
+/// A weight matrix, row by row.
 #[derive(Debug, Clone, Copy)]
 pub enum Matrix<'a, T> {
-    /// `[inputs, outputs]`, as ONNX's `MatMul` has it.
+    /// `[inputs, outputs]`, the order of ONNX's `MatMul`.
     InputsFirst(&'a [T]),
-    /// `[outputs, inputs]`, as PyTorch's `Linear` has it.
+    /// `[outputs, inputs]`, the order of PyTorch's `Linear`.
     OutputsFirst(&'a [T]),
 }
 
 impl<T: Copy> Matrix<'_, T> {
-    fn numbers(&self) -> usize {
+    fn elements(&self) -> usize {
         match self {
             Self::InputsFirst(values) | Self::OutputsFirst(values) => values.len(),
         }
@@ -27,14 +28,14 @@ impl<T: Copy> Matrix<'_, T> {
 
 /// The weights of a linear layer, packed for one CPU.
 pub enum Weights {
-    /// 8 bits a weight, one scale an output.
+    /// 8 bits a weight, one scale for each output.
     Int8(Int8Weights),
     /// 32 bits a weight.
     F32(F32Weights),
 }
 
 impl Weights {
-    /// Numbers that go in.
+    /// Input features, `K`.
     #[must_use]
     pub fn inputs(&self) -> usize {
         match self {
@@ -43,7 +44,7 @@ impl Weights {
         }
     }
 
-    /// Numbers that come out.
+    /// Output features, `N`.
     #[must_use]
     pub fn outputs(&self) -> usize {
         match self {
@@ -69,19 +70,21 @@ impl std::fmt::Debug for Weights {
     }
 }
 
-/// Panels of int8 weights.
+/// int8 weights in panels, with a scale for each output.
 pub struct Int8Weights {
     pub(crate) shape: PanelShape,
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
     pub(crate) panels: AlignedBytes,
-    /// One an output, padded with zeros to whole panels.
+    /// One for each output, padded with zeros to whole panels.
     pub(crate) scales: Vec<f32>,
     column_sums: OnceLock<Vec<i32>>,
 }
 
 impl Int8Weights {
-    /// Packs `matrix`, of `scales.len()` outputs, into `memory`. `None` if its size is another.
+    /// Packs a matrix of `inputs` by `scales.len()` weights into `memory`, in `cpu`'s layout.
+    ///
+    /// Returns `None` if the matrix has another size, or so many inputs (more than 66,572) that a sum could leave 32 bits.
     #[must_use]
     pub fn pack(
         memory: &WeightMemory,
@@ -90,11 +93,14 @@ impl Int8Weights {
         inputs: usize,
         scales: &[f32],
     ) -> Option<Self> {
-        let fits = matrix.numbers() == inputs.checked_mul(scales.len())?;
+        let PanelShape { columns, .. } = cpu.panel_shape();
+        let panel = inputs.checked_next_multiple_of(INPUT_PADDING)?.checked_mul(columns)?;
+        panel.checked_mul(scales.len().div_ceil(columns))?;
+        let fits = matrix.elements() == inputs.checked_mul(scales.len())? && inputs <= MAX_INPUTS;
         fits.then(|| cpu.run(PackInt8 { memory, matrix, inputs, scales }))
     }
 
-    /// How many panels there are.
+    /// The number of panels.
     pub(crate) fn count(&self) -> usize {
         self.outputs.div_ceil(self.shape.columns)
     }
@@ -105,7 +111,8 @@ impl Int8Weights {
         &self.panels.as_i8()[index * length..(index + 1) * length]
     }
 
-    /// The sum of each output's weights: what one step of zero point adds to a product. Most layers never need them.
+    /// The sum of each output's weights, by which one step of an input's zero point moves a product; summed when it is first
+    /// needed.
     pub(crate) fn column_sums(&self) -> &[i32] {
         self.column_sums.get_or_init(|| {
             let PanelShape { columns, depth, offset } = self.shape;
@@ -122,6 +129,9 @@ impl Int8Weights {
         })
     }
 }
+
+/// Inputs whose products, each at most 254 × 127 with the zero point subtracted, fit into a 32-bit sum.
+const MAX_INPUTS: usize = i32::MAX as usize / (254 * 127);
 
 struct PackInt8<'a> {
     memory: &'a WeightMemory,
@@ -145,7 +155,9 @@ impl Operation for PackInt8<'_> {
         match self.matrix {
             Matrix::InputsFirst(values) => {
                 // A few rows at a time, for all panels: every line of the matrix is read once.
-                for (block, rows) in values.chunks((INPUT_PADDING * outputs).max(1)).enumerate() {
+                for (block, rows) in
+                    values.chunks(INPUT_PADDING.saturating_mul(outputs).max(1)).enumerate()
+                {
                     let at = block * INPUT_PADDING * columns;
                     for (index, panel) in packed.chunks_exact_mut(length).enumerate() {
                         let panel = &mut panel[at..][..INPUT_PADDING * columns];
@@ -179,7 +191,7 @@ impl Operation for PackInt8<'_> {
     }
 }
 
-/// Makes weights what an instruction set that takes unsigned ones wants.
+/// Adds the offset of an instruction set that takes unsigned weights.
 #[inline(always)]
 fn shift(weights: &mut [i8], offset: u8) {
     if offset != 0 {
@@ -187,8 +199,7 @@ fn shift(weights: &mut [i8], offset: u8) {
     }
 }
 
-/// Writes the columns `kept` of a few rows of a matrix into a panel, `depth` rows side by side; what lies beyond stays
-/// zero.
+/// Writes the columns `kept` of a few rows of a matrix into a panel, `depth` rows side by side; the padding stays zero.
 #[inline(always)]
 fn interleave(
     panel: &mut [i8],
@@ -201,7 +212,7 @@ fn interleave(
     for (group, rows) in panel.chunks_exact_mut(columns * depth).zip(rows.chunks(depth * outputs)) {
         let row = |k: usize| &rows[k * outputs..][kept.clone()];
         let whole = rows.len() == depth * outputs;
-        // Written so that it becomes a few shuffles.
+        // The compiler makes a few shuffles of this form.
         match depth {
             2 if whole => {
                 let cells = group.as_chunks_mut::<2>().0.iter_mut();
@@ -218,8 +229,8 @@ fn interleave(
             }
             _ => {
                 for k in 0..rows.len() / outputs {
-                    for (number, &weight) in group[k..].iter_mut().step_by(depth).zip(row(k)) {
-                        *number = weight;
+                    for (cell, &weight) in group[k..].iter_mut().step_by(depth).zip(row(k)) {
+                        *cell = weight;
                     }
                 }
             }
@@ -237,7 +248,7 @@ fn spread<const DEPTH: usize>(panel: &mut [i8], inputs: &[i8], column: usize, co
     cells.zip(whole.iter().chain([&last])).for_each(|(cell, part)| *cell = *part);
 }
 
-/// Panels of sixteen columns of f32 weights, `[input][column]` each.
+/// f32 weights in panels of sixteen columns, `[inputs, 16]` each.
 pub struct F32Weights {
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
@@ -245,7 +256,7 @@ pub struct F32Weights {
 }
 
 impl F32Weights {
-    /// Packs `matrix`, of so many outputs, into `memory`. `None` if its size is another.
+    /// Packs a matrix of `inputs` by `outputs` weights into `memory`. Returns `None` if it has another size.
     #[must_use]
     pub fn pack(
         memory: &WeightMemory,
@@ -253,11 +264,13 @@ impl F32Weights {
         inputs: usize,
         outputs: usize,
     ) -> Option<Self> {
-        if matrix.numbers() != inputs.checked_mul(outputs)? {
+        if matrix.elements() != inputs.checked_mul(outputs)? {
             return None;
         }
-        let mut panels = memory.zeroed(4 * inputs * outputs.next_multiple_of(LANES));
-        let length = (inputs * LANES).max(1);
+        let length = inputs.checked_mul(4 * LANES)? / 4;
+        let bytes = length.checked_mul(4)?.checked_mul(outputs.div_ceil(LANES))?;
+        let mut panels = memory.zeroed(bytes);
+        let length = length.max(1);
         for (index, panel) in panels.as_f32_mut().chunks_exact_mut(length).enumerate() {
             let first = index * LANES;
             let filled = LANES.min(outputs.saturating_sub(first));
@@ -277,7 +290,7 @@ impl F32Weights {
         Some(Self { inputs, outputs, panels })
     }
 
-    /// How many panels there are.
+    /// The number of panels.
     pub(crate) fn count(&self) -> usize {
         self.outputs.div_ceil(LANES)
     }

@@ -25,7 +25,7 @@ impl WorkQueue {
             return None;
         }
         let start = self.next.fetch_add(self.chunk, Ordering::Relaxed);
-        (start < self.total).then(|| start..(start + self.chunk).min(self.total))
+        (start < self.total).then(|| start..start + self.chunk.min(self.total - start))
     }
 }
 

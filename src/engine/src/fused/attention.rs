@@ -90,12 +90,12 @@ impl Attention {
         &self,
         inputs: &'a [TValue],
         batch: usize,
-    ) -> TractResult<(usize, coca_kernels::Memory<'a>)> {
+    ) -> TractResult<(usize, coca_kernels::KeyValues<'a>)> {
         Ok(match self.memory {
             Memory::Rows { keys, values } => {
                 let [keys_read, values_read] =
                     [self.rows(inputs, keys, batch)?, self.rows(inputs, values, batch)?];
-                let memory = coca_kernels::Memory::Rows { keys: keys_read, values: values_read };
+                let memory = coca_kernels::KeyValues::Rows { keys: keys_read, values: values_read };
                 (inputs[keys.input].shape()[1], memory)
             }
             Memory::Cached { past: stores, slots, new } => {
@@ -107,14 +107,14 @@ impl Attention {
                 let count = past + inputs[new[0].input].shape()[1];
                 let new = [self.rows(inputs, new[0], batch)?, self.rows(inputs, new[1], batch)?];
                 let past = [store(stores[0])?, store(stores[1])?];
-                (count, coca_kernels::Memory::Cached { past, new })
+                (count, coca_kernels::KeyValues::Cached { past, new })
             }
             Memory::Packed { keys, values } => {
                 let &[_, _, count, _] = inputs[values].shape() else {
                     bail!("packed values have four axes")
                 };
                 let [keys, values] = [numbers(&inputs[keys])?, numbers(&inputs[values])?];
-                (count, coca_kernels::Memory::Packed(PackedKeys { keys, values }))
+                (count, coca_kernels::KeyValues::Packed(PackedKeys { keys, values }))
             }
         })
     }
@@ -161,7 +161,7 @@ impl FusedOperator for Attention {
             shape,
             scale: self.scale,
             queries: self.rows(inputs, self.queries, batch)?,
-            memory,
+            key_values: memory,
             mask: self.mask(inputs, keys)?,
         };
         filled(&[batch, shape.queries, self.width()], |output| {

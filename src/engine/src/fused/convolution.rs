@@ -1,6 +1,6 @@
 //! Convolutions over pictures whose channels stand side by side, `[N, H, W, C]`.
 
-use coca_kernels::{Activation, DepthwiseFilters, Window};
+use coca_kernels::{Activation, Conv2d, DepthwiseFilters};
 use tract_onnx::tract_hir::internal::*;
 
 use super::{FusedOperator, Linear, filled, numbers};
@@ -12,7 +12,7 @@ use crate::Engine;
 #[derive(Debug)]
 pub(crate) struct Convolution {
     pub(crate) linear: Linear,
-    pub(crate) window: Window,
+    pub(crate) window: Conv2d,
 }
 
 impl Convolution {
@@ -21,8 +21,8 @@ impl Convolution {
         let [lines, columns] = self.window.outputs(inputs);
         let width = self.window.size[1];
         for (line, column) in (0..lines).flat_map(|l| (0..columns).map(move |c| (l, c))) {
-            let (filter_lines, first_line) = self.window.places(0, line, inputs[0]);
-            let (filter_columns, first_column) = self.window.places(1, column, inputs[1]);
+            let (filter_lines, first_line) = self.window.taps(0, line, inputs[0]);
+            let (filter_columns, first_column) = self.window.taps(1, column, inputs[1]);
             let row = rows.len();
             rows.resize(row + self.linear.weights.inputs(), 0.0);
             for (i, filter_line) in filter_lines.enumerate() {
@@ -80,7 +80,7 @@ impl FusedOperator for DepthwiseConvolution {
     }
 
     fn output_shape(&self, inputs: &[&[TDim]]) -> TractResult<TVec<TDim>> {
-        output_shape(inputs[0], self.filters.window(), self.filters.channels())
+        output_shape(inputs[0], self.filters.convolution(), self.filters.channels())
     }
 
     fn run(&self, engine: &Engine, inputs: &[TValue]) -> TractResult<Tensor> {
@@ -88,7 +88,7 @@ impl FusedOperator for DepthwiseConvolution {
             bail!("a picture has four axes")
         };
         ensure!(channels == self.filters.channels(), "{channels} channels");
-        let [lines, columns] = self.filters.window().outputs([height, width]);
+        let [lines, columns] = self.filters.convolution().outputs([height, width]);
         let pictures = numbers(&inputs[0])?;
         filled(&[batch, lines, columns, channels], |output| {
             let size = [height, width];
@@ -107,10 +107,10 @@ impl FusedOperator for DepthwiseConvolution {
     }
 }
 
-fn output_shape(input: &[TDim], window: Window, channels: usize) -> TractResult<TVec<TDim>> {
+fn output_shape(input: &[TDim], window: Conv2d, channels: usize) -> TractResult<TVec<TDim>> {
     let [batch, height, width, _] = input else { bail!("a picture has four axes") };
     let outputs = |axis: usize, length: &TDim| {
-        let padding = (window.before[axis] + window.behind[axis]) as i64;
+        let padding = (window.pads_begin[axis] + window.pads_end[axis]) as i64;
         (length.clone() + padding - window.size[axis] as i64) / window.strides[axis] + 1
     };
     Ok(tvec![batch.clone(), outputs(0, height), outputs(1, width), channels.to_dim()])

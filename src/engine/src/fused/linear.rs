@@ -33,8 +33,9 @@ impl Linear {
         let (quantized, normalized);
         let input = match &self.weights {
             Weights::Int8(_) => {
-                quantized =
-                    QuantizedRows::new(cpu, rows, inputs, self.norm.as_ref(), engine.pool());
+                let norm = self.norm.as_ref();
+                quantized = QuantizedRows::new(cpu, rows, inputs, norm, engine.pool())
+                    .ok_or_else(|| format_err!("rows that are not of {inputs} inputs"))?;
                 LinearInput::Int8(&quantized)
             }
             Weights::F32(_) => LinearInput::F32(match &self.norm {

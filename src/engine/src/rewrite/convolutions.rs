@@ -3,7 +3,7 @@
 //! ONNX has them one behind the other. Each fused convolution is followed by a `Transpose` back to that, and
 //! reads through it where the convolution in front is fused too, so that between them none is left.
 
-use coca_kernels::{DepthwiseFilters, Window};
+use coca_kernels::{Conv2d, DepthwiseFilters};
 use tract_onnx::pb::{NodeProto, TensorProto, tensor_proto::DataType};
 
 use super::{
@@ -133,7 +133,7 @@ impl Rewriter<'_> {
 }
 
 /// How the filter of a `Conv` moves; `None` if its places have gaps or its padding is not written down.
-fn window(conv: &NodeProto, size: [usize; 2]) -> Option<Window> {
+fn window(conv: &NodeProto, size: [usize; 2]) -> Option<Conv2d> {
     let explicit = attribute(conv, "auto_pad").is_none_or(|a| a.s == b"NOTSET");
     let dense = integers(conv, "dilations").is_none_or(|d| d.iter().all(|&step| step == 1));
     (explicit && dense).then_some(())?;
@@ -143,16 +143,16 @@ fn window(conv: &NodeProto, size: [usize; 2]) -> Option<Window> {
     };
     let [down, right] = numbers("strides", vec![1; 2])?[..] else { return None };
     let [top, left, bottom, end] = numbers("pads", vec![0; 4])?[..] else { return None };
-    (down > 0 && right > 0).then_some(Window {
+    (down > 0 && right > 0).then_some(Conv2d {
         size,
         strides: [down, right],
-        before: [top, left],
-        behind: [bottom, end],
+        pads_begin: [top, left],
+        pads_end: [bottom, end],
     })
 }
 
 /// Filters `[outputs, channels, lines, columns]` as a matrix `[outputs, lines × columns × channels]`.
-fn channels_last(stored: Stored<'_>, window: Window) -> Option<Stored<'_>> {
+fn channels_last(stored: Stored<'_>, window: Conv2d) -> Option<Stored<'_>> {
     let (outputs, channels) = (stored.dims[0], stored.dims[1]);
     let places = window.size[0] * window.size[1];
     let size = match &stored.kind {

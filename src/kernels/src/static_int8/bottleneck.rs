@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     disjoint::DisjointMut,
-    instruction_set::{Cpu, Isa, Operation},
+    dispatch::Cpu,
+    isa::{Isa, Operation},
     lanes::LANES,
     pool::Pool,
     work_queue::WorkQueue,

@@ -1,7 +1,7 @@
 //! Pictures of codes.
 
 use super::packed::flip;
-use crate::{instruction_set::Cpu, lanes::LANES};
+use crate::{dispatch::Cpu, lanes::LANES};
 
 /// Pixels that a tile may read before the first and behind the last one.
 const GUARD: usize = 16;

@@ -2,7 +2,8 @@
 
 use super::codes::{Codes, QUAD};
 use crate::{
-    instruction_set::{Cpu, Isa, Operation},
+    dispatch::Cpu,
+    isa::{Isa, Operation},
     lanes::LANES,
     weight_memory::{AlignedBytes, WeightMemory},
 };

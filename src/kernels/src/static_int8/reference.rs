@@ -1,7 +1,7 @@
 //! The layers once more, as plainly as they can be written.
 
 use super::{CodeImage, PixelLines, Residual};
-use crate::instruction_set::Cpu;
+use crate::dispatch::Cpu;
 
 /// Parameters that own their elements.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use super::{
     *,
 };
 use crate::{
-    instruction_set::{Cpu, InstructionSet},
+    dispatch::{Cpu, InstructionSet},
     pool::Pool,
     weight_memory::WeightMemory,
 };

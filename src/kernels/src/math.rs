@@ -1,4 +1,4 @@
-//! Exponential and error function, the same bits everywhere.
+//! Exponential and error function, the same bits on every instruction set.
 
 use crate::lanes::Lanes;
 
