@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use coca_host::physical_cores;
 use coca_kernels::{Cpu, Pool, WeightMemory};
 
-use crate::{Error, environment};
+use crate::{Error, Rules, environment};
 
 /// What graphs are prepared for and run with: a thread pool, an instruction set, and whether rules fuse operators.
 ///
@@ -29,16 +29,6 @@ struct Shared {
     cpu: Cpu,
     rules: Rules,
     weight_memory: WeightMemory,
-}
-
-/// Whether rules put fused operators in the place of ONNX operators.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Rules {
-    /// Fused operators on the kernels of coca-kernels wherever a rule matches.
-    #[default]
-    On,
-    /// tract alone, in f32: slow, and the reference that fused operators are compared with.
-    Off,
 }
 
 impl Engine {

@@ -16,13 +16,15 @@ mod graph;
 mod layout;
 mod onnx;
 mod rewrite;
+mod rules;
 mod shared_tensor;
 mod weights;
 
 pub use arithmetic::Arithmetic;
-pub use engine::{Engine, EngineBuilder, Rules};
+pub use engine::{Engine, EngineBuilder};
 pub use error::Error;
 pub use graph::{Execution, Graph, Input};
 pub use onnx::Onnx;
+pub use rules::Rules;
 pub use shared_tensor::{RowStore, SharedTensor};
 pub use weights::{FileBytes, Weights};
