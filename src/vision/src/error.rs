@@ -81,11 +81,11 @@ pub enum Error {
     DamagedFrame,
     /// The image cannot be resized.
     #[error("cannot be resized: {0}")]
-    Resize(String),
+    Resize(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
-    pub(crate) fn resize(error: impl std::fmt::Display) -> Self {
-        Self::Resize(error.to_string())
+    pub(crate) fn resize(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Resize(error.into())
     }
 }

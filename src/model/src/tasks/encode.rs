@@ -3,7 +3,7 @@
 use coca_engine::Input;
 use coca_text::TokenIds;
 use coca_vision::{self as vision, Pixels};
-use ndarray::{Array2, ArrayD};
+use ndarray::{Array2, aview1};
 
 use super::{Coca, Embedding, EncodedImage, Error, on_demand::OnDemand, output::checked_output};
 
@@ -38,7 +38,7 @@ impl Coca {
         let shape = [1, self.bundle.config().dimensions.embedding];
         let embedding = checked_output("image_encoder.onnx", outputs.next(), &shape)?;
         Ok(EncodedImage {
-            embedding: self.embedding(embedding),
+            embedding: Embedding::new(embedding, self.bundle.fingerprint()),
             features: outputs.next(),
             cross: OnDemand::new(),
         })
@@ -50,7 +50,7 @@ impl Coca {
     /// [`Error::Text`] when it cannot be tokenized, [`Error::Model`] when the text encoder cannot be loaded.
     pub fn encode_text(&self, text: &str) -> Result<Embedding, Error> {
         let rows = self.encode_texts(&[text.to_owned()], |_| ())?;
-        Ok(self.embedding(rows.into_dyn()))
+        Ok(Embedding::new(rows.into_iter().collect(), self.bundle.fingerprint()))
     }
 
     /// The text embeddings `[texts, E]`; texts of similar length run together, so that short ones cost only
@@ -72,16 +72,11 @@ impl Coca {
             let batch_ids: Vec<TokenIds> = chunk.iter().map(|(_, ids)| ids.clone()).collect();
             let output = graph.run(vec![tokenizer.batch(&batch_ids).into()])?.pop();
             let embeddings = checked_output("text_encoder.onnx", output, &[chunk.len(), width])?;
-            for ((i, _), embedding) in chunk.iter().zip(embeddings.outer_iter()) {
-                rows.row_mut(*i).assign(&embedding);
+            for ((i, _), embedding) in chunk.iter().zip(embeddings.chunks(width)) {
+                rows.row_mut(*i).assign(&aview1(embedding));
             }
             done(batch * TEXT_BATCH + chunk.len());
         }
         Ok(rows)
-    }
-
-    /// One row `[1, E]` as an embedding of this model.
-    fn embedding(&self, row: ArrayD<f32>) -> Embedding {
-        Embedding::new(row.into_iter().collect(), self.bundle.fingerprint())
     }
 }

@@ -144,10 +144,8 @@ pub(super) fn is_bad(text: &str) -> bool {
         return true;
     }
     let characters: Vec<(char, Kinds)> = text.chars().map(|c| (c, kinds(c))).collect();
-    (0..characters.len()).any(|start| {
-        let rest = characters.get(start..).unwrap_or_default();
-        TELLING.iter().any(|rule| stands_at_start(rule, rest))
-    })
+    (0..characters.len())
+        .any(|start| TELLING.iter().any(|rule| stands_at_start(rule, &characters[start..])))
 }
 
 fn stands_at_start(rule: &[Place], text: &[(char, Kinds)]) -> bool {

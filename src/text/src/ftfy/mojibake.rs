@@ -62,7 +62,7 @@ fn replace(bytes: &[u8], pattern: impl Fn(&[u8]) -> Option<(usize, Vec<u8>)>) ->
         match pattern(rest) {
             Some((matched, replacement)) => {
                 out.extend(replacement);
-                rest = rest.get(matched..).unwrap_or_default();
+                rest = &rest[matched..];
             }
             None => {
                 out.push(first);

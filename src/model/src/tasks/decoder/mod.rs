@@ -103,7 +103,7 @@ impl<'a> CaptionDecoder<'a> {
         let rows = outputs.split_off(1);
         let logits = checked_output(PART, outputs.pop(), &[batch, self.vocabulary_size])?;
         self.cache.append(&rows, tokens)?;
-        Ok(logits.into_iter().collect())
+        Ok(logits)
     }
 
     /// The unimodal layers' mask `[B, S, P+S]`: causal, and closed to the key after a pad id.
