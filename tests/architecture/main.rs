@@ -1,7 +1,8 @@
-//! What ARCHITECTURE.md promises about crates and modules, held by the build.
+//! The structure that ARCHITECTURE.md describes: crates, modules, pages.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod crates;
+mod links;
 mod modules;
 
 use std::{collections::BTreeMap, path::Path, process::Command};
