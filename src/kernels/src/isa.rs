@@ -6,7 +6,7 @@
 //! scalar, avx2, neon, …           implement Isa
 //! ```
 
-use crate::{lanes::Lanes, static_int8::Codes};
+use crate::{codes::Codes, lanes::Lanes};
 
 /// A computation that is written once, for every instruction set.
 pub(crate) trait Operation {

@@ -39,6 +39,7 @@ mod attention_input;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod codes;
 mod conv2d;
 mod depthwise;
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
-    codes::{Codes, Tiled},
     depthwise::DepthwisePanel,
     image::{CodeImage, PixelLines},
     packed::{DepthwiseLayer, PointwiseLayer, StemLayer},
@@ -12,6 +11,7 @@ use super::{
     residual::Residual,
 };
 use crate::{
+    codes::{Codes, Tiled},
     disjoint::DisjointMut,
     dispatch::Cpu,
     isa::{Isa, Operation},

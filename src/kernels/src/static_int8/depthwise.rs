@@ -1,11 +1,10 @@
 //! Depthwise products of quads: four or two neighbouring outputs of sixteen channels from each quad.
 
-use super::{
+use super::{packed::DepthwiseLayer, quads::QuadShape};
+use crate::{
     codes::{Codes, QUAD},
-    packed::DepthwiseLayer,
-    quads::QuadShape,
+    lanes::LANES,
 };
-use crate::lanes::LANES;
 
 /// One vector of sixteen channels: its quads and where its codes go.
 pub(super) struct DepthwisePanel<'a> {

@@ -26,7 +26,6 @@
 //! they meet the columns, and no activation is shuffled.
 
 mod bottleneck;
-mod codes;
 mod depthwise;
 mod image;
 mod isa;
@@ -45,5 +44,3 @@ pub use image::{CodeImage, PixelLines};
 pub use packed::{DepthwiseLayer, LayerError, LayerParameters, PointwiseLayer, StemLayer};
 pub use pointwise::Pointwise;
 pub use residual::Residual;
-
-pub(crate) use codes::Codes;

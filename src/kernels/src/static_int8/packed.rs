@@ -1,7 +1,7 @@
 //! Weights of static int8 layers as the kernels read them.
 
-use super::codes::{Codes, QUAD};
 use crate::{
+    codes::{Codes, QUAD},
     dispatch::Cpu,
     isa::{Isa, Operation},
     lanes::LANES,

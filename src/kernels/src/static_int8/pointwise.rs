@@ -1,13 +1,13 @@
 //! Pointwise layers: every pixel times a panel of weights after the other, codes written to an image.
 
 use super::{
-    codes::{Codes, QUAD, Tiled},
     image::CodeImage,
     packed::PointwiseLayer,
     residual::Residual,
     tile::{Words, tile},
 };
 use crate::{
+    codes::{Codes, QUAD, Tiled},
     disjoint::DisjointMut,
     dispatch::Cpu,
     isa::{Isa, Operation},

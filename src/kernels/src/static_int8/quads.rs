@@ -1,12 +1,14 @@
 //! Panels of expanded channels as quads: `[vector][line][quad][16 channels][4 columns]`.
 
 use super::{
-    codes::{Codes, QUAD},
     image::{CodeImage, PixelLines},
     packed::{DepthwiseLayer, Panels, PointwiseLayer, Requantizer, StemLayer},
     tile::{Words, tile},
 };
-use crate::lanes::LANES;
+use crate::{
+    codes::{Codes, QUAD},
+    lanes::LANES,
+};
 
 /// The lines and quads that a depthwise layer reads: the picture with its padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

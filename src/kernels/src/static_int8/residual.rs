@@ -1,6 +1,7 @@
 //! Adding an image of other scales to what a layer makes.
 
-use super::{codes::Codes, packed::Requantizer};
+use super::packed::Requantizer;
+use crate::codes::Codes;
 
 /// Adding an image to a layer's codes, scale by scale: `code = clamp(round(t' × own + r' × other) + zero point)`, where `t'` and `r'`
 /// are codes less their zero points.

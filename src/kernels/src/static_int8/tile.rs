@@ -1,7 +1,9 @@
 //! Products of neighbouring pixels with a panel of weights.
 
-use super::codes::{Codes, QUAD};
-use crate::lanes::LANES;
+use crate::{
+    codes::{Codes, QUAD},
+    lanes::LANES,
+};
 
 /// Where the words of a tile's first pixel stand: `outer` runs of `INNER` words, `stride` bytes apart, and `tail` words more.
 #[derive(Clone, Copy)]

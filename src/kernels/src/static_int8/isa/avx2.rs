@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 
 use crate::{
     avx2::Avx2,
-    static_int8::codes::{Codes, Tiled},
+    codes::{Codes, Tiled},
 };
 
 /// Bytes `[pixel][channel]` of four channels in each half of a register, as `[channel][pixel]`.

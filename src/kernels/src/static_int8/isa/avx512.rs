@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use crate::{
     avx512::Avx512Vnni,
-    static_int8::codes::{Codes, Tiled},
+    codes::{Codes, Tiled},
 };
 
 /// Bytes `[pixel][channel]` of four channels in each quarter of a register, as `[channel][pixel]`.

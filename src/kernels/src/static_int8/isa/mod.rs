@@ -1,4 +1,4 @@
-//! [`Codes`](super::Codes) for each instruction set.
+//! [`Codes`](crate::codes::Codes) for each instruction set.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -1,9 +1,9 @@
 //! The reference for every other instruction set.
 
 use crate::{
+    codes::{Codes, QUAD, Tiled},
     lanes::LANES,
     scalar::Scalar,
-    static_int8::codes::{Codes, QUAD, Tiled},
 };
 
 type Sums = [i32; LANES];
