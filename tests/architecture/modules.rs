@@ -234,16 +234,10 @@ fn circular(imports: &BTreeMap<&str, BTreeSet<String>>) -> Vec<(String, String)>
     circular
 }
 
-/// Crates whose circles are still to be opened: entries may only leave.
-const STILL_CIRCULAR: &[&str] = &["coca-kernels"];
-
 #[test]
 fn modules_of_a_folder_do_not_import_each_other_in_a_circle() {
     let mut found = Vec::new();
     for package in workspace().values() {
-        if STILL_CIRCULAR.contains(&package.name.as_str()) {
-            continue;
-        }
         for root in package.roots() {
             for (folder, imports) in Crate::read(root).imports() {
                 let folder = folder.iter().fold(package.name.clone(), |at, name| at + "::" + name);
