@@ -87,6 +87,21 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// A fault of the file of `part`.
+    pub(crate) fn in_part(part: &str, error: coca_onnx::Error) -> Self {
+        let part = part.to_owned();
+        match error {
+            coca_onnx::Error::MissingFile { file, .. } => Self::ForeignWeights { part, file },
+            coca_onnx::Error::Tensor { tensor, expected, found } => {
+                Self::Tensor { part, tensor, expected, found }
+            }
+            coca_onnx::Error::Decode(error) => Self::NotOnnx { part, reason: error.to_string() },
+            _ => Self::NotOnnx { part, reason: "it holds no graph".to_owned() },
+        }
+    }
+}
+
 /// An error and its causes in one line.
 pub(crate) fn chain(error: &TractError) -> String {
     let mut line = String::new();

@@ -8,7 +8,7 @@ use tract_onnx::prelude::{
 };
 
 use crate::{
-    Arithmetic, Engine, Error, Onnx, SharedTensor, Weights, error::chain, freed_memory,
+    Arithmetic, Engine, Error, Onnx, SharedTensor, Unfused, Weights, error::chain, freed_memory,
     fused::Fused, layout::Layout,
 };
 
@@ -49,6 +49,7 @@ pub struct Graph {
     part: String,
     outputs: Vec<String>,
     layouts: Vec<Layout>,
+    unfused: Vec<Unfused>,
     plan: Arc<TypedRunnableModel>,
 }
 
@@ -61,6 +62,8 @@ pub struct Execution {
     pub fused: BTreeMap<String, usize>,
     /// Operators that no rule recognised, which run on tract, by name.
     pub tract: BTreeMap<String, usize>,
+    /// Nodes that begin like a pattern that a rule knows, and why none took them.
+    pub unfused: Vec<Unfused>,
 }
 
 impl Graph {
@@ -93,7 +96,7 @@ impl Graph {
             .map_err(unsupported)?;
         freed_memory::keep();
         let (engine, outputs) = (engine.clone(), outputs.to_vec());
-        Ok(Self { engine, part, outputs, layouts: fused.layouts, plan })
+        Ok(Self { engine, part, outputs, layouts: fused.layouts, unfused: fused.unfused, plan })
     }
 
     /// Whether input `index`, which the file says is `[B,P,W]`, is a store of rows `[C,W]` instead.
@@ -102,20 +105,20 @@ impl Graph {
     /// A cache is then read where it stands, however its beams are reordered.
     #[must_use]
     pub fn is_store(&self, index: usize) -> bool {
-        self.layouts.get(index) == Some(&Layout::Store)
+        self.layouts.get(index) == Some(&Layout::PagedCache)
     }
 
     /// Whether the slots of cached rows are an input, the last.
     #[must_use]
     pub fn takes_slots(&self) -> bool {
-        self.layouts.contains(&Layout::Store)
+        self.layouts.contains(&Layout::PagedCache)
     }
 
     /// A tensor, as the file says it is, to be given as input `index` again and again: what the graph would do
     /// with it in every run is done here.
     #[must_use]
     pub fn shared_input(&self, index: usize, tensor: ArrayD<f32>) -> SharedTensor {
-        let layout = self.layouts.get(index).copied().unwrap_or(Layout::Stated);
+        let layout = self.layouts.get(index).copied().unwrap_or(Layout::AsDeclared);
         SharedTensor::from(layout.pack(tensor))
     }
 
@@ -123,7 +126,8 @@ impl Graph {
     #[must_use]
     pub fn execution(&self) -> Execution {
         let kernel = self.engine.cpu().instruction_set().name();
-        let mut execution = Execution { kernel, ..Execution::default() };
+        let unfused = self.unfused.clone();
+        let mut execution = Execution { kernel, unfused, ..Execution::default() };
         for node in self.plan.model().nodes() {
             let name = node.op.name().into_owned();
             let counts = match name.as_str() {
@@ -176,7 +180,7 @@ impl Graph {
     fn store_caches(&self, inputs: &mut Vec<Input>) {
         let mut slots = ndarray::Array2::zeros((1, 0));
         for (input, layout) in inputs.iter_mut().zip(&self.layouts) {
-            let (Input::F32(array), Layout::Store) = (input, layout) else { continue };
+            let (Input::F32(array), Layout::PagedCache) = (input, layout) else { continue };
             let &[batch, past, width] = array.shape() else { continue };
             slots = ndarray::Array2::from_shape_fn((batch, past), |(b, p)| (b * past + p) as i64);
             let rows = std::mem::take(array).into_shape_clone(vec![batch * past, width]);

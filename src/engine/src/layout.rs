@@ -6,10 +6,10 @@ use ndarray::{ArrayD, IxDyn};
 /// The layout of one input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// As the file says.
-    Stated,
-    /// Rows `[C, width]` of any tokens, found by their slots.
-    Store,
+    /// As the file declares it.
+    AsDeclared,
+    /// A paged KV cache: rows `[C, width]` of any tokens, found by their slots.
+    PagedCache,
     /// Keys `[1, keys, heads × head_width]` packed as `[heads, panels, head_width, 16]`.
     PackedKeys { heads: usize, head_width: usize },
     /// Values `[1, keys, heads × head_width]` packed as `[heads, panels, keys, 16]`.
@@ -20,7 +20,7 @@ impl Layout {
     /// The axes of so many packed keys or values; `None` for what is not packed.
     pub(crate) fn packed_axes(self, keys: usize) -> Option<[usize; 4]> {
         let (heads, columns, rows) = match self {
-            Self::Stated | Self::Store => return None,
+            Self::AsDeclared | Self::PagedCache => return None,
             Self::PackedKeys { heads, head_width } => (heads, keys, head_width),
             Self::PackedValues { heads, head_width } => (heads, head_width, keys),
         };

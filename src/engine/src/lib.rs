@@ -25,6 +25,7 @@ pub use engine::{Engine, EngineBuilder};
 pub use error::Error;
 pub use graph::{Execution, Graph, Input};
 pub use onnx::Onnx;
+pub use rewrite::Unfused;
 pub use rules::Rules;
 pub use shared_tensor::{RowStore, SharedTensor};
 pub use weights::{FileBytes, Weights};

@@ -1,32 +1,32 @@
-//! An ONNX file, parsed: which weights it needs, and its inputs and outputs.
+//! An ONNX file, parsed: which weights it needs, and how it becomes a model of tract's with fused operators.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use tract_onnx::{
+use coca_onnx::{
+    GraphIndex, Model, element_count, is_external,
     pb::{
-        GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, TypeProto,
-        ValueInfoProto,
-        tensor_proto::DataType,
-        tensor_shape_proto::{Dimension, dimension::Value},
-        type_proto,
+        GraphProto, TensorProto, ValueInfoProto, tensor_proto::DataType,
+        tensor_shape_proto::dimension::Value,
     },
+    value_info,
+};
+use tract_onnx::{
     prelude::{Framework, InferenceModel},
     tract_hir::ops::expandable::expand,
 };
 
 use crate::{
-    Arithmetic, Engine, Error, Rules, Weights,
+    Arithmetic, Engine, Error, Weights,
     error::chain,
     fused::Fused,
     layout::Layout,
-    rewrite::{FUSED, rewrite},
-    weights::is_external,
+    rewrite::{FUSED, Unfused, rewrite},
 };
 
 /// A parsed ONNX graph, not yet joined with its external data.
 pub struct Onnx {
     part: String,
-    proto: ModelProto,
+    model: Model,
     /// A tensor inside the graph that may be given or asked for.
     inner: Option<ValueInfoProto>,
 }
@@ -37,14 +37,14 @@ impl Onnx {
     /// # Errors
     /// [`Error::NotOnnx`] when the bytes are something else or cut off.
     pub fn parse(part: &str, bytes: &[u8]) -> Result<Self, Error> {
-        let proto = tract_onnx::onnx()
-            .proto_model_for_read(&mut &bytes[..])
-            .map_err(|e| Error::NotOnnx { part: part.to_owned(), reason: chain(&e) })?;
-        if proto.graph.is_none() {
-            let reason = "it holds no graph".to_owned();
-            return Err(Error::NotOnnx { part: part.to_owned(), reason });
-        }
-        Ok(Self { part: part.to_owned(), proto, inner: None })
+        let model = Model::parse(bytes).map_err(|e| Error::in_part(part, e))?;
+        Ok(Self::new(part, model))
+    }
+
+    /// Takes a graph that is parsed already; `part` names it in errors.
+    #[must_use]
+    pub fn new(part: &str, model: Model) -> Self {
+        Self { part: part.to_owned(), model, inner: None }
     }
 
     /// The name it goes by in errors.
@@ -53,30 +53,32 @@ impl Onnx {
         &self.part
     }
 
+    /// The index of the graph, to recognise what it computes.
+    #[must_use]
+    pub fn index(&self) -> GraphIndex<&GraphProto> {
+        self.model.index()
+    }
+
     /// The files that its external data stands in.
     #[must_use]
     pub fn weight_files(&self) -> BTreeSet<String> {
-        let tensors = self.proto.graph.iter().flat_map(|graph| &graph.initializer);
-        tensors
-            .filter(|tensor| is_external(tensor))
-            .flat_map(|tensor| &tensor.external_data)
-            .filter(|entry| entry.key == "location")
-            .map(|entry| entry.value.clone())
-            .collect()
+        self.model.external_files()
     }
 
     /// About how many bytes of memory the graph takes once it is prepared: its weights, but for tables of
     /// embeddings, which stay in their mapped file.
     #[must_use]
     pub fn memory(&self, arithmetic: Arithmetic) -> u64 {
-        let Some(graph) = &self.proto.graph else { return 0 };
+        let index = self.model.index();
         let bytes = |tensor: &TensorProto| {
-            let numbers: u64 = tensor.dims.iter().map(|&dim| dim.unsigned_abs()).product();
             let is_int8 = tensor.data_type == DataType::Int8 as i32;
-            numbers * if is_int8 && arithmetic == Arithmetic::Int8 { 1 } else { 4 }
+            let size = if is_int8 && arithmetic == Arithmetic::Int8 { 1 } else { 4 };
+            // A shape that cannot be asks for more than there is.
+            element_count(tensor).map_or(u64::MAX, |count| count as u64).saturating_mul(size)
         };
-        let packed = graph.initializer.iter().filter(|tensor| !is_table(graph, &tensor.name));
-        packed.map(bytes).sum()
+        let tensors = index.graph().initializer.iter();
+        let packed = tensors.filter(|tensor| !index.is_only_looked_up(&tensor.name));
+        packed.map(bytes).fold(0, u64::saturating_add)
     }
 
     /// Gives the size of a dimension that the graph's inputs and outputs leave open.
@@ -84,9 +86,9 @@ impl Onnx {
     /// tract plans convolutions better when it knows every size: depthwise ones run twelve times faster.
     #[must_use]
     pub fn with_size(mut self, dimension: &str, size: i64) -> Self {
-        let graph = self.proto.graph.iter_mut();
-        let tensors = graph.flat_map(|graph| graph.input.iter_mut().chain(&mut graph.output));
-        for dim in tensors.flat_map(dims) {
+        let graph = self.model.graph_mut();
+        let tensors = graph.input.iter_mut().chain(&mut graph.output);
+        for dim in tensors.flat_map(value_info::dimensions_mut) {
             if dim.value == Some(Value::DimParam(dimension.to_owned())) {
                 dim.value = Some(Value::DimValue(size));
             }
@@ -98,52 +100,9 @@ impl Onnx {
     /// asked for as an output, or as the only input.
     #[must_use]
     pub fn with_inner(mut self, name: &str) -> Self {
-        let dims = ["N", "rows", "width"].map(|axis| Dimension {
-            value: Some(Value::DimParam(axis.to_owned())),
-            ..Dimension::default()
-        });
-        let tensor = type_proto::Tensor {
-            elem_type: DataType::Float as i32,
-            shape: Some(TensorShapeProto { dim: dims.into() }),
-        };
-        let kind = type_proto::Value::TensorType(tensor);
-        self.inner = Some(ValueInfoProto {
-            name: name.to_owned(),
-            r#type: Some(TypeProto { value: Some(kind), ..TypeProto::default() }),
-            ..ValueInfoProto::default()
-        });
+        let axes = ["N".into(), "rows".into(), "width".into()];
+        self.inner = Some(value_info::tensor(name, DataType::Float, &axes));
         self
-    }
-
-    /// What an attentional pooler reads: the one tensor that the keys and values of an attention with
-    /// learnt queries are parts of, if `output` can be computed from it alone.
-    #[must_use]
-    pub fn pooler_input(&self, output: &str) -> Option<String> {
-        let graph = self.proto.graph.as_ref()?;
-        let learnt = |name: &String| {
-            let tensor = graph.initializer.iter().find(|tensor| tensor.name == *name);
-            tensor.is_some_and(|tensor| tensor.dims.len() == 4)
-        };
-        let of_learnt =
-            |node: &&NodeProto| node.op_type == "MatMul" && node.input.first().is_some_and(learnt);
-        let scores = graph.node.iter().find(of_learnt)?;
-        let mut node = maker(graph, scores.input.get(1)?)?;
-        while matches!(node.op_type.as_str(), "Transpose" | "Reshape") {
-            node = maker(graph, node.input.first()?)?;
-        }
-        let cut = (node.op_type == "Split").then(|| node.input.first().cloned())??;
-        let inputs: BTreeSet<&str> = graph.input.iter().map(|input| input.name.as_str()).collect();
-        let (mut seen, mut open) = (BTreeSet::new(), vec![output]);
-        while let Some(name) = open.pop() {
-            if inputs.contains(name) {
-                return None;
-            }
-            if name != cut && seen.insert(name) {
-                let node = maker(graph, name);
-                open.extend(node.iter().flat_map(|node| &node.input).map(String::as_str));
-            }
-        }
-        Some(cut)
     }
 
     /// Joins the graph with its weights, leaves the inputs and outputs asked for, in order, and fuses what it can.
@@ -155,44 +114,46 @@ impl Onnx {
         arithmetic: Arithmetic,
         engine: &Engine,
     ) -> Result<FusedModel, Error> {
-        let part = &self.part;
-        let mut operators = BTreeMap::new();
-        let mut layouts = vec![Layout::Stated; inputs.len()];
-        if let Some(mut graph) = self.proto.graph.take() {
-            graph.input.retain(|i| graph.initializer.iter().all(|t| t.name != i.name));
-            let found = std::mem::take(&mut graph.input);
-            let inner = self.inner.take();
-            match inner {
-                Some(inner) if inputs.contains(&inner.name) => graph.input = vec![inner],
-                inner => {
-                    graph.input = in_order(part, "input", found, inputs, |i| &i.name)?;
-                    graph.output.extend(inner);
-                }
-            }
-            let found = std::mem::take(&mut graph.output);
-            graph.output = in_order(part, "output", found, outputs, |o| &o.name)?;
-            if engine.rules() == Rules::On {
-                let rewritten = rewrite(graph, weights, engine, arithmetic == Arithmetic::Int8);
-                for (layout, input) in layouts.iter_mut().zip(inputs) {
-                    *layout = rewritten.layouts.get(input).copied().unwrap_or(Layout::Stated);
-                }
-                operators.extend(rewritten.operators);
-                graph = rewritten.graph;
-            }
-            for tensor in graph.initializer.iter_mut().filter(|t| is_external(t)) {
-                weights.inline(part, tensor)?;
-            }
-            self.proto.graph = Some(graph);
+        self.select(inputs, outputs)?;
+        let opset = self.model.opset();
+        let graph = GraphIndex::new(std::mem::take(self.model.graph_mut()), opset);
+        let mut rewritten = rewrite(graph, weights, engine, arithmetic == Arithmetic::Int8);
+        let layout = |input: &String| rewritten.layouts.get(input).copied();
+        let layouts = inputs.iter().map(|input| layout(input).unwrap_or(Layout::AsDeclared));
+        let layouts = layouts.collect();
+        for tensor in rewritten.graph.initializer.iter_mut().filter(|t| is_external(t)) {
+            weights.inline(tensor).map_err(|e| Error::in_part(&self.part, e))?;
         }
+        *self.model.graph_mut() = rewritten.graph;
         let mut model = tract_onnx::onnx()
-            .model_for_proto_model(&self.proto)
-            .map_err(|e| Error::Unsupported { part: part.clone(), reason: chain(&e) })?;
+            .model_for_proto_model(&self.model.into_proto())
+            .map_err(|e| Error::Unsupported { part: self.part.clone(), reason: chain(&e) })?;
         for node in model.nodes.iter_mut().filter(|node| node.name.starts_with(FUSED)) {
-            if let Some(operator) = operators.remove(&node.name) {
+            if let Some(operator) = rewritten.operators.remove(&node.name) {
                 node.op = expand(Fused::new(operator, engine));
             }
         }
-        Ok(FusedModel { model, layouts })
+        Ok(FusedModel { model, layouts, unfused: rewritten.unfused })
+    }
+
+    /// Leaves the inputs and outputs asked for, in order.
+    fn select(&mut self, inputs: &[String], outputs: &[String]) -> Result<(), Error> {
+        let (part, inner) = (&self.part, self.inner.take());
+        let graph = self.model.graph_mut();
+        let weights: BTreeSet<&str> =
+            graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+        graph.input.retain(|input| !weights.contains(input.name.as_str()));
+        let found = std::mem::take(&mut graph.input);
+        match inner {
+            Some(inner) if inputs.contains(&inner.name) => graph.input = vec![inner],
+            inner => {
+                graph.input = in_order(part, "input", found, inputs)?;
+                graph.output.extend(inner);
+            }
+        }
+        let found = std::mem::take(&mut graph.output);
+        graph.output = in_order(part, "output", found, outputs)?;
+        Ok(())
     }
 }
 
@@ -200,43 +161,17 @@ impl Onnx {
 pub(crate) struct FusedModel {
     pub(crate) model: InferenceModel,
     pub(crate) layouts: Vec<Layout>,
-}
-
-/// Whether nothing reads a tensor but look-ups of its rows.
-fn is_table(graph: &GraphProto, name: &str) -> bool {
-    let is_read = |node: &&NodeProto| node.input.iter().any(|input| input == name);
-    let mut readers = graph.node.iter().filter(is_read).peekable();
-    readers.peek().is_some()
-        && readers.all(|node| match node.op_type.as_str() {
-            "Gather" => node.input.first().is_some_and(|table| table == name),
-            "Cast" | "DequantizeLinear" => {
-                node.output.first().is_some_and(|output| is_table(graph, output))
-            }
-            _ => false,
-        })
-}
-
-fn maker<'a>(graph: &'a GraphProto, name: &str) -> Option<&'a NodeProto> {
-    graph.node.iter().find(|node| node.output.iter().any(|output| output == name))
-}
-
-fn dims(tensor: &mut ValueInfoProto) -> impl Iterator<Item = &mut Dimension> {
-    let shape = tensor.r#type.iter_mut().flat_map(|kind| match &mut kind.value {
-        Some(type_proto::Value::TensorType(tensor)) => tensor.shape.as_mut(),
-        _ => None,
-    });
-    shape.flat_map(|shape| &mut shape.dim)
+    pub(crate) unfused: Vec<Unfused>,
 }
 
 /// The entries of `all` that `names` names, in that order. Inputs must all be named: none can be left unfed.
-fn in_order<T>(
+fn in_order(
     part: &str,
     direction: &'static str,
-    mut all: Vec<T>,
+    mut all: Vec<ValueInfoProto>,
     names: &[String],
-    name: impl Fn(&T) -> &String,
-) -> Result<Vec<T>, Error> {
-    let found = all.iter().map(|t| name(t).as_str()).collect::<Vec<_>>().join(", ");
+) -> Result<Vec<ValueInfoProto>, Error> {
+    let found = all.iter().map(|info| info.name.as_str()).collect::<Vec<_>>().join(", ");
     let signature = |expected: String| Error::Signature {
         part: part.to_owned(),
         direction,
@@ -245,9 +180,8 @@ fn in_order<T>(
     };
     let mut ordered = Vec::with_capacity(names.len());
     for wanted in names {
-        let at =
-            all.iter().position(|t| name(t) == wanted).ok_or_else(|| signature(wanted.clone()))?;
-        ordered.push(all.swap_remove(at));
+        let at = all.iter().position(|info| info.name == *wanted);
+        ordered.push(all.swap_remove(at.ok_or_else(|| signature(wanted.clone()))?));
     }
     if direction == "input" && !all.is_empty() {
         return Err(signature(format!("one of {} and nothing else", names.join(", "))));

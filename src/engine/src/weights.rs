@@ -1,11 +1,9 @@
-//! Weights that stand beside a graph: ONNX external data, taken from bytes already checked.
+//! Files of external data that stand beside a graph, as bytes already checked.
 
-use std::{borrow::Cow, collections::BTreeMap, ops::Range, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use coca_kernels::MappedFile;
-use tract_onnx::pb::{TensorProto, tensor_proto::DataLocation};
-
-use crate::Error;
+use coca_onnx::{ExternalFiles, ExternalRange, is_external, pb::TensorProto, tensor_bytes};
 
 /// The bytes of a file, wherever they are.
 pub trait FileBytes: AsRef<[u8]> + Send + Sync {
@@ -32,6 +30,12 @@ pub struct Weights {
     files: BTreeMap<String, WeightFile>,
 }
 
+impl ExternalFiles for Weights {
+    fn file(&self, name: &str) -> Option<&[u8]> {
+        self.files.get(name).map(|file| (**file).as_ref())
+    }
+}
+
 impl Weights {
     /// No external data: every tensor stands in the graph itself.
     #[must_use]
@@ -51,92 +55,24 @@ impl Weights {
         self.files.values().for_each(|file| file.release());
     }
 
-    /// The bytes of `tensor`, wherever they stand; `None` if they are not to be had.
-    pub(crate) fn bytes<'a>(&'a self, tensor: &'a TensorProto) -> Option<Cow<'a, [u8]>> {
+    /// The file that the bytes of `tensor` stand in, and which of its bytes they are; a file of its own for a tensor
+    /// inside the graph.
+    pub(crate) fn shared(&self, tensor: &TensorProto) -> Option<(WeightFile, Range<usize>)> {
         if !is_external(tensor) {
-            return Some(Cow::Borrowed(&tensor.raw_data));
+            let bytes = tensor_bytes(tensor, self).ok()?.into_owned();
+            let range = 0..bytes.len();
+            return Some((Arc::new(bytes), range));
         }
-        let (file, range) = self.external("", tensor).ok()?;
-        (**file).as_ref().get(range).map(Cow::Borrowed)
+        let range = ExternalRange::of(tensor).ok()?;
+        range.read(tensor, self).ok()?;
+        Some((self.files.get(&range.file)?.clone(), range.bytes()))
     }
 
-    /// The file that the bytes of `tensor` stand in, and where; a file of its own for those in the graph itself.
-    pub(crate) fn place(&self, tensor: &TensorProto) -> Option<(WeightFile, Range<usize>)> {
-        if !is_external(tensor) {
-            let length = tensor.raw_data.len();
-            return Some((Arc::new(tensor.raw_data.clone()), 0..length));
-        }
-        let (file, range) = self.external("", tensor).ok()?;
-        Some((file.clone(), range))
-    }
-
-    /// Puts the bytes that `tensor` refers to into it.
-    pub(crate) fn inline(&self, part: &str, tensor: &mut TensorProto) -> Result<(), Error> {
-        let (file, range) = self.external(part, tensor)?;
-        tensor.raw_data = (**file).as_ref()[range].to_vec();
+    /// Puts the bytes that an external `tensor` refers to into it.
+    pub(crate) fn inline(&self, tensor: &mut TensorProto) -> Result<(), coca_onnx::Error> {
+        tensor.raw_data = ExternalRange::of(tensor)?.read(tensor, self)?.to_vec();
         tensor.data_location = None;
         tensor.external_data.clear();
         Ok(())
-    }
-
-    /// The file that `tensor` refers to, and the range of it, which lies within.
-    fn external(
-        &self,
-        part: &str,
-        tensor: &TensorProto,
-    ) -> Result<(&WeightFile, Range<usize>), Error> {
-        let reference = Reference::read(part, tensor)?;
-        let file = self.files.get(&reference.file).ok_or_else(|| Error::ForeignWeights {
-            part: part.to_owned(),
-            file: reference.file.clone(),
-        })?;
-        let length = (**file).as_ref().len();
-        if reference.bytes.start > reference.bytes.end || reference.bytes.end > length {
-            return Err(Error::Tensor {
-                part: part.to_owned(),
-                tensor: tensor.name.clone(),
-                expected: format!(
-                    "bytes {} to {} of {}",
-                    reference.bytes.start, reference.bytes.end, reference.file
-                ),
-                found: format!("a file of {length} bytes"),
-            });
-        }
-        Ok((file, reference.bytes))
-    }
-}
-
-/// Whether a tensor's bytes stand beside the graph.
-pub(crate) fn is_external(tensor: &TensorProto) -> bool {
-    tensor.data_location == Some(DataLocation::External as i32)
-}
-
-/// Where a tensor's bytes stand.
-struct Reference {
-    file: String,
-    bytes: Range<usize>,
-}
-
-impl Reference {
-    fn read(part: &str, tensor: &TensorProto) -> Result<Self, Error> {
-        let entry = |key: &str| {
-            tensor.external_data.iter().find(|e| e.key == key).map(|e| e.value.as_str())
-        };
-        let broken = |found: String| Error::Tensor {
-            part: part.to_owned(),
-            tensor: tensor.name.clone(),
-            expected: "external data with a location, an offset and a length".to_owned(),
-            found,
-        };
-        let number = |key: &str| {
-            let text = entry(key).unwrap_or("nothing");
-            text.parse::<usize>().map_err(|_| broken(format!("{key} {text}")))
-        };
-        let file = entry("location").ok_or_else(|| broken("no location".to_owned()))?.to_owned();
-        let start = number("offset")?;
-        let end = start
-            .checked_add(number("length")?)
-            .ok_or_else(|| broken("a range beyond any file".to_owned()))?;
-        Ok(Self { file, bytes: start..end })
     }
 }

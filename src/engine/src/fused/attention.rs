@@ -1,5 +1,7 @@
 //! Attention of all heads, from rows to rows: no head is ever moved to an axis of its own.
 
+use std::borrow::Cow;
+
 use coca_kernels::{self, AttentionInput, AttentionShape, CachedRows, HeadRows, Mask, PackedKeys};
 use tract_onnx::tract_hir::internal::*;
 
@@ -70,18 +72,36 @@ impl Attention {
         })
     }
 
-    fn mask<'a>(&self, inputs: &'a [TValue], keys: usize) -> TractResult<Option<Mask<'a>>> {
+    /// The mask, each of whose axes has one entry or as many as the scores; keys are repeated where it has one for all.
+    fn mask<'a>(
+        &self,
+        inputs: &'a [TValue],
+        shape: AttentionShape,
+    ) -> TractResult<Option<MaskTensor<'a>>> {
         let Some(index) = self.mask else { return Ok(None) };
-        let shape = inputs[index].shape();
-        let from_the_end = |n: usize| shape.len().checked_sub(n).map_or(1, |axis| shape[axis]);
-        let (columns, rows, heads, batch) =
-            (from_the_end(1), from_the_end(2), from_the_end(3), from_the_end(4));
-        ensure!(heads == 1, "a mask of its own for each of {heads} heads");
-        ensure!(columns == keys, "a mask of {columns} columns for {keys} keys");
-        Ok(Some(Mask {
-            values: numbers(&inputs[index])?,
-            row_stride: if rows == 1 { 0 } else { columns },
-            batch_stride: if batch == 1 { 0 } else { rows * columns },
+        let axes = inputs[index].shape();
+        let from_the_end = |n: usize| axes.len().checked_sub(n).map_or(1, |axis| axes[axis]);
+        let [columns, rows, heads, batch] = [1, 2, 3, 4].map(from_the_end);
+        let fits = |size: usize, of_scores: usize| size == 1 || size == of_scores;
+        ensure!(
+            axes.len() <= 4
+                && fits(columns, shape.keys)
+                && fits(rows, shape.queries)
+                && fits(heads, shape.heads)
+                && fits(batch, shape.batch),
+            "a mask {axes:?} for {shape:?}"
+        );
+        let values = numbers(&inputs[index])?;
+        let values = match columns == shape.keys {
+            true => Cow::Borrowed(values),
+            false => values.iter().flat_map(|&v| std::iter::repeat_n(v, shape.keys)).collect(),
+        };
+        let stride = |size: usize, below: usize| if size == 1 { 0 } else { below * shape.keys };
+        Ok(Some(MaskTensor {
+            values,
+            row_stride: stride(rows, 1),
+            head_stride: stride(heads, rows),
+            batch_stride: stride(batch, rows * heads),
         }))
     }
 
@@ -119,12 +139,29 @@ impl Attention {
         })
     }
 
-    /// The input whose batch the keys have, unless all sequences share them.
-    fn keys_input(&self) -> Option<usize> {
+    /// The inputs whose batch keys and values have, unless all sequences share them.
+    fn keys_and_values(&self) -> Option<[usize; 2]> {
         match self.memory {
-            Memory::Rows { keys, .. } | Memory::Cached { new: [keys, _], .. } => Some(keys.input),
+            Memory::Rows { keys, values } | Memory::Cached { new: [keys, values], .. } => {
+                Some([keys.input, values.input])
+            }
             Memory::Packed { .. } => None,
         }
+    }
+}
+
+/// A mask as the kernel takes it.
+struct MaskTensor<'a> {
+    values: Cow<'a, [f32]>,
+    row_stride: usize,
+    head_stride: usize,
+    batch_stride: usize,
+}
+
+impl MaskTensor<'_> {
+    fn borrow(&self) -> Mask<'_> {
+        let Self { ref values, row_stride, head_stride, batch_stride } = *self;
+        Mask { values, row_stride, head_stride, batch_stride }
     }
 }
 
@@ -141,28 +178,28 @@ impl FusedOperator for Attention {
         let [batch, rows, _] = inputs[self.queries.input] else {
             bail!("attention takes three axes")
         };
-        // A constant's batch of one serves whatever batch the keys have.
-        let batch = match self.keys_input() {
-            Some(keys) if batch.is_one() => &inputs[keys][0],
-            _ => batch,
-        };
+        // A batch of one, like that of learnt queries, serves whatever batch the others have.
+        let others = self.keys_and_values().into_iter().flatten().map(|input| &inputs[input][0]);
+        let batch = std::iter::once(batch).chain(others).find(|b| !b.is_one()).unwrap_or(batch);
         Ok(tvec![batch.clone(), rows.clone(), self.width().to_dim()])
     }
 
     fn run(&self, engine: &Engine, inputs: &[TValue]) -> TractResult<Tensor> {
         let queries = inputs[self.queries.input].shape();
-        let of_keys = self.keys_input().map_or(&[1, 1, 1][..], |keys| inputs[keys].shape());
-        ensure!(queries.len() == 3 && of_keys.len() == 3, "attention takes three axes");
-        let batch = queries[0].max(of_keys[0]);
+        let others = self.keys_and_values().into_iter().flatten().map(|input| inputs[input].shape());
+        let shapes = std::iter::once(queries).chain(others);
+        ensure!(shapes.clone().all(|shape| shape.len() == 3), "attention takes three axes");
+        let batch = shapes.map(|shape| shape[0]).max().unwrap_or(1);
         let (keys, memory) = self.memory(inputs, batch)?;
         let (heads, head_width) = (self.heads, self.head_width);
         let shape = AttentionShape { batch, heads, head_width, queries: queries[1], keys };
+        let mask = self.mask(inputs, shape)?;
         let input = AttentionInput {
             shape,
             scale: self.scale,
             queries: self.rows(inputs, self.queries, batch)?,
             key_values: memory,
-            mask: self.mask(inputs, keys)?,
+            mask: mask.as_ref().map(MaskTensor::borrow),
         };
         filled(&[batch, shape.queries, self.width()], |output| {
             let job = coca_kernels::Attention::new(engine.cpu(), input, output);

@@ -41,7 +41,8 @@ impl FusedOperator for Convolution {
     }
 
     fn output_shape(&self, inputs: &[&[TDim]]) -> TractResult<TVec<TDim>> {
-        output_shape(inputs[0], self.window, self.linear.weights.outputs())
+        let shape = output_shape(inputs[0], self.window, self.linear.weights.outputs())?;
+        self.linear.shape_of_sum(shape, inputs)
     }
 
     fn run(&self, engine: &Engine, inputs: &[TValue]) -> TractResult<Tensor> {
@@ -52,18 +53,15 @@ impl FusedOperator for Convolution {
         ensure!(channels * places == self.linear.weights.inputs(), "{channels} channels");
         let [lines, columns] = self.window.outputs([height, width]);
         let shape = [batch, lines, columns, self.linear.weights.outputs()];
-        let residual = inputs.get(1).filter(|_| self.linear.residual);
-        ensure!(residual.is_none_or(|r| r.shape() == shape), "a residual of another shape");
-        let residual = residual.map(numbers).transpose()?;
         let pictures = numbers(&inputs[0])?;
         if self.window.is_pointwise() {
-            return filled(&shape, |output| self.linear.apply(engine, pictures, residual, output));
+            return self.linear.apply_with_residual(engine, pictures, &shape, inputs);
         }
         let mut rows = Vec::with_capacity(batch * lines * columns * self.linear.weights.inputs());
         for picture in pictures.chunks_exact((height * width * channels).max(1)) {
             self.rows(picture, [height, width], channels, &mut rows);
         }
-        filled(&shape, |output| self.linear.apply(engine, &rows, residual, output))
+        self.linear.apply_with_residual(engine, &rows, &shape, inputs)
     }
 }
 

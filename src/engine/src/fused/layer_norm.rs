@@ -23,7 +23,8 @@ impl FusedOperator for LayerNormalization {
 
     fn run(&self, engine: &Engine, inputs: &[TValue]) -> TractResult<Tensor> {
         let rows = numbers(&inputs[0])?;
-        ensure!(rows.len().is_multiple_of(self.norm.weight.len()), "rows of another width");
+        let width = inputs[0].shape().last().copied().unwrap_or(1);
+        ensure!(width == self.norm.weight.len(), "a norm of rows of {} for {width}", self.norm.weight.len());
         filled(inputs[0].shape(), |normalized| {
             self.norm.apply(engine.cpu(), rows, normalized);
             Ok(())

@@ -60,6 +60,42 @@ impl Linear {
         engine.broadcast(|| job.work());
         Ok(())
     }
+
+    /// The layer's output `shape` for rows that stand one after the other, plus the second of `inputs` if there is a
+    /// residual, of whatever shape it broadcasts from.
+    pub(super) fn apply_with_residual(
+        &self,
+        engine: &Engine,
+        rows: &[f32],
+        shape: &[usize],
+        inputs: &[TValue],
+    ) -> TractResult<Tensor> {
+        let residual = inputs.get(1).filter(|_| self.residual);
+        let same_shape = residual.filter(|residual| residual.shape() == shape);
+        let same_shape = same_shape.map(numbers).transpose()?;
+        let output = filled(shape, |output| self.apply(engine, rows, same_shape, output))?;
+        match residual {
+            Some(other) if same_shape.is_none() => {
+                let shapes: [TVec<usize>; 2] = [shape.into(), other.shape().into()];
+                multi_broadcast(&shapes)?;
+                let output = output.to_plain_array_view::<f32>()?;
+                Ok((&output + &other.to_plain_array_view::<f32>()?).into_tensor())
+            }
+            _ => Ok(output),
+        }
+    }
+
+    /// The shape of an output plus the residual, if there is one.
+    pub(super) fn shape_of_sum(
+        &self,
+        shape: TVec<TDim>,
+        inputs: &[&[TDim]],
+    ) -> TractResult<TVec<TDim>> {
+        match inputs.get(1).filter(|_| self.residual) {
+            Some(&residual) => multi_broadcast(&[shape, residual.into()]),
+            None => Ok(shape),
+        }
+    }
 }
 
 impl FusedOperator for Linear {
@@ -74,28 +110,13 @@ impl FusedOperator for Linear {
             ensure!(width == self.weights.inputs(), "rows of {width} for {:?}", self.weights);
         }
         *last = self.weights.outputs().to_dim();
-        if self.residual {
-            let shapes: [TVec<TDim>; 2] = [shape, inputs[1].into()];
-            return multi_broadcast(&shapes);
-        }
-        Ok(shape)
+        self.shape_of_sum(shape, inputs)
     }
 
     fn run(&self, engine: &Engine, inputs: &[TValue]) -> TractResult<Tensor> {
         let mut shape: TVec<usize> = inputs[0].shape().into();
         let Some(last) = shape.last_mut() else { bail!("a linear layer needs rows") };
         *last = self.weights.outputs();
-        let residual = inputs.get(1).filter(|_| self.residual);
-        let same_shape = residual.filter(|residual| residual.shape() == &*shape);
-        let rows = numbers(&inputs[0])?;
-        let same_shape = same_shape.map(numbers).transpose()?;
-        let output = filled(&shape, |output| self.apply(engine, rows, same_shape, output))?;
-        match residual {
-            Some(other) if same_shape.is_none() => {
-                let output = output.to_plain_array_view::<f32>()?;
-                Ok((&output + &other.to_plain_array_view::<f32>()?).into_tensor())
-            }
-            _ => Ok(output),
-        }
+        self.apply_with_residual(engine, numbers(&inputs[0])?, &shape, inputs)
     }
 }

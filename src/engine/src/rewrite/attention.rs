@@ -1,23 +1,25 @@
-//! Attention: split into heads, scores, mask, softmax, mix, heads joined again.
+//! Attention of all heads as one operator, which reads rows where they stand.
 
-use tract_onnx::pb::{
-    NodeProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
-    tensor_proto::DataType,
-    tensor_shape_proto::{Dimension, dimension::Value},
-    type_proto,
+use coca_onnx::{
+    NodeId, Opset, attribute, builder,
+    pb::{NodeProto, ValueInfoProto, tensor_proto::DataType},
+    value_info::{self, Dim},
 };
 
 use super::{
     Rewriter,
-    network::{integer, is_transpose, transpose},
+    attention_pattern::{Pattern, SplitHeads},
+    miss::{Rule, ensure},
 };
 use crate::{
     fused::{self, Operand},
     layout::Layout,
 };
 
-/// The input that names the slots of past tokens, `[B, P]`, in a graph whose caches are stores.
+/// The input that maps the slots of past tokens, `[B, P]`, in a graph whose caches are paged.
 const CACHE_SLOTS: &str = "cache_slots";
+/// Sizes of parts are an input of `Split` since this version, an attribute before.
+const SPLIT_WITH_INPUT: Opset = Opset::new(13);
 
 /// Inputs of an operator in the making.
 #[derive(Default)]
@@ -32,297 +34,160 @@ impl Inputs {
     }
 }
 
-/// Rows `[B, rows, heads × head_width]` that a graph splits into heads.
-struct Split<'a> {
-    rows: &'a str,
-    heads: usize,
-    head_width: usize,
+/// An input of the graph that takes another shape.
+struct Relaid {
+    input: ValueInfoProto,
+    layout: Layout,
 }
-
-/// Softmax's surroundings.
-struct Found<'a> {
-    queries: Split<'a>,
-    keys: Split<'a>,
-    values: Split<'a>,
-    scale: f32,
-    mask: Option<&'a str>,
-    /// The node that joins the heads again.
-    at: usize,
-    output: &'a str,
-}
-
-const ROWS_TO_HEADS: &[i64] = &[0, 2, 1, 3];
-const ROWS_TO_TURNED_HEADS: &[i64] = &[0, 2, 3, 1];
 
 impl Rewriter<'_> {
-    /// Fuses every attention; past keys and values that only attention reads become stores of rows, those of a
-    /// picture are packed.
-    pub(super) fn fuse_attention(&mut self) {
-        for at in self.network.all("MatMul") {
-            self.split_constant_queries(at);
-        }
-        for at in self.network.all("Softmax") {
-            self.fuse_one_attention(at);
-        }
-    }
-
-    /// Learnt queries `[1, heads, queries, head_width]` are written as rows that the graph splits, like all others.
-    fn split_constant_queries(&mut self, at: usize) -> Option<()> {
-        let name = self.network.node(at)?.input.first()?.clone();
-        let stored = self.stored(&name)?;
-        let [1, heads, all, head_width] = stored.dims[..] else { return None };
-        let needed = self.only_row_needed(at).filter(|(row, _)| *row < all);
-        let asked = needed.as_ref().map_or(0..all, |(row, _)| *row..row + 1);
-        let numbers = stored.to_f32();
-        let number = |query: usize, i: usize| {
-            numbers[((i / head_width) * all + query) * head_width + i % head_width]
-        };
-        let (queries, width) = (asked.len(), heads * head_width);
-        let rows = asked.flat_map(|query| (0..width).map(move |i| (query, i)));
-        let rows = rows.flat_map(|(query, i)| number(query, i).to_le_bytes()).collect();
-        let derived = |what: &str| format!("{name} {what}");
-        if let Some((_, picker)) = needed {
-            let first = TensorProto {
-                name: derived("first row"),
-                data_type: DataType::Int64 as i32,
-                raw_data: 0_i64.to_le_bytes().to_vec(),
-                ..TensorProto::default()
-            };
-            self.network.reconnect(picker, 1, &first.name);
-            self.network.add_initializer(first);
-        }
-        let shape = [1, queries, heads, head_width].map(|size| size as i64);
-        self.network.add_initializer(TensorProto {
-            name: derived("rows"),
-            data_type: DataType::Float as i32,
-            dims: vec![1, queries as i64, width as i64],
-            raw_data: rows,
-            ..TensorProto::default()
-        });
-        self.network.add_initializer(TensorProto {
-            name: derived("shape"),
-            data_type: DataType::Int64 as i32,
-            dims: vec![4],
-            raw_data: shape.iter().flat_map(|size| size.to_le_bytes()).collect(),
-            ..TensorProto::default()
-        });
-        self.network.add(NodeProto {
-            name: derived("reshape"),
-            op_type: "Reshape".to_owned(),
-            input: vec![derived("rows"), derived("shape")],
-            output: vec![derived("heads")],
-            ..NodeProto::default()
-        });
-        self.network.add(transpose(&derived("heads"), &derived("split"), ROWS_TO_HEADS));
-        self.network.reconnect(at, 0, &derived("split"));
-        Some(())
-    }
-
-    /// The one query whose answer is read, and the node that picks it, where everything between the
-    /// scores' product at `at` and that node treats rows alone.
-    fn only_row_needed(&self, at: usize) -> Option<(usize, usize)> {
-        let mut output = self.network.node(at)?.output.first()?;
-        loop {
-            let (reader, node) = self.network.only_reader(output)?;
-            let constant = |index: usize| {
-                node.input.get(index).is_some_and(|name| self.stored(name).is_some())
-            };
-            match node.op_type.as_str() {
-                "Softmax" | "Transpose" | "Reshape" | "LayerNormalization" => {}
-                "MatMul" if node.input.first() == Some(output) => {}
-                "Add" if constant(0) || constant(1) => {}
-                "Gather" if integer(node, "axis", 0) == 1 => {
-                    let row = self.integers(node.input.get(1)?)?;
-                    let [row] = row[..] else { return None };
-                    return Some((usize::try_from(row).ok()?, reader));
-                }
-                _ => return None,
-            }
-            output = node.output.first()?;
-        }
-    }
-
-    fn fuse_one_attention(&mut self, softmax: usize) -> Option<()> {
-        let found = self.surroundings(self.network.node(softmax)?)?;
-        let (heads, head_width) = (found.keys.heads, found.keys.head_width);
-        let same = [&found.queries, &found.values]
-            .iter()
-            .all(|s| (s.heads, s.head_width) == (heads, head_width));
-        same.then_some(())?;
+    /// Fuses the attention around a softmax. Past keys and values that only attention reads become paged caches,
+    /// those of a picture are packed.
+    pub(super) fn fuse_attention(&mut self, softmax: NodeId) -> Rule {
+        let pattern = self.attention_around(softmax)?;
+        let SplitHeads { heads, head_width, .. } = pattern.keys;
+        let is_same = |split: &SplitHeads| (split.heads, split.head_width) == (heads, head_width);
+        ensure(
+            is_same(&pattern.queries) && is_same(&pattern.values),
+            "its queries, keys and values differ in the number or width of heads",
+        )?;
         let mut inputs = Inputs::default();
-        let queries = self.operand(&mut inputs, found.queries.rows);
-        let rows = [found.keys.rows, found.values.rows];
-        let pasts = self.past(rows[0]).zip(self.past(rows[1]));
-        let mut laid_out = Vec::new();
-        let memory = if let Some((keys, values)) = pasts {
-            let new = [keys.1, values.1].map(|rows| self.operand(&mut inputs, rows));
-            let past = [keys.0, values.0].map(|store| inputs.index(store));
-            for store in [keys.0, values.0] {
-                laid_out.push((store_of_rows(store, heads * head_width), Layout::Store));
-            }
-            let slots = inputs.index(CACHE_SLOTS);
-            fused::Memory::Cached { past, slots, new }
-        } else if let Some(keys) = self.keys_of_one_sequence(rows, heads * head_width) {
-            let layouts = [
-                Layout::PackedKeys { heads, head_width },
-                Layout::PackedValues { heads, head_width },
-            ];
-            for (name, layout) in rows.into_iter().zip(layouts) {
-                laid_out.push((packed(name, layout.packed_axes(keys)?), layout));
-            }
-            let [keys, values] = rows.map(|rows| inputs.index(rows));
-            fused::Memory::Packed { keys, values }
-        } else {
-            let [keys, values] = rows.map(|rows| self.operand(&mut inputs, rows));
-            fused::Memory::Rows { keys, values }
-        };
-        let mask = found.mask.map(|mask| inputs.index(mask));
-        let scale = found.scale;
+        let queries = self.operand(&mut inputs, &pattern.queries);
+        let (memory, relaid) = self.memory(&mut inputs, &pattern);
+        let mask = pattern.mask.as_ref().map(|mask| inputs.index(mask));
+        let scale = pattern.scale;
         let operator = fused::Attention { heads, head_width, scale, queries, memory, mask };
-        let (at, output) = (found.at, found.output.to_owned());
-        for (input, layout) in laid_out {
-            if layout == Layout::Store {
-                self.network.set_input(slots());
+        for Relaid { input, layout } in relaid {
+            if layout == Layout::PagedCache {
+                self.graph.set_input(slot_mapping());
             }
             self.layouts.insert(input.name.clone(), layout);
-            self.network.set_input(input);
+            self.graph.set_input(input);
         }
-        self.network.replace(at, inputs.0, output, operator);
-        Some(())
+        self.replace(pattern.end, inputs.0, pattern.output, operator);
+        Ok(())
     }
 
-    /// How many keys there are, if `rows` are inputs `[1, keys, width]` that nothing else reads: a picture's keys
-    /// and values, which come again with every token.
-    fn keys_of_one_sequence(&self, rows: [&str; 2], width: usize) -> Option<usize> {
-        let [keys, values] = rows.map(|rows| {
-            self.network.only_reader(rows)?;
-            match self.network.input_sizes(rows)?[..] {
-                [Some(1), Some(keys), Some(of_row)] if of_row == width => Some(keys),
+    /// Where keys and values stand, and which inputs of the graph change for that.
+    fn memory(&mut self, inputs: &mut Inputs, pattern: &Pattern) -> (fused::Memory, Vec<Relaid>) {
+        let halves = [&pattern.keys, &pattern.values];
+        if let Some((keys, values)) = self.past(halves[0]).zip(self.past(halves[1])) {
+            let new = [&keys, &values].map(|half| self.operand(inputs, &half.new));
+            let past = [&keys, &values].map(|half| inputs.index(&half.past));
+            let width = pattern.keys.width();
+            let relaid = [keys, values].map(|half| Relaid {
+                input: paged_cache(&half.past, width),
+                layout: Layout::PagedCache,
+            });
+            let slots = inputs.index(CACHE_SLOTS);
+            return (fused::Memory::Cached { past, slots, new }, relaid.into());
+        }
+        if let Some(relaid) = self.packed(halves) {
+            let [keys, values] = halves.map(|half| inputs.index(&half.rows));
+            return (fused::Memory::Packed { keys, values }, relaid);
+        }
+        let [keys, values] = halves.map(|half| self.operand(inputs, half));
+        (fused::Memory::Rows { keys, values }, Vec::new())
+    }
+
+    /// Keys and values that are inputs `[1, keys, width]` which nothing else reads: those of a picture, the same for
+    /// every token.
+    fn packed(&self, halves: [&SplitHeads; 2]) -> Option<Vec<Relaid>> {
+        let (heads, head_width, width) =
+            (halves[0].heads, halves[0].head_width, halves[0].width());
+        let [keys, values] = halves.map(|half| {
+            self.graph.only_consumer(&half.rows)?;
+            match self.graph.input_sizes(&half.rows)?[..] {
+                [Some(1), Some(keys), Some(of_row)] if of_row == width && half.keeps_rows() => {
+                    Some(keys)
+                }
                 _ => None,
             }
         });
-        keys.filter(|_| keys == values)
-    }
-
-    fn surroundings<'a>(&'a self, softmax: &'a NodeProto) -> Option<Found<'a>> {
-        (integer(softmax, "axis", -1) == -1 || integer(softmax, "axis", -1) == 3).then_some(())?;
-        let mut scores = softmax.input.first()?.as_str();
-        let mut mask = None;
-        if let Some(add) = self.network.made_by("Add", scores) {
-            let [a, b] = &add.input[..] else { return None };
-            // The scores are the side that comes from a product.
-            let (from, added) = if self.is_scores(a) { (a, b) } else { (b, a) };
-            (scores, mask) = (from, Some(added.as_str()));
-        }
-        let (product, scale) = self.unscaled(scores);
-        let product = self.network.made_by("MatMul", product)?;
-        let [queries, keys] = &product.input[..] else { return None };
-        let (queries, query_scale) = self.unscaled(queries);
-        let (keys, key_scale) = self.unscaled(keys);
-        let (_, mix) = self.network.only_reader(softmax.output.first()?)?;
-        (mix.op_type == "MatMul" && mix.input.first() == softmax.output.first()).then_some(())?;
-        let (_, transpose) = self.network.only_reader(mix.output.first()?)?;
-        let joined = is_transpose(transpose, ROWS_TO_HEADS);
-        let (at, reshape) = self.network.only_reader(transpose.output.first()?)?;
-        (joined && reshape.op_type == "Reshape").then_some(())?;
-        (self.integers(reshape.input.get(1)?)?.len() == 3).then_some(())?;
-        Some(Found {
-            queries: self.split(queries, ROWS_TO_HEADS)?,
-            keys: self.split(keys, ROWS_TO_TURNED_HEADS).or_else(|| self.turned_split(keys))?,
-            values: self.split(mix.input.get(1)?, ROWS_TO_HEADS)?,
-            scale: scale * query_scale * key_scale,
-            mask,
-            at,
-            output: reshape.output.first()?,
-        })
-    }
-
-    fn is_scores(&self, name: &str) -> bool {
-        let (product, _) = self.unscaled(name);
-        self.network.made_by("MatMul", product).is_some()
-    }
-
-    /// What a constant factor is applied to, and the factor.
-    fn unscaled<'a>(&'a self, name: &'a str) -> (&'a str, f32) {
-        let scaled = self.network.maker(name).and_then(|node| {
-            match (node.op_type.as_str(), &node.input[..]) {
-                ("Div", [x, by]) => Some((x.as_str(), self.scalar(by)?.recip())),
-                ("Mul", [a, b]) => match (self.scalar(a), self.scalar(b)) {
-                    (None, Some(factor)) => Some((a.as_str(), factor)),
-                    (Some(factor), None) => Some((b.as_str(), factor)),
-                    _ => None,
-                },
-                _ => None,
-            }
+        let keys = keys.filter(|_| keys == values)?;
+        let layouts =
+            [Layout::PackedKeys { heads, head_width }, Layout::PackedValues { heads, head_width }];
+        let relaid = halves.into_iter().zip(layouts).map(|(half, layout)| {
+            let axes = layout.packed_axes(keys)?.map(Dim::from);
+            let input = value_info::tensor(&half.rows, DataType::Float, &axes);
+            Some(Relaid { input, layout })
         });
-        scaled.unwrap_or((name, 1.0))
-    }
-
-    /// Reshape `[B, rows, heads, head_width]` → Transpose `perm`.
-    fn split<'a>(&'a self, name: &'a str, perm: &[i64]) -> Option<Split<'a>> {
-        let transpose = self.network.maker(name).filter(|node| is_transpose(node, perm))?;
-        let reshape = self.network.made_by("Reshape", transpose.input.first()?)?;
-        let &[_, _, heads, head_width] = &self.integers(reshape.input.get(1)?)?[..] else {
-            return None;
-        };
-        Some(Split {
-            rows: reshape.input.first()?,
-            heads: usize::try_from(heads).ok().filter(|&h| h > 0)?,
-            head_width: usize::try_from(head_width).ok().filter(|&w| w > 0)?,
-        })
-    }
-
-    /// A split whose last axes are exchanged by a second Transpose.
-    fn turned_split<'a>(&'a self, name: &'a str) -> Option<Split<'a>> {
-        let transpose =
-            self.network.maker(name).filter(|node| is_transpose(node, &[0, 1, 3, 2]))?;
-        self.split(transpose.input.first()?, ROWS_TO_HEADS)
+        relaid.collect()
     }
 
     /// A part of a joint projection is read where it stands; any other rows are an input of their own.
-    fn operand(&self, inputs: &mut Inputs, rows: &str) -> Operand {
-        let part = self.network.made_by("Split", rows).and_then(|node| {
-            let sizes = self.integers(node.input.get(1)?)?;
-            let last_axis = matches!(integer(node, "axis", 0), -1 | 2);
-            let part = node.output.iter().position(|output| output == rows)?;
-            let offset = sizes.get(..part)?.iter().sum::<i64>();
-            last_axis.then_some((node.input.first()?, usize::try_from(offset).ok()?))
-        });
-        match part {
-            Some((joint, offset)) => Operand { input: inputs.index(joint), offset },
-            None => Operand { input: inputs.index(rows), offset: 0 },
+    fn operand(&mut self, inputs: &mut Inputs, split: &SplitHeads) -> Operand {
+        let (name, offset) = match self.part_of_joint(split) {
+            Some((joint, width, offset)) => (self.as_rows(&joint, split.outer, width), offset),
+            None => (self.as_rows(&split.rows, split.outer, split.width()), 0),
+        };
+        Operand { input: inputs.index(&name), offset }
+    }
+
+    /// The joint projection that the rows are a part of, its width, and where the part begins.
+    fn part_of_joint(&self, split: &SplitHeads) -> Option<(String, usize, usize)> {
+        let node = self.graph.produced_by("Split", &split.rows)?;
+        let sizes = self.split_sizes(node)?;
+        let is_last_axis = match attribute::integer(node, "axis", 0) {
+            -1 => true,
+            axis => axis == 2 && split.keeps_rows(),
+        };
+        let part = node.output.iter().position(|output| *output == split.rows)?;
+        (is_last_axis && sizes.get(part) == Some(&split.width())).then_some(())?;
+        let offset = sizes[..part].iter().sum();
+        Some((node.input.first()?.clone(), sizes.iter().sum(), offset))
+    }
+
+    /// The stated sizes of the parts that a `Split` makes.
+    fn split_sizes(&self, node: &NodeProto) -> Option<Vec<usize>> {
+        let sizes = match self.graph.opset() < SPLIT_WITH_INPUT {
+            true => attribute::integers(node, "split")?.to_vec(),
+            false => self.constants().integers(node.input.get(1)?)?,
+        };
+        sizes.into_iter().map(|size| usize::try_from(size).ok()).collect()
+    }
+
+    /// A tensor as rows `[B, T, width]`, whose first two axes are `outer` as `Reshape` has them.
+    fn as_rows(&mut self, name: &str, outer: [i64; 2], width: usize) -> String {
+        if outer == [0, 0] {
+            return name.to_owned();
         }
+        let rows = format!("{name} as rows {outer:?}");
+        if self.graph.producer(&rows).is_none() {
+            let shape = format!("{rows} shape");
+            let sizes = [outer[0], outer[1], width as i64];
+            self.graph.add_initializer(builder::i64_tensor(&shape, &[3], &sizes));
+            self.graph.add(builder::node("Reshape", &[name, &shape], &rows, Vec::new()));
+        }
+        rows
     }
 
     /// Earlier rows, an input that nothing else reads, and the new ones behind them.
-    fn past<'a>(&'a self, rows: &'a str) -> Option<(&'a str, &'a str)> {
-        let node = self.network.made_by("Concat", rows)?;
+    fn past(&self, split: &SplitHeads) -> Option<Past> {
+        split.keeps_rows().then_some(())?;
+        let node = self.graph.produced_by("Concat", &split.rows)?;
         let [past, new] = &node.input[..] else { return None };
-        let along_rows = matches!(integer(node, "axis", 0), 1 | -2);
-        let alone =
-            self.network.only_reader(past).is_some() && self.network.only_reader(rows).is_some();
-        (along_rows && alone && self.network.is_input(past)).then_some((past, new))
+        let is_along_rows = matches!(attribute::integer(node, "axis", 0), 1 | -2);
+        let is_only_read_here = self.graph.only_consumer(past).is_some()
+            && self.graph.only_consumer(&split.rows).is_some();
+        (is_along_rows && is_only_read_here && self.graph.is_input(past)).then(|| Past {
+            past: past.clone(),
+            new: SplitHeads { rows: new.clone(), ..split.clone() },
+        })
     }
 }
 
-/// `name [C, width]`: rows of any tokens, found by their slots.
-fn store_of_rows(name: &str, width: usize) -> ValueInfoProto {
-    input(name, DataType::Float, [Value::DimParam("C".to_owned()), Value::DimValue(width as i64)])
+/// Keys or values of earlier tokens and those behind them.
+struct Past {
+    past: String,
+    new: SplitHeads,
 }
 
-fn slots() -> ValueInfoProto {
-    input(CACHE_SLOTS, DataType::Int64, ["B", "P"].map(|name| Value::DimParam(name.to_owned())))
+/// `name [C, width]`: keys or values of any tokens, found by their slots.
+fn paged_cache(name: &str, width: usize) -> ValueInfoProto {
+    value_info::tensor(name, DataType::Float, &["C".into(), width.into()])
 }
 
-fn packed(name: &str, axes: [usize; 4]) -> ValueInfoProto {
-    input(name, DataType::Float, axes.map(|size| Value::DimValue(size as i64)))
-}
-
-fn input<const N: usize>(name: &str, data_type: DataType, dims: [Value; N]) -> ValueInfoProto {
-    let dim = dims.map(|value| Dimension { value: Some(value), ..Dimension::default() });
-    let shape = Some(TensorShapeProto { dim: dim.into() });
-    let tensor = type_proto::Tensor { elem_type: data_type as i32, shape };
-    let kind =
-        TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() };
-    ValueInfoProto { name: name.to_owned(), r#type: Some(kind), ..ValueInfoProto::default() }
+fn slot_mapping() -> ValueInfoProto {
+    value_info::tensor(CACHE_SLOTS, DataType::Int64, &["B".into(), "P".into()])
 }

@@ -1,61 +1,82 @@
 //! Token and position tables: rows are read where the file is mapped, and the table is never copied.
 
+use coca_onnx::{
+    Elements, Lookup, NodeId, StoredWeight, attribute,
+    pb::{NodeProto, tensor_proto::DataType},
+};
+
 use super::{
     Rewriter,
-    constants::{Kind, Stored},
-    network::{integer, other_operand},
+    miss::{Miss, OrMiss, Rule, ensure},
+    other_operand,
 };
 use crate::fused::{self, Numbers, Table};
 
 impl Rewriter<'_> {
-    /// Fuses lookups in tables that stand beside the graph.
-    pub(super) fn fuse_embeddings(&mut self) {
-        for at in self.network.all("Gather") {
-            self.fuse_embedding(at);
-        }
+    /// Fuses a look-up in a table that stands beside the graph.
+    pub(super) fn fuse_embedding(&mut self, id: NodeId) -> Rule {
+        let node = self.graph.node(id).or_other()?;
+        let lookup = Lookup::of(node).or_other()?;
+        let rows = node.output.first().or_other()?;
+        let stored = self.constants().weight_or_table(lookup.table);
+        let (table, end) = match stored {
+            Some(stored) => self.float_table(&stored, id, rows)?,
+            None => self.int8_table(&lookup, rows)?,
+        };
+        let ids = lookup.indices.to_owned();
+        let output = self.graph.node(end).and_then(|node| node.output.first()).or_other()?.clone();
+        self.replace(end, vec![ids], output, fused::Embedding { table });
+        Ok(())
     }
 
-    fn fuse_embedding(&mut self, at: usize) -> Option<()> {
-        let node = self.network.node(at)?;
-        (integer(node, "axis", 0) == 0).then_some(())?;
-        let ids = node.input.get(1)?.clone();
-        let (table, at) = self.table(at)?;
-        let output = self.network.node(at)?.output.first()?.clone();
-        self.network.replace(at, vec![ids], output, fused::Embedding { table });
-        Some(())
+    /// A table whose rows are 32-bit numbers, or become it: the table, and the node at which they are.
+    fn float_table(
+        &self,
+        stored: &StoredWeight<'_>,
+        id: NodeId,
+        rows: &str,
+    ) -> Result<(Table, NodeId), Miss> {
+        let numbers = match &stored.elements {
+            Elements::F32 => Numbers::F32,
+            Elements::F16 => Numbers::F16,
+            Elements::Int8 { scales, axis: 0 } => Numbers::Int8(scales.clone()),
+            Elements::Int8 { .. } => return Err(Miss::Near("its table has no scale a row")),
+        };
+        let table = self.mapped(stored, numbers)?;
+        let cast = self.widened(rows);
+        ensure(cast.is_some() || !stored.is_f16, "its rows stay 16 bits wide")?;
+        Ok((table, cast.map_or(id, |(cast, _)| cast)))
     }
 
-    /// The table of the lookup at `at`, and the node at which its rows are numbers.
-    fn table(&self, at: usize) -> Option<(Table, usize)> {
-        let node = self.network.node(at)?;
-        let (name, output) = (node.input.first()?, node.output.first()?);
-        if let Some(stored) = self.stored(name) {
-            let numbers = match &stored.kind {
-                Kind::F32 => Numbers::F32,
-                Kind::F16 => Numbers::F16,
-                Kind::Int8 { scales, axis: 0 } => Numbers::Int8(scales.clone()),
-                Kind::Int8 { .. } => return None,
-            };
-            let table = self.mapped(&stored, numbers)?;
-            // Half-precision tables are looked up first and cast then.
-            let cast = self.network.only_reader(output).filter(|(_, n)| n.op_type == "Cast");
-            return Some((table, cast.map_or(at, |(at, _)| at)));
-        }
-        let stored = self.int8(name)?;
-        let (_, cast) = self.network.only_reader(output).filter(|(_, n)| n.op_type == "Cast")?;
-        let cast = cast.output.first()?;
-        let (at, product) = self.network.only_reader(cast).filter(|(_, n)| n.op_type == "Mul")?;
-        let lookup = self.network.made_by("Gather", other_operand(product, cast)?)?;
-        let scales = self.numbers(lookup.input.first()?)?;
-        let same_rows = lookup.input.get(1) == node.input.get(1) && integer(lookup, "axis", 0) == 0;
-        (same_rows && stored.dims.first() == Some(&scales.len())).then_some(())?;
-        Some((self.mapped(&stored, Numbers::Int8(scales))?, at))
+    /// A table of integers, whose rows are cast and multiplied with scales that the same indices look up.
+    fn int8_table(&self, lookup: &Lookup<'_>, rows: &str) -> Result<(Table, NodeId), Miss> {
+        let stored = self.constants().integers8(lookup.table).or_other()?;
+        let (_, cast) = self.widened(rows).or_near("its integers are not cast to 32 bits")?;
+        let cast = cast.output.first().or_other()?;
+        let product = self.graph.only_consumed_by("Mul", cast);
+        let (end, product) = product.or_near("its integers are not multiplied with scales")?;
+        let factors = other_operand(product, cast).or_other()?;
+        let factors = self.graph.produced_by("Gather", factors).and_then(Lookup::of);
+        let factors = factors.or_near("its scales are no look-up of rows")?;
+        ensure(factors.indices == lookup.indices, "its scales are those of other rows")?;
+        let scales = self.constants().floats(factors.table).or_near("its scales are no constant")?;
+        let table = self.mapped(&stored, Numbers::Int8(scales.clone()))?;
+        ensure(stored.dims.first() == Some(&scales.len()), "its table has no scale a row")?;
+        Ok((table, end))
     }
 
-    fn mapped(&self, stored: &Stored<'_>, numbers: Numbers) -> Option<Table> {
-        let &[_, width] = &stored.dims[..] else { return None };
-        (!stored.turned && width > 0).then_some(())?;
-        let (file, bytes) = self.weights.place(stored.tensor)?;
-        Some(Table { file, bytes, width, numbers })
+    /// The cast to 32 bits that alone reads `rows`.
+    fn widened(&self, rows: &str) -> Option<(NodeId, &NodeProto)> {
+        let (id, cast) = self.graph.only_consumed_by("Cast", rows)?;
+        let to = attribute::integer(cast, "to", 0);
+        (to == DataType::Float as i64).then_some((id, cast))
+    }
+
+    fn mapped(&self, stored: &StoredWeight<'_>, numbers: Numbers) -> Result<Table, Miss> {
+        let &[_, width] = &stored.dims[..] else { return Err(Miss::Other) };
+        ensure(!stored.transposed && width > 0, "its table is transposed or empty")?;
+        let shared = self.weights.shared(stored.tensor);
+        let (file, bytes) = shared.or_near("its table cannot be read")?;
+        Ok(Table { file, bytes, width, numbers })
     }
 }

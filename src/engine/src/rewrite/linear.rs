@@ -1,27 +1,30 @@
 //! Linear layers: LayerNormalization → MatMul or Gemm → bias → activation → residual.
 
 use coca_kernels::{Activation, LayerNorm, Weights};
+use coca_onnx::{Linear, NodeId};
 
 use super::{
     Rewriter,
-    network::{float, integer, other_operand},
+    miss::{Miss, OrMiss, Rule, ensure},
+    other_operand,
+    packing::pack,
 };
 use crate::fused;
 
-/// A product and what follows it, up to the tensor `output`, which the node `at` makes.
-pub(super) struct Found {
-    pub(super) at: usize,
+/// A product and what follows it, up to the tensor `output`, which the node `end` produces.
+pub(super) struct Chain {
+    pub(super) end: NodeId,
     pub(super) output: String,
     pub(super) bias: Option<Vec<f32>>,
     pub(super) activation: Activation,
     pub(super) residual: Option<String>,
 }
 
-impl Found {
+impl Chain {
     /// A product alone, which brings its bias along.
-    pub(super) fn new(at: usize, output: &str, bias: Option<Vec<f32>>) -> Self {
+    pub(super) fn new(end: NodeId, output: &str, bias: Option<Vec<f32>>) -> Self {
         let activation = Activation::Identity;
-        Self { at, output: output.to_owned(), bias, activation, residual: None }
+        Self { end, output: output.to_owned(), bias, activation, residual: None }
     }
 
     /// The layer that it is with these weights.
@@ -32,86 +35,90 @@ impl Found {
 }
 
 impl Rewriter<'_> {
-    /// Fuses every product with a constant matrix.
-    pub(super) fn fuse_linear_layers(&mut self) {
-        for at in self.network.all("MatMul").into_iter().chain(self.network.all("Gemm")) {
-            self.fuse_linear_layer(at);
-            // The layer has a copy of its own now.
-            self.weights.release();
-        }
-    }
-
-    fn fuse_linear_layer(&mut self, at: usize) -> Option<()> {
-        let node = self.network.node(at)?;
-        let input = node.input.first()?;
-        let (weights, bias) = self.product(at)?;
-        let mut found = Found::new(at, node.output.first()?, bias);
-        self.follow_bias(&mut found, weights.outputs());
-        self.follow_activation(&mut found);
-        self.follow_residual(&mut found);
-        let norm = self.network.made_by("LayerNormalization", input);
-        let norm =
-            norm.and_then(|node| Some((node.input.first()?.clone(), self.layer_norm(node)?)));
-        let norm = norm.filter(|(_, norm)| norm.weight.len() == weights.inputs());
-        let (input, norm) = match norm {
+    /// Fuses a product with a constant matrix.
+    pub(super) fn fuse_linear_layer(&mut self, id: NodeId) -> Rule {
+        let node = self.graph.node(id).or_other()?;
+        let linear = Linear::of(node).or_other()?;
+        let (weights, bias) = self.product(&linear)?;
+        let mut chain = Chain::new(id, node.output.first().or_other()?, bias);
+        self.follow_bias(&mut chain, weights.outputs());
+        self.follow_activation(&mut chain);
+        self.follow_residual(&mut chain);
+        let (input, norm) = match self.norm_in_front(linear.input, weights.inputs()) {
             Some((input, norm)) => (input, Some(norm)),
-            None => (input.clone(), None),
+            None => (linear.input.to_owned(), None),
         };
-        let operator = found.linear(norm, weights);
-        let inputs = std::iter::once(input).chain(found.residual).collect();
-        self.network.replace(found.at, inputs, found.output, operator);
-        Some(())
+        let operator = chain.linear(norm, weights);
+        let inputs = std::iter::once(input).chain(chain.residual).collect();
+        self.replace(chain.end, inputs, chain.output, operator);
+        // The layer has a copy of its own now.
+        self.weights.release();
+        Ok(())
     }
 
     /// The packed weights of a product with a constant matrix, and the bias that it brings along.
-    fn product(&self, at: usize) -> Option<(Weights, Option<Vec<f32>>)> {
-        let node = self.network.node(at)?;
-        let stored = self.stored(node.input.get(1)?)?;
-        if node.op_type == "MatMul" {
-            return Some((stored.pack(self.engine, false, self.int8)?, None));
-        }
-        let plain = float(node, "alpha", 1.0) == 1.0
-            && float(node, "beta", 1.0) == 1.0
-            && integer(node, "transA", 0) == 0;
-        plain.then_some(())?;
-        let bias = self.optional_numbers(node, 2)?;
-        let weights = stored.pack(self.engine, integer(node, "transB", 0) == 1, self.int8)?;
-        bias.as_ref().is_none_or(|bias| bias.len() == weights.outputs()).then_some(())?;
-        Some((weights, bias))
+    fn product(&self, linear: &Linear<'_>) -> Result<(Weights, Option<Vec<f32>>), Miss> {
+        let stored = match self.constants().weight(linear.weight) {
+            None if self.graph.is_constant(linear.weight) => {
+                return Err(Miss::Near("its weight is of a type that is not computed with"));
+            }
+            stored => stored.or_other()?,
+        };
+        ensure(stored.dims.len() == 2, "its weight has other than two axes")?;
+        ensure(!linear.is_general, "it scales its factors, or transposes its input")?;
+        let weights = pack(&stored, self.engine, linear.transposes_weight, self.int8);
+        let weights = weights.or_near("its weight cannot be packed")?;
+        let bias = match linear.bias {
+            Some(name) => {
+                let bias = self.bias(name, weights.outputs());
+                Some(bias.or_near("its bias is no constant of one element an output")?)
+            }
+            None => None,
+        };
+        Ok((weights, bias))
     }
 
-    fn follow_bias(&self, found: &mut Found, outputs: usize) -> Option<()> {
-        let (at, node) =
-            self.network.only_reader(&found.output).filter(|(_, n)| n.op_type == "Add")?;
-        let other = other_operand(node, &found.output)?;
-        let bias = self.stored(other).filter(|stored| !stored.turned)?;
-        let only_last_axis = bias.dims.iter().rev().skip(1).all(|&dim| dim == 1);
-        (found.bias.is_none() && only_last_axis && bias.dims.last() == Some(&outputs))
-            .then_some(())?;
-        found.bias = self.numbers(other);
-        found.bias.as_ref()?;
-        (found.at, found.output) = (at, node.output.first()?.clone());
+    /// A constant with an element for each output, the same for all rows.
+    fn bias(&self, name: &str, outputs: usize) -> Option<Vec<f32>> {
+        // With more axes than the product has, it would add axes to it.
+        let dims = &self.graph.constant(name)?.dims;
+        let is_vector = matches!(dims[..], [_] | [1, _]) && dims.last() == Some(&(outputs as i64));
+        is_vector.then(|| self.constants().floats(name))?
+    }
+
+    /// The layer norm that produces a layer's input, and what that norm reads.
+    fn norm_in_front(&self, input: &str, width: usize) -> Option<(String, LayerNorm)> {
+        let node = self.graph.produced_by("LayerNormalization", input)?;
+        (node.output.first()? == input).then_some(())?;
+        let norm = self.layer_norm(node).ok()?;
+        (norm.weight.len() == width).then_some((node.input.first()?.clone(), norm))
+    }
+
+    fn follow_bias(&self, chain: &mut Chain, outputs: usize) -> Option<()> {
+        chain.bias.is_none().then_some(())?;
+        let (end, node) = self.graph.only_consumed_by("Add", &chain.output)?;
+        chain.bias = Some(self.bias(other_operand(node, &chain.output)?, outputs)?);
+        (chain.end, chain.output) = (end, node.output.first()?.clone());
         Some(())
     }
 
-    pub(super) fn follow_activation(&self, found: &mut Found) -> Option<()> {
-        let (activation, at) = self.activation(&found.output)?;
-        found.activation = activation;
-        (found.at, found.output) = (at, self.network.node(at)?.output.first()?.clone());
+    pub(super) fn follow_activation(&self, chain: &mut Chain) -> Option<()> {
+        let (activation, end) = self.activation(&chain.output)?;
+        chain.activation = activation;
+        (chain.end, chain.output) = (end, self.graph.node(end)?.output.first()?.clone());
         Some(())
     }
 
-    pub(super) fn follow_residual(&self, found: &mut Found) -> Option<()> {
-        let (at, other, sum) = self.residual(found)?;
-        found.residual = Some(other.to_owned());
-        (found.at, found.output) = (at, sum.to_owned());
+    pub(super) fn follow_residual(&self, chain: &mut Chain) -> Option<()> {
+        let (end, other, sum) = self.residual(chain)?;
+        chain.residual = Some(other.to_owned());
+        (chain.end, chain.output) = (end, sum.to_owned());
         Some(())
     }
 
     /// The sum that alone reads what was found: where it is, its other operand, its name.
-    pub(super) fn residual(&self, found: &Found) -> Option<(usize, &str, &str)> {
-        let (at, node) =
-            self.network.only_reader(&found.output).filter(|(_, n)| n.op_type == "Add")?;
-        Some((at, other_operand(node, &found.output)?, node.output.first()?))
+    pub(super) fn residual(&self, chain: &Chain) -> Option<(NodeId, &str, &str)> {
+        let (end, node) = self.graph.only_consumed_by("Add", &chain.output)?;
+        Some((end, other_operand(node, &chain.output)?, node.output.first()?))
     }
 }

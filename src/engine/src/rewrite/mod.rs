@@ -6,62 +6,163 @@
 
 mod activation;
 mod attention;
-mod constants;
+mod attention_pattern;
 mod convolutions;
 mod embedding;
 mod linear;
-mod network;
+mod miss;
 mod normalization;
+mod packing;
 mod patches;
+mod queries;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
-pub(super) use network::FUSED;
-use network::Network;
-use tract_onnx::pb::GraphProto;
+use coca_onnx::{
+    Constants, GraphIndex, NodeId, Opset,
+    pb::{GraphProto, NodeProto},
+};
+pub use miss::Unfused;
+use miss::{Miss, Rule};
 
-use super::{Engine, Weights, fused::FusedOperator, layout::Layout};
+use super::{Engine, Rules, Weights, fused::FusedOperator, layout::Layout};
+
+/// The operator type of nodes that stand for fused operators; their names count up.
+pub(crate) const FUSED: &str = "CocaFused";
+
+/// The first version of ONNX's operators in which those that the rules know mean what they do today, or differ in
+/// ways that the rules translate. `Add` and `Mul` broadcast along an attribute before.
+const OLDEST_OPSET: Opset = Opset::new(7);
 
 /// A graph with fused operators in it.
 pub(super) struct Rewritten {
     /// The nodes of type [`FUSED`] stand for the operators.
     pub(super) graph: GraphProto,
     /// The fused operators by the names of their nodes.
-    pub(super) operators: Vec<(String, Arc<dyn FusedOperator>)>,
-    /// The inputs that are laid out otherwise than the file says. If there are stores among them, one more
-    /// input, the last, says which of their rows are whose.
+    pub(super) operators: HashMap<String, Arc<dyn FusedOperator>>,
+    /// The inputs that are laid out otherwise than the file says. If there are paged caches among them, one more
+    /// input, the last, maps their slots.
     pub(super) layouts: BTreeMap<String, Layout>,
+    /// Nodes that begin like a known pattern, and why they are none.
+    pub(super) unfused: Vec<Unfused>,
 }
 
-/// Applies every rule.
+/// Drops what nothing reads, and applies every rule unless `engine` has none.
 pub(super) fn rewrite(
-    graph: GraphProto,
+    mut graph: GraphIndex,
     weights: &Weights,
     engine: &Engine,
     int8: bool,
 ) -> Rewritten {
-    let network = Network::new(graph);
-    let (layouts, pictures) = (BTreeMap::new(), BTreeMap::new());
-    let mut rewriter = Rewriter { network, weights, engine, int8, layouts, pictures };
-    rewriter.fuse_patch_embeddings();
-    rewriter.fuse_convolutions();
-    rewriter.fuse_linear_layers();
-    rewriter.fuse_attention();
-    rewriter.fuse_layer_norms();
-    rewriter.fuse_embeddings();
-    let layouts = rewriter.layouts;
-    let (graph, operators) = rewriter.network.finish();
-    Rewritten { graph, operators, layouts }
+    graph.remove_unused();
+    let mut rewriter = Rewriter {
+        weights,
+        engine,
+        int8,
+        operators: HashMap::new(),
+        layouts: BTreeMap::new(),
+        channels_last: BTreeMap::new(),
+        misses: BTreeMap::new(),
+        graph,
+    };
+    if engine.rules() == Rules::On && rewriter.graph.opset() >= OLDEST_OPSET {
+        rewriter.apply("Conv", Rewriter::fuse_patch_embedding);
+        rewriter.apply("Conv", Rewriter::fuse_convolution);
+        rewriter.apply("Transpose", Rewriter::flatten_channels_last);
+        for operator in ["MatMul", "Gemm"] {
+            rewriter.apply(operator, Rewriter::fuse_linear_layer);
+        }
+        rewriter.apply("MatMul", Rewriter::split_constant_queries);
+        rewriter.apply("Softmax", Rewriter::fuse_attention);
+        rewriter.apply("LayerNormalization", Rewriter::fuse_layer_norm);
+        rewriter.apply("Gather", Rewriter::fuse_embedding);
+    }
+    rewriter.finish()
 }
 
 /// What the rules work with.
 struct Rewriter<'w> {
-    network: Network,
+    graph: GraphIndex,
     weights: &'w Weights,
     engine: &'w Engine,
     /// Whether int8 weights are multiplied as int8.
     int8: bool,
+    operators: HashMap<String, Arc<dyn FusedOperator>>,
     layouts: BTreeMap<String, Layout>,
-    /// The channels of every picture that a fused convolution makes `[N, H, W, C]`.
-    pictures: BTreeMap<String, usize>,
+    /// The channels of every tensor that a fused convolution makes `[N, H, W, C]`.
+    channels_last: BTreeMap<String, usize>,
+    /// Why the last rule that looked at a node left it.
+    misses: BTreeMap<NodeId, Miss>,
+}
+
+impl Rewriter<'_> {
+    /// Applies a rule to every node of the standard operator `operator`.
+    fn apply(&mut self, operator: &str, rule: impl Fn(&mut Self, NodeId) -> Rule) {
+        for id in self.graph.nodes_of(operator) {
+            if let Err(miss) = rule(self, id) {
+                self.misses.insert(id, miss);
+            }
+        }
+    }
+
+    fn constants(&self) -> Constants<'_, GraphProto, Weights> {
+        Constants::new(&self.graph, self.weights)
+    }
+
+    /// Puts `operator` in the place of the node `id`, as what makes `output`.
+    fn replace(
+        &mut self,
+        id: NodeId,
+        inputs: Vec<String>,
+        output: String,
+        operator: impl FusedOperator + 'static,
+    ) {
+        let name = format!("{FUSED} {}", self.operators.len());
+        self.operators.insert(name.clone(), Arc::new(operator));
+        let node = NodeProto {
+            name,
+            op_type: FUSED.to_owned(),
+            input: inputs,
+            output: vec![output],
+            ..NodeProto::default()
+        };
+        self.graph.replace(id, node);
+    }
+
+    fn finish(self) -> Rewritten {
+        let unfused = self.misses.iter().filter_map(|(&id, miss)| {
+            let node = self.graph.node(id).filter(|node| node.op_type != FUSED)?;
+            Unfused::new(node, miss)
+        });
+        Rewritten {
+            unfused: unfused.collect(),
+            graph: self.graph.into_graph(),
+            operators: self.operators,
+            layouts: self.layouts,
+        }
+    }
+}
+
+/// The other operand of a node with two inputs, one of which is `name`.
+fn other_operand<'n>(node: &'n NodeProto, name: &str) -> Option<&'n str> {
+    match &node.input[..] {
+        [a, b] if a == name && b != name => Some(b),
+        [a, b] if b == name && a != name => Some(a),
+        _ => None,
+    }
+}
+
+/// The node that lays the axes of `from` out in another order, as `to`.
+fn transpose(from: &str, to: &str, order: &[i64]) -> NodeProto {
+    let order = vec![coca_onnx::attribute::of_integers("perm", order)];
+    coca_onnx::builder::node("Transpose", &[from], to, order)
+}
+
+/// Whether a node lays axes out in this order.
+fn is_transpose(node: &NodeProto, order: &[i64]) -> bool {
+    coca_onnx::operator(node) == Some("Transpose")
+        && coca_onnx::attribute::integers(node, "perm") == Some(order)
 }

@@ -20,6 +20,7 @@ mod files;
 mod fingerprint;
 mod memory;
 mod parts;
+mod pooler;
 
 use std::{collections::BTreeSet, path::Path, sync::Mutex};
 
