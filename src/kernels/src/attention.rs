@@ -116,7 +116,7 @@ impl<'a> Attention<'a> {
             for (score, key) in scratch.scores.iter_mut().zip(&scratch.key_rows) {
                 *score = dot(lanes, row, key);
             }
-            let factor = self.softmax(lanes, batch, query, &mut scratch.scores);
+            let factor = self.softmax(lanes, batch, head, query, &mut scratch.scores);
             let factor = lanes.splat(factor);
             for start in (0..shape.head_width).step_by(AT_ONCE * LANES) {
                 let width = (shape.head_width - start).min(AT_ONCE * LANES);
@@ -168,7 +168,7 @@ impl<'a> Attention<'a> {
             for (r, factor) in factors[..count].iter_mut().enumerate() {
                 let (batch, query) = position(start + r);
                 let scores = &mut scores[r * padded..][..shape.keys];
-                *factor = self.softmax(lanes, batch, query, scores);
+                *factor = self.softmax(lanes, batch, head, query, scores);
             }
             let mut rows: [&[f32]; MAX_F32_ROWS] = Default::default();
             for (r, row) in rows[..count].iter_mut().enumerate() {
@@ -190,10 +190,17 @@ impl<'a> Attention<'a> {
     /// The softmax of a query's scores without its division: replaces them by e^(score - highest) and returns the factor that
     /// makes them add up to 1.
     #[inline(always)]
-    fn softmax<L: Lanes>(&self, lanes: L, batch: usize, query: usize, scores: &mut [f32]) -> f32 {
+    fn softmax<L: Lanes>(
+        &self,
+        lanes: L,
+        batch: usize,
+        head: usize,
+        query: usize,
+        scores: &mut [f32],
+    ) -> f32 {
         let scale = lanes.splat(self.input.scale);
         let mut highest = lanes.splat(f32::NEG_INFINITY);
-        let mask = self.input.mask.map(|mask| mask.row(batch, query, scores.len()));
+        let mask = self.input.mask.map(|mask| mask.row(batch, head, query, scores.len()));
         for (i, part) in scores.chunks_mut(LANES).enumerate() {
             let score = lanes.load_part(part, f32::NEG_INFINITY);
             let added = match mask {

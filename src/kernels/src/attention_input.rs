@@ -26,14 +26,16 @@ pub struct CachedRows<'a> {
     pub past: usize,
 }
 
-/// A summand of the scores, `[batch, queries, keys]`.
+/// A summand of the scores, `[batch, heads, queries, keys]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Mask<'a> {
     /// The tensor; a row has an element for each key position.
     pub values: &'a [f32],
     /// Elements from one query position to the next; 0 if all share a row.
     pub row_stride: usize,
-    /// Elements from one batch to the next; 0 if all share the rows.
+    /// Elements from one head to the next; 0 if all share the rows.
+    pub head_stride: usize,
+    /// Elements from one batch to the next; 0 if all share the planes.
     pub batch_stride: usize,
 }
 
@@ -133,7 +135,7 @@ impl<'a> AttentionInput<'a> {
         keys > 0
             && key_values_fit
             && holds(self.queries, queries)
-            && self.mask.is_none_or(|mask| mask.holds(batch, queries, keys))
+            && self.mask.is_none_or(|mask| mask.holds(self.shape))
     }
 
     /// A head's parts of all keys and values of a sequence, the earlier ones first.
@@ -162,7 +164,12 @@ impl<'a> AttentionInput<'a> {
 }
 
 /// Whether a tensor of `length` elements holds rows of `width` elements, so many of each stride, from `offset` on.
-fn holds(length: usize, offset: usize, strides: [(usize, usize); 2], width: usize) -> bool {
+fn holds<const N: usize>(
+    length: usize,
+    offset: usize,
+    strides: [(usize, usize); N],
+    width: usize,
+) -> bool {
     let end = strides.iter().try_fold(offset, |at, &(count, stride)| {
         at.checked_add(count.saturating_sub(1).checked_mul(stride)?)
     });
@@ -197,14 +204,16 @@ impl<'a> CachedRows<'a> {
 }
 
 impl<'a> Mask<'a> {
-    fn holds(&self, batch: usize, queries: usize, keys: usize) -> bool {
-        let strides = [(batch, self.batch_stride), (queries, self.row_stride)];
+    fn holds(&self, shape: AttentionShape) -> bool {
+        let AttentionShape { batch, heads, queries, keys, .. } = shape;
+        let strides =
+            [(batch, self.batch_stride), (heads, self.head_stride), (queries, self.row_stride)];
         holds(self.values.len(), 0, strides, keys)
     }
 
-    /// The row of a query position.
-    pub(crate) fn row(&self, batch: usize, query: usize, keys: usize) -> &'a [f32] {
-        let at = batch * self.batch_stride + query * self.row_stride;
+    /// The row of a query position of one head.
+    pub(crate) fn row(&self, batch: usize, head: usize, query: usize, keys: usize) -> &'a [f32] {
+        let at = batch * self.batch_stride + head * self.head_stride + query * self.row_stride;
         &self.values[at..at + keys]
     }
 }

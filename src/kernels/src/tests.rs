@@ -246,8 +246,8 @@ impl Heads {
     }
 
     fn mask(&self) -> Vec<f32> {
-        let AttentionShape { queries, keys, .. } = self.shape;
-        (0..queries * keys).map(|i| if i % 3 == 1 { -1e9 } else { 0.0 }).collect()
+        let AttentionShape { heads, queries, keys, .. } = self.shape;
+        (0..heads * queries * keys).map(|i| if i % 3 == 1 { -1e9 } else { 0.0 }).collect()
     }
 
     /// The keys and the values.
@@ -265,7 +265,12 @@ impl Heads {
             scale: 0.3,
             queries: self.rows(0, queries),
             key_values: KeyValues::Rows { keys: asked, values },
-            mask: self.masked.then_some(Mask { values: mask, row_stride: keys, batch_stride: 0 }),
+            mask: self.masked.then_some(Mask {
+                values: mask,
+                row_stride: keys,
+                head_stride: queries * keys,
+                batch_stride: 0,
+            }),
         }
     }
 
@@ -296,7 +301,7 @@ impl Heads {
                         .map(|i| at(&input.queries, b, q, h, i) * at(&asked, b, k, h, i))
                         .sum();
                     dot * f64::from(input.scale)
-                        + input.mask.map_or(0.0, |m| f64::from(m.values[q * keys + k]))
+                        + input.mask.map_or(0.0, |m| f64::from(m.values[(h * queries + q) * keys + k]))
                 };
                 let scores: Vec<f64> = (0..keys).map(score).collect();
                 let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -461,7 +466,7 @@ fn an_attention_whose_positions_wrap_round_is_refused() {
     let shape = AttentionShape { queries: 3, ..one };
     assert!(!fits(AttentionInput { shape, queries: strides, ..input }, &mut [0.0; 12]));
     // A mask for no batch at all.
-    let mask = Some(Mask { values: &values, row_stride: 0, batch_stride: 0 });
+    let mask = Some(Mask { values: &values, row_stride: 0, head_stride: 0, batch_stride: 0 });
     let none = AttentionShape { batch: 0, ..one };
     assert!(fits(AttentionInput { shape: none, mask, ..input }, &mut []));
 }
