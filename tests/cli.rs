@@ -294,6 +294,32 @@ fn bench_prints_its_documented_keys() {
 }
 
 #[test]
+fn bench_prints_the_time_of_each_operator_on_request() {
+    let command = ["--threads", "1", "bench", "--part", "text", "--profile", "--format", "json"];
+    let output = coca(command);
+    let answer: Value = serde_json::from_str(stdout(&output)).unwrap();
+    let operators = answer["profile"].as_array().unwrap();
+    let linear = operators.iter().find(|row| row["operator"] == "FusedLinear").unwrap();
+    assert!(linear["count"].as_u64() > Some(0) && linear["total_ms"].as_f64() > Some(0.0));
+    let shares: f64 = operators.iter().filter_map(|row| row["share"].as_f64()).sum();
+    assert!((shares - 1.0).abs() < 1e-6, "{shares}");
+}
+
+#[test]
+fn without_rules_everything_runs_on_tract() {
+    let info = |rules: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coca"));
+        command.args(["info", "--format", "json"]).env("COCA_RULES", rules).output().unwrap()
+    };
+    let output = info("off");
+    let described: Value = serde_json::from_str(stdout(&output)).unwrap();
+    for part in described["parts"].as_array().unwrap() {
+        assert_eq!(part["fused"].as_object().unwrap().len(), 0, "{part}");
+    }
+    assert!(stderr(&info("no")).contains("COCA_RULES=no: expected on or off"));
+}
+
+#[test]
 fn a_closed_standard_output_is_no_error() {
     for arguments in [
         &["embed", "--text", "a", "--text", "b"][..],

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use coca_edge::{
     Coca,
     bundle::{Config, Precision},
-    engine::{Arithmetic, Execution},
+    engine::{Arithmetic, Execution, Unfused},
 };
 use serde::Serialize;
 
@@ -56,11 +56,15 @@ struct Part {
     fused: BTreeMap<String, usize>,
     /// Operators that no rule recognised, by name.
     tract: BTreeMap<String, usize>,
+    /// Operators that begin like a pattern that a rule recognises.
+    #[serde(skip)]
+    unfused: Vec<Unfused>,
 }
 
 impl From<(&'static str, Execution)> for Part {
     fn from((part, execution): (&'static str, Execution)) -> Self {
-        Self { part, fused: execution.fused, tract: execution.tract }
+        let Execution { fused, tract, unfused, .. } = execution;
+        Self { part, fused, tract, unfused }
     }
 }
 
@@ -71,9 +75,20 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     let info = Info::new(&coca, kernel, parts);
     output::print_report(&match arguments.format {
         ReportFormat::Json => serde_json::to_string_pretty(&info)?,
-        ReportFormat::Text => info.text(),
+        ReportFormat::Text => info.text(global.verbose > 0),
     })?;
     Ok(Outcome::Done)
+}
+
+impl Part {
+    fn text(&self, is_verbose: bool) -> String {
+        let (part, fused, tract) = (self.part, counts(&self.fused), counts(&self.tract));
+        let mut text = format!("{part}\n  fused       {fused}\n  on tract    {tract}");
+        for Unfused { operator, node, reason } in self.unfused.iter().filter(|_| is_verbose) {
+            text += &format!("\n  not fused   {operator} {node}: {reason}");
+        }
+        text
+    }
 }
 
 impl<'a> Info<'a> {
@@ -105,7 +120,8 @@ impl<'a> Info<'a> {
         }
     }
 
-    fn text(&self) -> String {
+    /// For people; with why no rule took what looks like a pattern if `is_verbose`.
+    fn text(&self, is_verbose: bool) -> String {
         let captions = if self.captions { "labels, captions" } else { "labels (no decoder)" };
         let megabytes = self.bytes as f64 / 1e6;
         let rows = [
@@ -128,9 +144,7 @@ impl<'a> Info<'a> {
             ("coca", self.version.to_owned()),
         ];
         let rows = rows.into_iter().map(|(key, value)| format!("{key:<13} {value}"));
-        let parts = self.parts.iter().map(|Part { part, fused, tract }| {
-            format!("{part}\n  fused       {}\n  on tract    {}", counts(fused), counts(tract))
-        });
+        let parts = self.parts.iter().map(|part| part.text(is_verbose));
         rows.chain(parts).collect::<Vec<_>>().join("\n")
     }
 }

@@ -19,7 +19,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
-use coca_edge::{Bundle, Coca, Engine, bundle, engine::Arithmetic};
+use coca_edge::{
+    Bundle, Coca, Engine, bundle,
+    engine::{Arithmetic, EngineBuilder},
+};
 
 /// Labels and captions for pictures, offline, on the CPU.
 ///
@@ -122,17 +125,25 @@ fn execute(arguments: &Arguments) -> anyhow::Result<Outcome> {
 impl Global {
     /// Opens the model that the user named, or the one inside the program.
     fn open_model(&self) -> anyhow::Result<Coca> {
-        Ok(Coca::new(self.open_bundle()?, &self.engine()?)?)
+        self.open_model_with(Engine::builder())
+    }
+
+    /// As [`Global::open_model`], for an engine of these choices and the threads that the user asked for.
+    fn open_model_with(&self, engine: EngineBuilder) -> anyhow::Result<Coca> {
+        let engine = self.with_threads(engine).build()?;
+        Ok(Coca::new(self.open_bundle()?, &engine)?)
     }
 
     /// An engine with the threads that the user asked for.
     fn engine(&self) -> anyhow::Result<Engine> {
-        let engine = Engine::builder();
-        let engine = match self.threads {
+        Ok(self.with_threads(Engine::builder()).build()?)
+    }
+
+    fn with_threads(&self, engine: EngineBuilder) -> EngineBuilder {
+        match self.threads {
             None => engine,
             Some(threads) => engine.threads(threads.into()),
-        };
-        Ok(engine.build()?)
+        }
     }
 
     /// Its description and files.

@@ -1,14 +1,16 @@
 //! `coca bench`: times a part of the model on made-up input.
 
+mod profile;
 mod timing;
 mod workload;
 
 use std::time::Duration;
 
 use clap::ValueEnum;
-use coca_edge::engine::Arithmetic;
+use coca_edge::{Engine, engine::Arithmetic};
 use serde::Serialize;
 
+use self::profile::Profile;
 use super::{
     Global, Outcome,
     output::{self, ReportFormat},
@@ -32,6 +34,9 @@ pub(super) struct Arguments {
     /// The length of the caption
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(2..))]
     max_tokens: u16,
+    /// Tell the time of each operator too
+    #[arg(long)]
+    profile: bool,
     /// How to print it
     #[arg(long, default_value = "text")]
     format: ReportFormat,
@@ -56,13 +61,18 @@ struct Answer {
     precision: Arithmetic,
     kernel: &'static str,
     rss_mb: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<Profile>,
 }
 
 /// Time spent on a part.
 const BUDGET: Duration = Duration::from_secs(3);
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let coca = global.open_model()?;
+    let coca = match arguments.profile {
+        true => global.open_model_with(Engine::builder().profile())?,
+        false => global.open_model()?,
+    };
     let timing = workload::time(&coca, arguments, BUDGET)?;
     let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
     let answer = Answer {
@@ -74,6 +84,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
         precision: coca.bundle().arithmetic(),
         kernel: coca.engine().cpu().instruction_set().name(),
         rss_mb: coca_edge::host::resident_memory().map(|bytes| bytes >> 20),
+        profile: arguments.profile.then(|| Profile::new(coca.engine().take_profile())),
     };
     output::print_report(&match arguments.format {
         ReportFormat::Json => serde_json::to_string(&answer)?,
@@ -85,7 +96,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
 impl Answer {
     fn text(&self) -> String {
         let memory = self.rss_mb.map(|mb| format!(", {mb} MB resident")).unwrap_or_default();
-        format!(
+        let line = format!(
             "{}: median {:.3} ms, min {:.3} ms, {} runs, {} threads, {}, {}{memory}",
             self.part,
             self.median_ms,
@@ -94,6 +105,10 @@ impl Answer {
             self.threads,
             self.precision,
             self.kernel
-        )
+        );
+        match &self.profile {
+            Some(profile) => format!("{line}\n{profile}"),
+            None => line,
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use coca_host::physical_cores;
 use coca_kernels::{Cpu, Pool, WeightMemory};
 
-use crate::{Error, Rules, environment};
+use crate::{Error, OperatorTime, Rules, environment, profile::Profiler};
 
 /// What graphs are prepared for and run with: a thread pool, an instruction set, and whether rules fuse operators.
 ///
@@ -29,6 +29,8 @@ struct Shared {
     cpu: Cpu,
     rules: Rules,
     weight_memory: WeightMemory,
+    /// Only where operators are timed.
+    profiler: Option<Profiler>,
 }
 
 impl Engine {
@@ -43,7 +45,7 @@ impl Engine {
     /// Chooses what an engine consists of.
     #[must_use]
     pub fn builder() -> EngineBuilder {
-        EngineBuilder { threads: None, cpu: None, rules: None }
+        EngineBuilder { threads: None, cpu: None, rules: None, profiles: false }
     }
 
     /// The threads that share an operator's work, the caller of [`Graph::run`](crate::Graph::run) included.
@@ -62,6 +64,18 @@ impl Engine {
     #[must_use]
     pub fn rules(&self) -> Rules {
         self.0.rules
+    }
+
+    /// How often each operator ran and how long in all, the longest first, since the engine was made or asked this
+    /// before; nothing unless [`EngineBuilder::profile`] says so.
+    #[must_use]
+    pub fn take_profile(&self) -> Vec<OperatorTime> {
+        self.0.profiler.as_ref().map(Profiler::take).unwrap_or_default()
+    }
+
+    /// What times operators, if anything does.
+    pub(crate) fn profiler(&self) -> Option<&Profiler> {
+        self.0.profiler.as_ref()
     }
 
     /// The pool's threads; `None` for one thread.
@@ -95,6 +109,7 @@ pub struct EngineBuilder {
     threads: Option<usize>,
     cpu: Option<Cpu>,
     rules: Option<Rules>,
+    profiles: bool,
 }
 
 impl EngineBuilder {
@@ -117,6 +132,12 @@ impl EngineBuilder {
         self
     }
 
+    /// Times every operator, for [`Engine::take_profile`]; runs take a little longer then.
+    pub fn profile(mut self) -> Self {
+        self.profiles = true;
+        self
+    }
+
     /// Starts the threads.
     ///
     /// # Errors
@@ -132,7 +153,9 @@ impl EngineBuilder {
             1 => None,
             _ => Some(Pool::start(threads).map_err(|error| refused(error.to_string()))?),
         };
-        Ok(Engine(Arc::new(Shared { pool, cpu, rules, weight_memory: WeightMemory::new() })))
+        let (weight_memory, profiler) =
+            (WeightMemory::new(), self.profiles.then(Profiler::default));
+        Ok(Engine(Arc::new(Shared { pool, cpu, rules, weight_memory, profiler })))
     }
 }
 

@@ -61,6 +61,14 @@ pub enum Error {
         /// What tract said.
         reason: String,
     },
+    /// A layer was given NaN or infinity: the weights in front of it, or what the graph was given, are damaged.
+    #[error("{part}: the layer {layer} was given a number that is not finite")]
+    NotFinite {
+        /// The part's file name.
+        part: String,
+        /// The name of the layer's weight.
+        layer: String,
+    },
     /// `COCA_CPU` names an instruction set that there is no kernel for, or that this CPU lacks.
     #[error("COCA_CPU={found}: {reason}; leave it out, or take one of {supported}")]
     Cpu {

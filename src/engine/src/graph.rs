@@ -8,8 +8,11 @@ use tract_onnx::prelude::{
 };
 
 use crate::{
-    Arithmetic, Engine, Error, Onnx, SharedTensor, Unfused, Weights, error::chain, freed_memory,
-    fused::Fused, layout::Layout,
+    Arithmetic, Engine, Error, Onnx, SharedTensor, Unfused, Weights,
+    error::chain,
+    freed_memory,
+    fused::{Fused, NotFinite},
+    layout::Layout,
 };
 
 /// A tensor given to a graph.
@@ -70,7 +73,7 @@ impl Graph {
     /// Fuses and optimises a parsed graph whose external data stands in `weights`, for `engine` to run.
     ///
     /// [`Graph::run`] takes the tensors `inputs` and gives `outputs`, both in the order stated here;
-    /// outputs left out are not computed. Inputs that [`Graph::is_store`] names are another matter, and
+    /// outputs left out are not computed. Inputs that [`Graph::is_paged_cache`] names are another matter, and
     /// shared tensors come from [`Graph::shared_input`].
     ///
     /// # Errors
@@ -99,18 +102,19 @@ impl Graph {
         Ok(Self { engine, part, outputs, layouts: fused.layouts, unfused: fused.unfused, plan })
     }
 
-    /// Whether input `index`, which the file says is `[B,P,W]`, is a store of rows `[C,W]` instead.
+    /// Whether input `index`, which the file declares as `[B,P,W]`, is a paged KV cache `[C,W]` instead: see
+    /// [`KvPages`](crate::KvPages).
     ///
-    /// Such a graph takes one more input, the last: the slots `[B,P]` of the store that hold the rows.
-    /// A cache is then read where it stands, however its beams are reordered.
+    /// Such a graph takes one more input, the last: the slot mapping `[B,P]`. A cache is then read where it stands,
+    /// however its beams are reordered.
     #[must_use]
-    pub fn is_store(&self, index: usize) -> bool {
+    pub fn is_paged_cache(&self, index: usize) -> bool {
         self.layouts.get(index) == Some(&Layout::PagedCache)
     }
 
-    /// Whether the slots of cached rows are an input, the last.
+    /// Whether the slot mapping of paged KV caches is an input, the last.
     #[must_use]
-    pub fn takes_slots(&self) -> bool {
+    pub fn takes_slot_mapping(&self) -> bool {
         self.layouts.contains(&Layout::PagedCache)
     }
 
@@ -142,14 +146,14 @@ impl Graph {
 
     /// Runs the graph on tensors in the order of its inputs.
     ///
-    /// Where a cache is a store of rows, either all stores are given and the slots behind them, or all
-    /// caches are given as the file says, `[B,P,W]`, and no slots.
+    /// Where a cache is paged, either all of them are given as pages with the slot mapping behind them, or all
+    /// as the file declares them, `[B,P,W]`, and no slot mapping.
     ///
     /// # Errors
     /// When a shape does not fit the graph, or an output is not of 32-bit numbers.
     pub fn run(&self, mut inputs: Vec<Input>) -> Result<Vec<ArrayD<f32>>, Error> {
-        if self.takes_slots() && inputs.len() == self.layouts.len() {
-            self.store_caches(&mut inputs);
+        if self.takes_slot_mapping() && inputs.len() == self.layouts.len() {
+            self.page_caches(&mut inputs);
         }
         for (input, layout) in inputs.iter_mut().zip(&self.layouts) {
             if let Input::F32(array) = input {
@@ -157,10 +161,11 @@ impl Graph {
             }
         }
         let inputs: TVec<TValue> = inputs.into_iter().map(value).collect();
-        let values = self
-            .plan
-            .run(inputs)
-            .map_err(|e| Error::Run { part: self.part.clone(), reason: chain(&e) })?;
+        let values = match self.engine.profiler() {
+            None => self.plan.run(inputs),
+            Some(profiler) => profiler.run(&self.plan, inputs),
+        };
+        let values = values.map_err(|error| self.stopped(&error))?;
         values
             .into_iter()
             .zip(&self.outputs)
@@ -176,8 +181,17 @@ impl Graph {
             .collect()
     }
 
-    /// Lays the rows of caches `[B,P,W]` one behind the other, and says where they are.
-    fn store_caches(&self, inputs: &mut Vec<Input>) {
+    /// Why a run stopped.
+    fn stopped(&self, error: &TractError) -> Error {
+        let part = self.part.clone();
+        match error.downcast_ref::<NotFinite>() {
+            Some(NotFinite { layer }) => Error::NotFinite { part, layer: layer.clone() },
+            None => Error::Run { part, reason: chain(error) },
+        }
+    }
+
+    /// Makes pages `[B × P, W]` of caches `[B,P,W]`, and their slot mapping.
+    fn page_caches(&self, inputs: &mut Vec<Input>) {
         let mut slots = ndarray::Array2::zeros((1, 0));
         for (input, layout) in inputs.iter_mut().zip(&self.layouts) {
             let (Input::F32(array), Layout::PagedCache) = (input, layout) else { continue };

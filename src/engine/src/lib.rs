@@ -1,8 +1,16 @@
-//! Runs ONNX graphs: fused operators on our own kernels, and tract for everything else.
+//! Runs ONNX graphs: fused operators on the kernels of coca-kernels, and tract for everything else.
 //!
-//! tract loads, optimises and executes every part of a model. Before it does, rules put a fused operator
-//! in the place of each linear layer, attention, layer norm and embedding they recognise. A graph that no
-//! rule recognises runs on tract alone; [`Graph::execution`] tells how much of it did.
+//! ```text
+//! ONNX file   LayerNormalization → MatMul → Add → Erf … Mul → Add    Softmax …    Sigmoid
+//!                 │ Onnx::parse
+//! rules       └──────────────── FusedLinear ───────────────┘    FusedAttention    Sigmoid
+//!                 │ Graph::prepare
+//! tract       loads, optimises and runs all of it ──▶ Graph::run
+//! ```
+//!
+//! Rules put a fused operator in the place of each linear layer, convolution, attention, layer norm and embedding that
+//! they recognise. What no rule recognises runs on tract alone; [`Graph::execution`] tells which operators did, and why
+//! those that begin like a known pattern are none. [`Rules::Off`] leaves everything to tract.
 
 #![forbid(unsafe_code)]
 
@@ -13,8 +21,10 @@ mod error;
 mod freed_memory;
 mod fused;
 mod graph;
+mod kv_pages;
 mod layout;
 mod onnx;
+mod profile;
 mod rewrite;
 mod rules;
 mod shared_tensor;
@@ -24,8 +34,10 @@ pub use arithmetic::Arithmetic;
 pub use engine::{Engine, EngineBuilder};
 pub use error::Error;
 pub use graph::{Execution, Graph, Input};
+pub use kv_pages::KvPages;
 pub use onnx::Onnx;
+pub use profile::OperatorTime;
 pub use rewrite::Unfused;
 pub use rules::Rules;
-pub use shared_tensor::{RowStore, SharedTensor};
+pub use shared_tensor::SharedTensor;
 pub use weights::{FileBytes, Weights};

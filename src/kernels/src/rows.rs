@@ -80,6 +80,13 @@ impl QuantizedRows {
         self.scales.len()
     }
 
+    /// Whether every element of every row was finite. A row in which one is not has a scale of NaN, which makes NaN of all
+    /// that is computed from it.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.scales.iter().all(|scale| scale.is_finite())
+    }
+
     /// Whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -143,8 +150,9 @@ impl Operation for Work<'_, '_> {
                     )
                 };
                 zero_point[0] = range.zero_point;
-                scale[0] = range.largest / range.steps();
-                sum[0] = quantize_row(lanes, row, range, values);
+                let quantized = quantize_row(lanes, row, range, values);
+                scale[0] = quantized.map_or(f32::NAN, |_| range.largest / range.steps());
+                sum[0] = quantized.unwrap_or(0);
             }
         }
     }
@@ -179,14 +187,15 @@ impl Range {
     }
 }
 
-/// Quantises a row and returns the sum of its values. A row of zeros, or one that is not finite, becomes zeros: each value
-/// is the zero point.
+/// Quantises a row and returns the sum of its values; `None` if an element is not finite. A row of zeros, or of next to
+/// nothing, becomes zeros: each value is the zero point.
 #[inline(always)]
-fn quantize_row<L: Lanes>(lanes: L, row: &[f32], range: Range, values: &mut [i8]) -> i32 {
+fn quantize_row<L: Lanes>(lanes: L, row: &[f32], range: Range, values: &mut [i8]) -> Option<i32> {
     let inverse = range.steps() / range.largest;
     if !(inverse.is_finite() && inverse > 0.0) {
         values.fill(range.zero_point as i8);
-        return range.zero_point * values.len() as i32;
+        let is_finite = row.iter().all(|value| value.is_finite());
+        return is_finite.then_some(range.zero_point * values.len() as i32);
     }
     let (inverse, bound) = (lanes.splat(inverse), lanes.splat(MAX_INT8));
     let zero_point = lanes.splat(range.zero_point as f32);
@@ -195,9 +204,11 @@ fn quantize_row<L: Lanes>(lanes: L, row: &[f32], range: Range, values: &mut [i8]
     for (part, values) in row.chunks(LANES).zip(values.chunks_exact_mut(LANES)) {
         let scaled = lanes.mul(lanes.load_part(part, 0.0), inverse);
         let whole = lanes.add(lanes.round(scaled), zero_point);
-        let whole = lanes.max(lanes.min(whole, bound), lanes.splat(-MAX_INT8));
+        // Bounds would make a number of NaN, and change no other.
         total = lanes.add(whole, total);
+        let whole = lanes.max(lanes.min(whole, bound), lanes.splat(-MAX_INT8));
         lanes.store_i8(whole, values);
     }
-    lanes.sum(total) as i32
+    let total = lanes.sum(total);
+    total.is_finite().then_some(total as i32)
 }

@@ -197,6 +197,26 @@ proptest! {
     }
 
     #[test]
+    fn a_row_that_is_not_finite_says_so(
+        value in prop_oneof![Just(f32::NAN), Just(f32::INFINITY), Just(f32::NEG_INFINITY)],
+        width in 1_usize..70,
+        at in any::<prop::sample::Index>(),
+        others_are_zero in any::<bool>(),
+        with_norm in any::<bool>(),
+    ) {
+        let mut rows = std::vec![if others_are_zero { 0.0 } else { 0.5 }; 2 * width];
+        let norm = LayerNorm { weight: std::vec![1.0; width], bias: std::vec![0.5; width], epsilon: 1e-5 };
+        let norm = with_norm.then_some(&norm);
+        for cpu in others().chain([scalar()]) {
+            prop_assert!(QuantizedRows::new(cpu, &rows, width, norm, None).unwrap().is_finite());
+        }
+        rows[width + at.index(width)] = value;
+        for cpu in others().chain([scalar()]) {
+            prop_assert!(!QuantizedRows::new(cpu, &rows, width, norm, None).unwrap().is_finite(), "{:?}", cpu);
+        }
+    }
+
+    #[test]
     fn extreme_rows_stay_finite(value in prop_oneof![Just(f32::MAX), Just(1e-40_f32), Just(0.0)], width in 1_usize..40) {
         let row = std::vec![value; width];
         for cpu in others().chain([scalar()]) {
@@ -301,7 +321,9 @@ impl Heads {
                         .map(|i| at(&input.queries, b, q, h, i) * at(&asked, b, k, h, i))
                         .sum();
                     dot * f64::from(input.scale)
-                        + input.mask.map_or(0.0, |m| f64::from(m.values[(h * queries + q) * keys + k]))
+                        + input
+                            .mask
+                            .map_or(0.0, |m| f64::from(m.values[(h * queries + q) * keys + k]))
                 };
                 let scores: Vec<f64> = (0..keys).map(score).collect();
                 let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);

@@ -186,7 +186,8 @@ impl FusedOperator for Attention {
 
     fn run(&self, engine: &Engine, inputs: &[TValue]) -> TractResult<Tensor> {
         let queries = inputs[self.queries.input].shape();
-        let others = self.keys_and_values().into_iter().flatten().map(|input| inputs[input].shape());
+        let others =
+            self.keys_and_values().into_iter().flatten().map(|input| inputs[input].shape());
         let shapes = std::iter::once(queries).chain(others);
         ensure!(shapes.clone().all(|shape| shape.len() == 3), "attention takes three axes");
         let batch = shapes.map(|shape| shape[0]).max().unwrap_or(1);

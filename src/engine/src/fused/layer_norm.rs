@@ -24,7 +24,11 @@ impl FusedOperator for LayerNormalization {
     fn run(&self, engine: &Engine, inputs: &[TValue]) -> TractResult<Tensor> {
         let rows = numbers(&inputs[0])?;
         let width = inputs[0].shape().last().copied().unwrap_or(1);
-        ensure!(width == self.norm.weight.len(), "a norm of rows of {} for {width}", self.norm.weight.len());
+        ensure!(
+            width == self.norm.weight.len(),
+            "a norm of rows of {} for {width}",
+            self.norm.weight.len()
+        );
         filled(inputs[0].shape(), |normalized| {
             self.norm.apply(engine.cpu(), rows, normalized);
             Ok(())

@@ -3,12 +3,14 @@
 use coca_kernels::{self, Activation, Epilogue, LayerNorm, LinearInput, QuantizedRows, Weights};
 use tract_onnx::tract_hir::{internal::*, tract_core::broadcast::multi_broadcast};
 
-use super::{FusedOperator, filled, numbers};
+use super::{FusedOperator, NotFinite, filled, numbers};
 use crate::Engine;
 
 /// `activation(norm(x) × weights + bias) + residual`, rows of any number of axes in front.
 #[derive(Debug)]
 pub(crate) struct Linear {
+    /// The name of its weight, for errors.
+    pub(crate) name: String,
     pub(crate) norm: Option<LayerNorm>,
     pub(crate) weights: Weights,
     pub(crate) bias: Option<Vec<f32>>,
@@ -36,6 +38,9 @@ impl Linear {
                 let norm = self.norm.as_ref();
                 quantized = QuantizedRows::new(cpu, rows, inputs, norm, engine.pool())
                     .ok_or_else(|| format_err!("rows that are not of {inputs} inputs"))?;
+                if !quantized.is_finite() {
+                    return Err(NotFinite { layer: self.name.clone() }.into());
+                }
                 LinearInput::Int8(&quantized)
             }
             Weights::F32(_) => LinearInput::F32(match &self.norm {

@@ -106,6 +106,14 @@ impl Expansion for Fused {
     }
 }
 
+/// A layer that was given NaN or infinity, of which int8 would make confident answers.
+#[derive(Debug, thiserror::Error)]
+#[error("the layer {layer} was given a number that is not finite")]
+pub(super) struct NotFinite {
+    /// The name of its weight.
+    pub(super) layer: String,
+}
+
 /// The numbers of an input.
 pub(super) fn numbers<T: Datum>(value: &TValue) -> TractResult<&[T]> {
     // tract's view of a tensor without numbers is a null pointer.

@@ -31,11 +31,13 @@ impl Rewriter<'_> {
             let high = attribute::float(node, "max", f32::MAX);
             return Some(Activation::Clamp { low, high });
         }
-        let bound = |input: usize, default: f32| {
-            match node.input.get(input).filter(|name| !name.is_empty()) {
-                Some(name) => self.constants().scalar(name),
-                None => Some(default),
-            }
+        let bound = |input: usize, default: f32| match node
+            .input
+            .get(input)
+            .filter(|name| !name.is_empty())
+        {
+            Some(name) => self.constants().scalar(name),
+            None => Some(default),
         };
         let (low, high) = (bound(1, f32::NEG_INFINITY)?, bound(2, f32::INFINITY)?);
         Some(Activation::Clamp { low, high })

@@ -93,8 +93,7 @@ impl Rewriter<'_> {
     /// Keys and values that are inputs `[1, keys, width]` which nothing else reads: those of a picture, the same for
     /// every token.
     fn packed(&self, halves: [&SplitHeads; 2]) -> Option<Vec<Relaid>> {
-        let (heads, head_width, width) =
-            (halves[0].heads, halves[0].head_width, halves[0].width());
+        let (heads, head_width, width) = (halves[0].heads, halves[0].head_width, halves[0].width());
         let [keys, values] = halves.map(|half| {
             self.graph.only_consumer(&half.rows)?;
             match self.graph.input_sizes(&half.rows)?[..] {

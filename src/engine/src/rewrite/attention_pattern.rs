@@ -60,14 +60,17 @@ impl Rewriter<'_> {
         (mix.input.first() == Some(weights)).then_some(()).or_other()?;
         let (scores, mask) = self.masked(softmax.input.first().or_other()?);
         let (product, scale) = self.unscaled(scores);
-        let product = self.graph.produced_by("MatMul", product).or_near("its scores are no product")?;
+        let product =
+            self.graph.produced_by("MatMul", product).or_near("its scores are no product")?;
         let [queries, keys] = &product.input[..] else { return Err(Miss::Other) };
         let (queries, query_scale) = self.unscaled(queries);
         let (keys, key_scale) = self.unscaled(keys);
         ensure(self.is_of_last_axis(softmax), "its softmax is not of the keys")?;
         let (end, output) = self.joined(mix.output.first().or_other()?)?;
         Ok(Pattern {
-            queries: self.split(queries, HEADS_FIRST).or_near("its queries are not split into heads")?,
+            queries: self
+                .split(queries, HEADS_FIRST)
+                .or_near("its queries are not split into heads")?,
             keys: self
                 .split(keys, HEADS_FIRST_TRANSPOSED)
                 .or_else(|| self.split_and_transposed(keys))
@@ -133,7 +136,8 @@ impl Rewriter<'_> {
             .graph
             .only_consumed_by("Reshape", rows)
             .or_near("its heads are not joined by a Reshape")?;
-        let shape = self.shape(node).or_near("the Reshape that joins its heads has no constant shape")?;
+        let shape =
+            self.shape(node).or_near("the Reshape that joins its heads has no constant shape")?;
         if matches!(shape[..], [0, 0, _]) {
             return Ok((reshape, node.output.first().or_other()?.clone()));
         }

@@ -65,6 +65,7 @@ impl Rewriter<'_> {
     ) -> Rule {
         let weight = self.graph.node(id).and_then(|node| node.input.get(1)).or_other()?;
         let stored = self.constants().weight(weight).or_other()?;
+        let name = stored.tensor.name.clone();
         let matrix = kernel_matrix(stored, window).or_near("its weight has no scale an output")?;
         let weights = pack(&matrix, self.engine, true, self.int8);
         let weights = weights.or_near("its weight cannot be packed")?;
@@ -73,7 +74,7 @@ impl Rewriter<'_> {
         }
         let mut inputs = vec![self.channels_last(input)];
         inputs.extend(chain.residual.as_ref().map(|residual| self.channels_last(residual)));
-        let linear = chain.linear(None, weights);
+        let linear = chain.linear(&name, None, weights);
         self.put_convolution(chain, inputs, outputs, fused::Convolution { linear, window });
         Ok(())
     }

@@ -59,7 +59,8 @@ impl Rewriter<'_> {
         let factors = self.graph.produced_by("Gather", factors).and_then(Lookup::of);
         let factors = factors.or_near("its scales are no look-up of rows")?;
         ensure(factors.indices == lookup.indices, "its scales are those of other rows")?;
-        let scales = self.constants().floats(factors.table).or_near("its scales are no constant")?;
+        let scales =
+            self.constants().floats(factors.table).or_near("its scales are no constant")?;
         let table = self.mapped(&stored, Numbers::Int8(scales.clone()))?;
         ensure(stored.dims.first() == Some(&scales.len()), "its table has no scale a row")?;
         Ok((table, end))

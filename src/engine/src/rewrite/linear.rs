@@ -20,6 +20,15 @@ pub(super) struct Chain {
     pub(super) residual: Option<String>,
 }
 
+/// The constants of a product with a constant matrix.
+struct Product {
+    /// The name of the matrix.
+    name: String,
+    weights: Weights,
+    /// The bias that it brings along.
+    bias: Option<Vec<f32>>,
+}
+
 impl Chain {
     /// A product alone, which brings its bias along.
     pub(super) fn new(end: NodeId, output: &str, bias: Option<Vec<f32>>) -> Self {
@@ -28,9 +37,14 @@ impl Chain {
     }
 
     /// The layer that it is with these weights.
-    pub(super) fn linear(&self, norm: Option<LayerNorm>, weights: Weights) -> fused::Linear {
-        let (bias, activation) = (self.bias.clone(), self.activation);
-        fused::Linear { norm, weights, bias, activation, residual: self.residual.is_some() }
+    pub(super) fn linear(
+        &self,
+        name: &str,
+        norm: Option<LayerNorm>,
+        weights: Weights,
+    ) -> fused::Linear {
+        let (name, bias, activation) = (name.to_owned(), self.bias.clone(), self.activation);
+        fused::Linear { name, norm, weights, bias, activation, residual: self.residual.is_some() }
     }
 }
 
@@ -39,7 +53,7 @@ impl Rewriter<'_> {
     pub(super) fn fuse_linear_layer(&mut self, id: NodeId) -> Rule {
         let node = self.graph.node(id).or_other()?;
         let linear = Linear::of(node).or_other()?;
-        let (weights, bias) = self.product(&linear)?;
+        let Product { name, weights, bias } = self.product(&linear)?;
         let mut chain = Chain::new(id, node.output.first().or_other()?, bias);
         self.follow_bias(&mut chain, weights.outputs());
         self.follow_activation(&mut chain);
@@ -48,7 +62,7 @@ impl Rewriter<'_> {
             Some((input, norm)) => (input, Some(norm)),
             None => (linear.input.to_owned(), None),
         };
-        let operator = chain.linear(norm, weights);
+        let operator = chain.linear(&name, norm, weights);
         let inputs = std::iter::once(input).chain(chain.residual).collect();
         self.replace(chain.end, inputs, chain.output, operator);
         // The layer has a copy of its own now.
@@ -56,8 +70,8 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// The packed weights of a product with a constant matrix, and the bias that it brings along.
-    fn product(&self, linear: &Linear<'_>) -> Result<(Weights, Option<Vec<f32>>), Miss> {
+    /// The constants of a product with a constant matrix.
+    fn product(&self, linear: &Linear<'_>) -> Result<Product, Miss> {
         let stored = match self.constants().weight(linear.weight) {
             None if self.graph.is_constant(linear.weight) => {
                 return Err(Miss::Near("its weight is of a type that is not computed with"));
@@ -75,7 +89,7 @@ impl Rewriter<'_> {
             }
             None => None,
         };
-        Ok((weights, bias))
+        Ok(Product { name: stored.tensor.name.clone(), weights, bias })
     }
 
     /// A constant with an element for each output, the same for all rows.

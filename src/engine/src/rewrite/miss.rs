@@ -26,6 +26,11 @@ pub struct Unfused {
 }
 
 impl Unfused {
+    /// A whole graph that rules leave.
+    pub(super) fn every_operator(reason: &'static str) -> Self {
+        Self { operator: "every operator".to_owned(), node: "of the graph".to_owned(), reason }
+    }
+
     /// `node` with the reason, if there is one worth telling.
     pub(super) fn new(node: &NodeProto, miss: &Miss) -> Option<Self> {
         let Miss::Near(reason) = *miss else { return None };

@@ -68,7 +68,8 @@ pub(super) fn rewrite(
         misses: BTreeMap::new(),
         graph,
     };
-    if engine.rules() == Rules::On && rewriter.graph.opset() >= OLDEST_OPSET {
+    let is_old = rewriter.graph.opset() < OLDEST_OPSET;
+    if engine.rules() == Rules::On && !is_old {
         rewriter.apply("Conv", Rewriter::fuse_patch_embedding);
         rewriter.apply("Conv", Rewriter::fuse_convolution);
         rewriter.apply("Transpose", Rewriter::flatten_channels_last);
@@ -80,7 +81,11 @@ pub(super) fn rewrite(
         rewriter.apply("LayerNormalization", Rewriter::fuse_layer_norm);
         rewriter.apply("Gather", Rewriter::fuse_embedding);
     }
-    rewriter.finish()
+    let mut rewritten = rewriter.finish();
+    if engine.rules() == Rules::On && is_old {
+        rewritten.unfused.push(Unfused::every_operator("the file's opset is older than 7"));
+    }
+    rewritten
 }
 
 /// What the rules work with.

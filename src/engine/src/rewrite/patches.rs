@@ -29,7 +29,8 @@ impl Rewriter<'_> {
         ensure(is_fitting, "its bias has not one element an output")?;
         let convolved = node.output.first().or_other()?;
         let (_, reshape) = self.graph.only_consumed_by("Reshape", convolved).or_other()?;
-        let shape = self.shape(reshape).or_near("its patches are flattened to no constant shape")?;
+        let shape =
+            self.shape(reshape).or_near("its patches are flattened to no constant shape")?;
         let is_flattened = self.flattens(&shape, outputs, conv.input);
         ensure(is_flattened, "its patches are flattened otherwise than [N, outputs, patches]")?;
         let flattened = reshape.output.first().or_other()?;
@@ -39,6 +40,7 @@ impl Rewriter<'_> {
         stored.dims = vec![outputs, channels * height * width];
         let weights = pack(&stored, self.engine, true, self.int8);
         let linear = fused::Linear {
+            name: stored.tensor.name.clone(),
             norm: None,
             weights: weights.or_near("its weight cannot be packed")?,
             bias,

@@ -1,6 +1,6 @@
 //! Keys and values of the tokens that a caption already has.
 
-use coca_engine::{Graph, Input, RowStore};
+use coca_engine::{Graph, Input, KvPages};
 use ndarray::ArrayD;
 
 use crate::tasks::Error;
@@ -12,8 +12,8 @@ use crate::tasks::Error;
 #[derive(Debug, Clone)]
 pub(super) struct KvCache {
     /// Keys, then values, of layer after layer.
-    stores: Vec<RowStore>,
-    /// Slot of each row's tokens in every store, `[B][P]`.
+    pages: Vec<KvPages>,
+    /// The slots of each row's tokens, the same in all pages, `[B][P]`.
     slots: Vec<Vec<i64>>,
     /// The token ids of each row, `[B][P]`.
     ids: Vec<Vec<u32>>,
@@ -22,8 +22,8 @@ pub(super) struct KvCache {
 impl KvCache {
     /// A cache of one row without tokens.
     pub(super) fn empty(layers: usize, width: usize) -> Self {
-        let stores = vec![RowStore::new(width); 2 * layers];
-        Self { stores, slots: vec![Vec::new()], ids: vec![Vec::new()] }
+        let pages = vec![KvPages::new(width); 2 * layers];
+        Self { pages, slots: vec![Vec::new()], ids: vec![Vec::new()] }
     }
 
     /// Number of tokens in every row, `P`.
@@ -48,11 +48,11 @@ impl KvCache {
         graph: &'a Graph,
         first: usize,
     ) -> impl Iterator<Item = Input> + 'a {
-        self.stores.iter().enumerate().map(move |(i, store)| {
-            if graph.is_store(first + i) {
-                Input::Shared(store.shared())
+        self.pages.iter().enumerate().map(move |(i, pages)| {
+            if graph.is_paged_cache(first + i) {
+                Input::Shared(pages.shared())
             } else {
-                Input::from(store.gather(&self.slots))
+                Input::from(pages.gather(&self.slots))
             }
         })
     }
@@ -75,18 +75,18 @@ impl KvCache {
             expected: expected.to_vec(),
             found: found.map(|rows| rows.shape().to_vec()),
         };
-        for i in 0..self.stores.len().max(rows.len()) {
-            let expected = [self.ids.len(), new, self.stores.get(i).map_or(0, RowStore::width)];
+        for i in 0..self.pages.len().max(rows.len()) {
+            let expected = [self.ids.len(), new, self.pages.get(i).map_or(0, KvPages::width)];
             match rows.get(i) {
                 Some(rows) if rows.shape() == expected && batch == self.ids.len() => {}
                 found => return Err(shape(&expected, found)),
             }
         }
-        let first = self.stores.first().map_or(0, RowStore::rows);
-        for (store, rows) in self.stores.iter_mut().zip(rows) {
+        let first = self.pages.first().map_or(0, KvPages::rows);
+        for (pages, rows) in self.pages.iter_mut().zip(rows) {
             match rows.as_slice() {
-                Some(rows) => store.push(rows),
-                None => store.push(&rows.iter().copied().collect::<Vec<_>>()),
+                Some(rows) => pages.push(rows),
+                None => pages.push(&rows.iter().copied().collect::<Vec<_>>()),
             }
         }
         for (b, (slots, row)) in self.slots.iter_mut().zip(&mut self.ids).enumerate() {
@@ -115,7 +115,7 @@ mod tests {
         cache.reorder(&[1, 1]);
         cache.append(&rows([3.0, 4.0]), &[&[13], &[14]]).unwrap();
         assert_eq!(cache.ids(), [[12, 13], [12, 14]]);
-        let keys = cache.stores[0].gather(&cache.slots);
+        let keys = cache.pages[0].gather(&cache.slots);
         assert_eq!(keys, array![[[2.0], [3.0]], [[2.0], [4.0]]]);
         cache.reorder(&[1]);
         assert_eq!(cache.ids(), [[12, 14]]);
@@ -128,7 +128,7 @@ mod tests {
         let narrow = vec![Array::zeros((1, 1, 2)).into_dyn(); 2];
         let sentence = cache.append(&narrow, &[&[5]]).unwrap_err().to_string();
         assert!(sentence.contains("expected [1, 1, 3], found [1, 1, 2]"), "{sentence}");
-        assert_eq!((cache.past(), cache.stores[0].rows()), (0, 0));
+        assert_eq!((cache.past(), cache.pages[0].rows()), (0, 0));
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
         let mut cache = KvCache::empty(1, 2);
         let keys_alone = [Array::zeros((1, 1, 2)).into_dyn()];
         assert!(cache.append(&keys_alone, &[&[5]]).is_err());
-        assert_eq!((cache.past(), cache.stores[0].rows()), (0, 0));
+        assert_eq!((cache.past(), cache.pages[0].rows()), (0, 0));
     }
 
     #[test]
@@ -144,6 +144,6 @@ mod tests {
         let mut cache = KvCache::empty(1, 2);
         let columns = array![[[1.0, 3.0], [2.0, 4.0]]].permuted_axes([0, 2, 1]).into_dyn();
         cache.append(&[columns.clone(), columns], &[&[5, 6]]).unwrap();
-        assert_eq!(cache.stores[1].gather(&cache.slots), array![[[1.0, 2.0], [3.0, 4.0]]]);
+        assert_eq!(cache.pages[1].gather(&cache.slots), array![[[1.0, 2.0], [3.0, 4.0]]]);
     }
 }

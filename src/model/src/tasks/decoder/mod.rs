@@ -96,7 +96,7 @@ impl<'a> CaptionDecoder<'a> {
         ];
         inputs.extend(self.cache.inputs(self.graph, OWN_INPUTS));
         inputs.extend(self.cross.0.iter().map(|tensor| Input::Shared(tensor.clone())));
-        if self.graph.takes_slots() {
+        if self.graph.takes_slot_mapping() {
             inputs.push(self.cache.slots());
         }
         let mut outputs = self.graph.run(inputs)?;
