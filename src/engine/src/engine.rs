@@ -43,7 +43,6 @@ impl Engine {
     }
 
     /// Chooses what an engine consists of.
-    #[must_use]
     pub fn builder() -> EngineBuilder {
         EngineBuilder { threads: None, cpu: None, rules: None, profiles: false }
     }

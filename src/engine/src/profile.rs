@@ -2,12 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use tract_core::plan::eval;
-use tract_onnx::prelude::{TValue, TVec, TractError, TractResult, TypedRunnableModel};
+use tract_onnx::prelude::{TValue, TVec, TractResult, TypedRunnableModel};
 
 /// How often an operator ran, and how long in all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,14 +28,14 @@ impl Profiler {
     /// Runs `plan`, and adds up what each of its operators takes.
     pub(crate) fn run(
         &self,
-        plan: &std::sync::Arc<TypedRunnableModel>,
+        plan: &Arc<TypedRunnableModel>,
         inputs: TVec<TValue>,
     ) -> TractResult<TVec<TValue>> {
         plan.spawn()?.run_plan_with_eval(inputs, |context, state, node, inputs| {
             let start = Instant::now();
             let outputs = eval(context, state, node, inputs);
             self.add(&node.op.name(), start.elapsed());
-            outputs.map_err(TractError::from)
+            outputs
         })
     }
 
