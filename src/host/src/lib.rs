@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod control_group;
 mod memory;
 mod output_file;
 mod processor;

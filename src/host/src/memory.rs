@@ -2,8 +2,10 @@
 
 use std::{
     fs,
-    path::{Component, Path},
+    path::{Path, PathBuf},
 };
+
+use crate::control_group::{self, Version};
 
 /// Memory that is still to be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +35,9 @@ impl AvailableMemory {
             bytes: kibibytes("MemAvailable:")?,
             swap: kibibytes("SwapFree:").unwrap_or_default(),
         };
-        let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
-        Some(groups.lines().filter_map(|line| in_group(root, line)).fold(free, Self::min))
+        let left = control_group::folders(root, "memory").into_iter().filter_map(left_in_group);
+        // What a group may swap is bounded elsewhere: not counted on.
+        Some(left.map(|bytes| Self { bytes, swap: 0 }).fold(free, Self::min))
     }
 
     fn min(self, other: Self) -> Self {
@@ -42,9 +45,8 @@ impl AvailableMemory {
     }
 }
 
-/// The files of one version of control groups.
+/// Names of a memory controller's files.
 struct GroupFiles {
-    folder: &'static str,
     limit: &'static str,
     used: &'static str,
     /// Keys of `memory.stat`.
@@ -52,42 +54,25 @@ struct GroupFiles {
 }
 
 const VERSION_1: GroupFiles = GroupFiles {
-    folder: "sys/fs/cgroup/memory",
     limit: "memory.limit_in_bytes",
     used: "memory.usage_in_bytes",
     files: ["total_active_file", "total_inactive_file"],
 };
 
 const VERSION_2: GroupFiles = GroupFiles {
-    folder: "sys/fs/cgroup",
     limit: "memory.max",
     used: "memory.current",
     files: ["active_file", "inactive_file"],
 };
 
-/// Memory that a group named by `/proc/self/cgroup`, and the groups around it, leave.
-fn in_group(root: &Path, line: &str) -> Option<AvailableMemory> {
-    let (_, line) = line.split_once(':')?;
-    let (controllers, group) = line.split_once(':')?;
-    let version = match controllers {
-        "" => VERSION_2,
-        _ if controllers.split(',').any(|controller| controller == "memory") => VERSION_1,
-        _ => return None,
-    };
-    let group: std::path::PathBuf =
-        Path::new(group).components().filter(|part| matches!(part, Component::Normal(_))).collect();
-    // The last of the ancestors is the empty path: the root of the groups.
-    let left = group.ancestors().filter_map(|group| {
-        let folder = root.join(version.folder).join(group);
-        let number = |file: &str| fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok();
-        let (limit, used): (u64, u64) = (number(version.limit)?, number(version.used)?);
-        let statistics = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
-        let files: u64 =
-            version.files.iter().filter_map(|key| number_behind(&statistics, key)).sum();
-        Some(limit.saturating_sub(used.saturating_sub(files)))
-    });
-    // What a group may swap is bounded elsewhere: not counted on.
-    left.min().map(|bytes| AvailableMemory { bytes, swap: 0 })
+/// Bytes that the group of a folder leaves, if it has a limit.
+fn left_in_group((version, folder): (Version, PathBuf)) -> Option<u64> {
+    let names = if version == Version::One { VERSION_1 } else { VERSION_2 };
+    let number = |file: &str| fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok();
+    let (limit, used): (u64, u64) = (number(names.limit)?, number(names.used)?);
+    let statistics = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+    let files: u64 = names.files.iter().filter_map(|key| number_behind(&statistics, key)).sum();
+    Some(limit.saturating_sub(used.saturating_sub(files)))
 }
 
 /// Bytes of this process's memory that are in RAM, where the system tells.
