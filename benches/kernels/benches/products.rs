@@ -1,19 +1,16 @@
 //! Linear layers of coca_ViT-B-32 on one thread: ours on every instruction set against rten-gemm's int8 and f32.
 //!
-//! `cd benches/kernels && cargo bench --bench products`. Ours is the whole layer: rows quantised, product, scale, bias. rten-gemm
+//! `cargo bench -p kernel-benches --bench products`. Ours is the whole layer: rows quantised, product, scale, bias. rten-gemm
 //! gets int8 rows for nothing and gives bare sums, which is less work.
 
+use coca_kernels::{
+    Activation, Cpu, Epilogue, F32Weights, Int8Weights, Linear, LinearInput, Matrix, QuantizedRows,
+    WeightMemory, Weights,
+};
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
-use kernel_benches::{
-    cpus,
-    kernels::{
-        Activation, Cpu, Epilogue, F32Weights, Int8Weights, Linear, LinearInput, Matrix,
-        QuantizedRows, WeightMemory, Weights,
-    },
-    numbers, weights,
-};
+use kernel_benches::{cpus, elements, weights};
 use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions};
 use rten_tensor::{Matrix as Borrowed, NdTensorView};
 
@@ -27,7 +24,8 @@ fn layer(cpu: Cpu, rows: &[f32], weights: &Weights, bias: &[f32], output: &mut [
     let quantized;
     let input = match weights {
         Weights::Int8(_) => {
-            quantized = QuantizedRows::new(cpu, rows, weights.inputs(), None, None);
+            quantized = QuantizedRows::new(cpu, rows, weights.inputs(), None, None)
+                .expect("sizes that fit");
             LinearInput::Int8(&quantized)
         }
         Weights::F32(_) => LinearInput::F32(rows),
@@ -48,8 +46,8 @@ fn products(criterion: &mut Criterion) {
 }
 
 fn ours(group: &mut BenchmarkGroup<WallTime>, [rows, inputs, outputs]: [usize; 3]) {
-    let (input, bias) = (numbers(rows * inputs), numbers(outputs));
-    let (int8, f32) = (weights(inputs * outputs), numbers(inputs * outputs));
+    let (input, bias) = (elements(rows * inputs), elements(outputs));
+    let (int8, f32) = (weights(inputs * outputs), elements(inputs * outputs));
     let mut output = vec![0.0; rows * outputs];
     for cpu in cpus() {
         let name = cpu.instruction_set().name();
@@ -88,7 +86,7 @@ fn rten_int8(group: &mut BenchmarkGroup<WallTime>, [rows, inputs, outputs]: [usi
 
 fn rten_f32(group: &mut BenchmarkGroup<WallTime>, [rows, inputs, outputs]: [usize; 3]) {
     let executor = GemmExecutor::<f32, f32, f32>::new();
-    let (left, right) = (numbers(rows * inputs), numbers(inputs * outputs));
+    let (left, right) = (elements(rows * inputs), elements(inputs * outputs));
     let left: Borrowed<f32> = NdTensorView::from_data([rows, inputs], left.as_slice());
     let packed = executor.prepack_b(NdTensorView::from_data([inputs, outputs], right.as_slice()));
     let mut output = vec![0.0; rows * outputs];
