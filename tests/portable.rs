@@ -13,34 +13,32 @@ const CRATES: [&str; 7] = ["host", "kernels", "onnx", "engine", "vision", "text"
 const UNIX_ONLY: [&str; 6] =
     ["std::os::unix", "std::os::fd", "std::os::linux", "rustix", "signal_hook", "libc::"];
 
-/// Lines in front of an item, or of a block around it, in which its `cfg` may stand.
-const REACH: usize = 3;
-
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let files = entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] });
     files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }
 
-/// Numbers of the lines that use something of Unix without a `cfg` in front.
+/// Numbers of the lines that use something of Unix without a `cfg` between them and the empty line before.
 fn unguarded(text: &str) -> Vec<usize> {
-    let lines: Vec<&str> = text.lines().collect();
-    let is_guarded = |line: &&str| {
-        line.contains("cfg(unix)") || line.contains("target_os") || line.contains("cfg(all(unix")
-    };
-    let uses = |line: &str| {
-        !line.trim_start().starts_with("//") && UNIX_ONLY.iter().any(|name| line.contains(name))
-    };
-    (0..lines.len())
-        .filter(|&i| uses(lines[i]) && !lines[i.saturating_sub(REACH)..i].iter().any(is_guarded))
-        .map(|i| i + 1)
-        .collect()
+    let (mut is_guarded, mut found) = (false, Vec::new());
+    for (line, number) in text.lines().zip(1..) {
+        is_guarded &= !line.trim().is_empty();
+        is_guarded |=
+            line.contains("cfg(") && (line.contains("unix") || line.contains("target_os"));
+        let is_code = !line.trim_start().starts_with("//");
+        if is_code && !is_guarded && UNIX_ONLY.iter().any(|name| line.contains(name)) {
+            found.push(number);
+        }
+    }
+    found
 }
 
 #[test]
 fn an_import_without_its_cfg_is_found() {
     assert_eq!(unguarded("use std::os::unix::fs::MetadataExt;\n"), [1]);
     assert_eq!(unguarded("#[cfg(unix)]\nuse std::os::unix::fs::MetadataExt;\n"), [0; 0]);
+    assert_eq!(unguarded("#[cfg(unix)]\nuse a;\n\nuse std::os::fd::AsFd;\n"), [4]);
     assert_eq!(unguarded("// as std::os::unix does\n"), [0; 0]);
 }
 
