@@ -23,6 +23,8 @@ struct Package {
     license_file: Option<String>,
     readme: Option<String>,
     rust_version: Option<String>,
+    /// The registries that it may be published to; `None` for all.
+    publish: Option<Vec<String>>,
     keywords: Vec<String>,
     categories: Vec<String>,
     manifest_path: String,
@@ -56,7 +58,7 @@ impl Package {
     }
 }
 
-/// The crates of this workspace by name.
+/// The crates of this workspace that are published, by name.
 fn workspace() -> BTreeMap<String, Package> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
@@ -65,5 +67,8 @@ fn workspace() -> BTreeMap<String, Package> {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Metadata = serde_json::from_slice(&output.stdout).unwrap();
-    metadata.packages.into_iter().map(|package| (package.name.clone(), package)).collect()
+    let packages = metadata.packages.into_iter();
+    let published =
+        packages.filter(|package| package.publish.as_ref().is_none_or(|to| !to.is_empty()));
+    published.map(|package| (package.name.clone(), package)).collect()
 }
