@@ -36,7 +36,7 @@ impl<R: io::Read> Frames<R> {
             StreamFormat::Mjpeg => {
                 (frame.format, frame.size) = (PixelFormat::Mjpeg, (0, 0));
                 let next = self.mjpeg.next(&mut self.stream, &mut frame.bytes);
-                match next.map_err(Error::io(&self.name))? {
+                match next.map_err(|error| Error::io(&self.name)(error))? {
                     Next::File => Read::Frame,
                     Next::CutOff => Read::Damaged,
                     Next::End => Read::End,
@@ -49,7 +49,7 @@ impl<R: io::Read> Frames<R> {
                 let expected = raw.frame_bytes();
                 frame.bytes.resize(expected, 0);
                 let found = read_fully(&mut self.stream, &mut frame.bytes);
-                match found.map_err(Error::io(&self.name))? {
+                match found.map_err(|error| Error::io(&self.name)(error))? {
                     0 => Read::End,
                     found if found < expected => {
                         let source_name = self.name.clone();
