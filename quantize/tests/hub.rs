@@ -153,6 +153,9 @@ fn without_a_network_a_hub_id_is_an_error_of_one_sentence() {
         "{message}"
     );
     assert_eq!(message.lines().count(), 1, "{message}");
+    let files = "download open_clip_config.json and open_clip_model.safetensors or open_clip_pytorch_model.bin from \
+                 https://huggingface.co/laion/CoCa-tiny/tree/main into a folder; copy the folder here and import it";
+    assert!(message.contains(files), "{message}");
     assert_eq!(
         fs::read_dir(home.path())
             .unwrap()

@@ -21,7 +21,7 @@ use coca_quantize::{
 };
 use prost::Message;
 use replaced_file::replace;
-use small_model::{Model, find, maker};
+use small_model::{Model, find, producer};
 use tract_onnx::pb::{
     ModelProto, NodeProto, TensorProto,
     tensor_proto::{DataLocation, DataType},
@@ -76,11 +76,11 @@ fn every_linear_layer_reads_int8_with_a_scale_for_each_output() {
                 let graph = model.graph("out", part);
                 let constant = |node: &&NodeProto| {
                     ["MatMul", "Gemm", "Conv"].contains(&node.op_type.as_str())
-                        && maker(&graph, &node.input[1])
+                        && producer(&graph, &node.input[1])
                             .is_none_or(|made| made.op_type == "DequantizeLinear")
                 };
                 for layer in graph.node.iter().filter(constant) {
-                    let dequantize = maker(&graph, &layer.input[1]).unwrap();
+                    let dequantize = producer(&graph, &layer.input[1]).unwrap();
                     let [weight, scale, zero] =
                         [0, 1, 2].map(|i| find(&graph, &dequantize.input[i]).unwrap());
                     let axis = usize::try_from(dequantize.attribute[0].i).unwrap();
@@ -120,7 +120,7 @@ fn tokens_are_looked_up_as_integers_and_then_scaled() {
             assert_eq!(cast.op_type, "Cast");
             let [product] = reads(&cast.output[0])[..] else { panic!("{part}: several products") };
             assert_eq!(product.op_type, "Mul");
-            let scales = maker(&graph, &product.input[1]).unwrap();
+            let scales = producer(&graph, &product.input[1]).unwrap();
             assert_eq!((scales.op_type.as_str(), &scales.input[1]), ("Gather", &lookup.input[1]));
             let scale = find(&graph, &scales.input[0]).unwrap();
             assert_eq!(scale.dims, [table.dims[0], 1]);
@@ -219,7 +219,7 @@ fn embeddings_stay_near_those_in_32_bits() {
 }
 
 #[test]
-fn what_stays_is_listed_with_the_reason() {
+fn weights_that_stay_are_listed_with_the_reason() {
     let model = Model::imported("pooler", Storage::F32);
     let report = model.int8(&keep(&["visual.pro*", "*.0.mlp.c_fc.weight"])).unwrap();
     let asked = report.left.iter().filter(|left| left.reason == Reason::Asked);
@@ -265,7 +265,7 @@ fn the_embedded_model_is_int8_already() {
 }
 
 #[test]
-fn what_is_no_bundle_is_refused() {
+fn a_folder_without_a_bundle_is_refused() {
     let model = Model::imported("plain", Storage::F32);
     fs::remove_file(model.path("in").join("coca.json")).unwrap();
     let expected = "in: not a model: expected a folder with coca.json in it";
@@ -361,6 +361,24 @@ fn a_checkpoint_becomes_the_same_int8_model_without_the_larger_one_between() {
         assert_eq!(files("at-once"), files("out"));
         assert_eq!(once.to_string(), twice.to_string());
     }
+}
+
+#[test]
+fn the_command_imports_to_int8_in_one_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/open_clip/plain");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_coca-quantize"))
+        .args(["import".as_ref(), checkpoint.as_os_str()])
+        .args(["out", "--to", "int8"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("all files, shared weights once"), "{said}");
+    let bundle = Bundle::open(folder.path().join("out")).unwrap();
+    assert_eq!(bundle.config().precision, Precision::Int8);
+    assert_eq!(entries(folder.path()).len(), 1);
 }
 
 #[test]

@@ -159,6 +159,23 @@ fn calibration_without_int8_is_wrong_usage() {
     assert_eq!(entries(checkpoint.folder.path()).len(), 1);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_message_that_cannot_be_written_loses_no_model() {
+    for to in ["f32", "int8"] {
+        let checkpoint = Checkpoint::new();
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let status = std::process::Command::new(env!("CARGO_BIN_EXE_coca-quantize"))
+            .args(["import", "in", "out", "--to", to])
+            .current_dir(checkpoint.folder.path())
+            .stderr(full)
+            .status()
+            .unwrap();
+        assert!(status.success(), "{to}: {status}");
+        coca_model::Coca::open(checkpoint.folder.path().join("out")).unwrap();
+    }
+}
+
 #[test]
 fn a_missing_tensor_is_named() {
     let checkpoint = Checkpoint::new().tensors(|t| drop(t.remove("visual.attn_pool.ln_k.bias")));

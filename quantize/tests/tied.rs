@@ -1,4 +1,4 @@
-//! `coca-quantize int8` on a decoder whose output head is the token embedding, turned around by the graph.
+//! `coca-quantize int8` on a decoder whose output head is the token embedding, transposed by the graph.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 #[path = "../../tests/replaced_file/mod.rs"]
@@ -9,7 +9,7 @@ use coca_model::{CaptionOptions, Coca};
 use coca_quantize::{int8::Options, onnx::Storage};
 use prost::Message;
 use replaced_file::replace;
-use small_model::{Model, find, maker};
+use small_model::{Model, find, producer};
 use tract_onnx::pb::{
     AttributeProto, ModelProto, NodeProto, attribute_proto::AttributeType, tensor_proto::DataType,
 };
@@ -23,12 +23,12 @@ fn tied(storage: Storage) -> Model {
     let model = Model::imported("pooler", storage);
     let mut graph = model.graph("in", DECODER);
     let head = graph.node.iter().position(|node| node.output == ["logits"]).unwrap();
-    graph.node[head].input[1] = "turned".to_owned();
+    graph.node[head].input[1] = "transposed".to_owned();
     let widened = match storage {
         Storage::F32 => EMBEDDING,
         Storage::F16 => "widened",
     };
-    graph.node.insert(head, node("Transpose", widened, "turned"));
+    graph.node.insert(head, node("Transpose", widened, "transposed"));
     if widened != EMBEDDING {
         let to = AttributeProto {
             name: "to".to_owned(),
@@ -57,18 +57,18 @@ fn node(operator: &str, input: &str, output: &str) -> NodeProto {
 }
 
 #[test]
-fn a_turned_token_embedding_is_stored_as_int8_once() {
+fn a_transposed_token_embedding_is_stored_as_int8_once() {
     for storage in [Storage::F32, Storage::F16] {
         let model = tied(storage);
         model.int8(&Options::default()).unwrap();
         let graph = model.graph("out", DECODER);
         assert_eq!(find(&graph, EMBEDDING).unwrap().data_type, DataType::Int8 as i32);
-        let turned = maker(&graph, &maker(&graph, "logits").unwrap().input[1]).unwrap();
-        assert_eq!(turned.op_type, "Transpose");
-        let mut widened = maker(&graph, &turned.input[0]).unwrap();
+        let transposed = producer(&graph, &producer(&graph, "logits").unwrap().input[1]).unwrap();
+        assert_eq!(transposed.op_type, "Transpose");
+        let mut widened = producer(&graph, &transposed.input[0]).unwrap();
         if storage == Storage::F16 {
             assert_eq!(widened.op_type, "Cast");
-            widened = maker(&graph, &widened.input[0]).unwrap();
+            widened = producer(&graph, &widened.input[0]).unwrap();
         }
         assert_eq!((&*widened.op_type, &*widened.input[0]), ("DequantizeLinear", EMBEDDING));
         assert_eq!(widened.attribute[0].i, 0, "one scale for each token");
@@ -76,7 +76,7 @@ fn a_turned_token_embedding_is_stored_as_int8_once() {
 }
 
 #[test]
-fn a_turned_token_embedding_runs_on_the_fused_operators_and_says_the_same() {
+fn a_transposed_token_embedding_runs_on_the_fused_operators_and_says_the_same() {
     let picture =
         image::RgbImage::from_fn(48, 40, |x, y| image::Rgb([x as u8 * 5, y as u8 * 6, 90]));
     for storage in [Storage::F32, Storage::F16] {

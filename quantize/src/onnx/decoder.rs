@@ -39,7 +39,7 @@ pub fn cross_kv(
     Ok(encode(graph))
 }
 
-/// One cached step; its many inputs and outputs stand with [`coca_model::bundle::Bundle::load_caption_decoder`].
+/// One cached step, with the inputs and outputs of [`coca_model::bundle::Bundle::load_caption_decoder`].
 ///
 /// # Errors
 /// When the checkpoint is damaged or the weights cannot be written.

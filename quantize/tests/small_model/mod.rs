@@ -48,6 +48,6 @@ pub(crate) fn find<'a>(graph: &'a GraphProto, tensor: &str) -> Option<&'a Tensor
     graph.initializer.iter().find(|t| t.name == tensor)
 }
 
-pub(crate) fn maker<'a>(graph: &'a GraphProto, tensor: &str) -> Option<&'a NodeProto> {
+pub(crate) fn producer<'a>(graph: &'a GraphProto, tensor: &str) -> Option<&'a NodeProto> {
     graph.node.iter().find(|node| node.output.contains(&tensor.to_owned()))
 }
