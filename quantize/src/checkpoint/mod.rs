@@ -70,7 +70,9 @@ impl Checkpoint {
         for tensor in read_tensors(path)? {
             let key = without_wrappers(tensor.key());
             if let Some(other) = tensors.get(&key) {
-                let found = [other.key().to_owned(), tensor.key().to_owned()];
+                let mut found = [other.key().to_owned(), tensor.key().to_owned()];
+                // A file's table has no order.
+                found.sort_unstable();
                 return Err(Error::Ambiguous { path: path.to_owned(), key, found });
             }
             tensors.insert(key, tensor);
