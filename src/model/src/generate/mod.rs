@@ -29,7 +29,7 @@
 //! }
 //!
 //! let vocabulary = Vocabulary { size: 10, context_length: 20, start_id: 1, end_id: 9, pad_id: 0 };
-//! let settings = CaptionSettings { search: Search::Greedy, ..CaptionSettings::default() };
+//! let settings = CaptionSettings { search: Search::Greedy, ..CaptionSettings::for_context(20) };
 //! let search = CaptionSearch::new(&settings, vocabulary, &[2, 3])?;
 //! assert_eq!(search.run(&mut Counter)?.tokens, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -16,10 +16,10 @@ use crate::bundle::Fingerprint;
 /// use coca_model::Coca;
 ///
 /// let coca = Coca::pocket()?;
-/// let labels = coca.labels(["cat", "dog", "rocket"])?;
-/// let image = coca.encode_image(&image::open("../../tests/photos/rocket.jpg")?)?;
+/// let labels = coca.labels(["cat", "dog", "house"])?;
+/// let image = coca.encode_image(&image::open("../../tests/photos/cat.jpg")?)?;
 /// let best = labels.classify(&image, 1)?;
-/// assert_eq!(best[0].label, "rocket");
+/// assert_eq!(best[0].label, "cat");
 /// assert_eq!(labels.scores(image.embedding())?.len(), 3); // in the order of the names
 /// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
