@@ -9,6 +9,7 @@ from pathlib import Path
 
 SPLIT_SEED = 7
 CHOOSE_PHOTOS = 300
+CHOOSE_MORE = 1000  # of each source
 CHOOSE_CALTECH = 300
 
 
@@ -20,6 +21,7 @@ class Picture:
     captions: list[str] = field(default_factory=list)
     label: str = ""
     split: str = "train"
+    objects: list[str] | None = None  # COCO's categories 1 to 19, where somebody marked them
 
 
 def read_jsonl(path: Path) -> list[dict]:
@@ -36,9 +38,13 @@ def clean_sentence(text: str) -> str:
 
 
 def load_pictures(data: Path, name: str) -> list[Picture]:
-    """`photos` (to train on), `val`, `caltech` or `imagenet`, always in the file's order."""
+    """`photos` (to train on, the newer ones last), `val`, `caltech` or `imagenet`, always in the files' order.
+
+    Photos are split into `train`, `choose`, `flickr` (five captions each, like `choose`) and `coco` (one caption each).
+    """
     if name == "photos":
-        return _with_choose_split(_captioned(data / "captions-train.jsonl", "train"))
+        first = _with_choose_split(_captioned(data / "captions-train.jsonl", "train"))
+        return first + _with_more_splits(_captioned(data / "captions-more.jsonl", "train"))
     if name == "val":
         return _captioned(data / "captions-val.jsonl", "val")
     if name == "caltech":
@@ -61,7 +67,7 @@ def load_sentences(data: Path) -> list[str]:
 
 def _captioned(path: Path, split: str) -> list[Picture]:
     return [
-        Picture(row["file"], captions=[clean_sentence(text) for text in row["captions"]], split=split)
+        Picture(row["file"], [clean_sentence(text) for text in row["captions"]], split=split, objects=row.get("labels"))
         for row in read_jsonl(path)
     ]
 
@@ -71,4 +77,13 @@ def _with_choose_split(pictures: list[Picture]) -> list[Picture]:
     several = [p for p in pictures if len(p.captions) >= 5]
     for picture in random.Random(SPLIT_SEED).sample(several, CHOOSE_PHOTOS):
         picture.split = "choose"
+    return pictures
+
+
+def _with_more_splits(pictures: list[Picture]) -> list[Picture]:
+    """1,000 of the newer photos with five captions and 1,000 of those with one are held back too."""
+    for split, found in (("flickr", [p for p in pictures if len(p.captions) > 1]),
+                         ("coco", [p for p in pictures if len(p.captions) == 1])):
+        for picture in random.Random(SPLIT_SEED).sample(found, CHOOSE_MORE):
+            picture.split = split
     return pictures

