@@ -9,7 +9,14 @@ import numpy as np
 
 from data import Picture
 
-MIN_PHOTOS = 8
+MIN_PHOTOS = 20
+RARE = 1e-3  # a share of captions under which words are not told apart
+BALANCE, DRAWN = 2.0, (0.6, 2.5)
+ROOMS_AND_FOOD = frozenset(
+    "kitchen bathroom bedroom room toilet sink shower bathtub bed couch sofa refrigerator stove oven microwave counter cabinet "
+    "table desk lamp television food plate bowl pizza sandwich cake salad vegetable fruit banana apple meal breakfast dinner "
+    "lunch donut bread cheese soup meat rice broccoli carrot".split()
+)
 # Words that say nothing about what is seen; numbers of things stay in.
 FUNCTION_WORDS = frozenset(
     "a an the of in on at to and with is are was were be being been by for from as it its it's his her their "
@@ -50,3 +57,15 @@ def mention_share(pictures: list[Picture], concepts: list[str]) -> np.ndarray:
             for word in set(stems(caption)) & index.keys():
                 share[row, index[word]] += 1 / len(picture.captions)
     return share
+
+
+def balance(pictures: list[Picture], share: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """How often to draw each picture, 1 on average, so that words become about as frequent as in the rows `like`.
+
+    The newer photos lean towards a few kinds of objects; rooms and food would drown among them.
+    """
+    shift = np.log((share[like].mean(0) + RARE) / (share.mean(0) + RARE))
+    mentioned = share > 0
+    mean = (mentioned @ shift) / np.maximum(mentioned.sum(1), 1)
+    weight = np.exp(BALANCE * mean).clip(*DRAWN)
+    return (weight / weight.mean()).astype(np.float32)
