@@ -60,9 +60,16 @@ def load_pictures(data: Path, name: str) -> list[Picture]:
     raise ValueError(f"unknown set of pictures: {name}")
 
 
-def load_sentences(data: Path) -> list[str]:
-    """The caption sentences that have no picture."""
-    return [clean_sentence(line) for line in (data / "sentences.txt").read_text(encoding="utf-8").splitlines() if line]
+def load_sentences(data: Path, everything: bool = False) -> list[str]:
+    """All sentences to train on: those without pictures and the captions of photos, each once.
+
+    Captions of photos that are held back are left out, wherever they stand.
+    """
+    photos = load_pictures(data, "photos")
+    found = [clean_sentence(line) for line in (data / "sentences.txt").read_text(encoding="utf-8").splitlines() if line]
+    found += [caption for p in photos for caption in p.captions]
+    held = set() if everything else {caption for p in photos if p.split != "train" for caption in p.captions}
+    return [text for text in dict.fromkeys(found) if text not in held]
 
 
 def _captioned(path: Path, split: str) -> list[Picture]:

@@ -1,105 +1,87 @@
-"""Runs the frozen trunk once over every picture and view, and keeps the grids and the middle features' moments on disk.
+"""Runs the trained trunk once over every picture, and keeps what the heads read: mean features and middle moments.
 
-Views: `whole` (the picture squashed to 224x224, as the runtime does), `flip`, and random crops.
+Views: `whole` (the picture squashed to 224x224, as the runtime does) and `flip`.
 """
 from __future__ import annotations
 
 import argparse
-import random
 import time
-import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from torch import Tensor
 
-from data import Picture, load_pictures
-from model import moments
+from data import load_pictures
+from model import SEEN_WIDTH, moments
+from pixels import Pixels
 from precision import autocast
-from trunk import GRID_CELLS, GRID_WIDTH, IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD, MIDDLE_WIDTH, load_pretrained
+from trunk import EfficientNetLite0
+from views import whole_views
 
-# (set, view) in the order in which training first needs them.
-PLAN = (
-    ("val", "whole"), ("photos", "whole"), ("caltech", "whole"), ("imagenet", "whole"),
-    ("photos", "flip"), ("caltech", "flip"), ("imagenet", "flip"), ("photos", "crop1"),
-)
-
-
-def to_pixels(image: Image.Image) -> np.ndarray:
-    """A picture squashed to the model's size and normalised: f32 [3, 224, 224]."""
-    image = image.convert("RGB").resize((IMAGE_SIZE, IMAGE_SIZE), Image.BICUBIC)
-    pixels = np.asarray(image, np.float32) / 255.0
-    return ((pixels - np.float32(IMAGE_MEAN)) / np.float32(IMAGE_STD)).transpose(2, 0, 1)
+VIEWS = ("whole", "flip")
+# In the order in which training first needs them.
+SETS = ("val", "photos", "caltech", "imagenet")
+BATCH = 64
 
 
-def crop_box(width: int, height: int, rng: random.Random) -> tuple[int, int, int, int]:
-    """A box that keeps 45 to 90 % of the picture's area."""
-    area, aspect = rng.uniform(0.45, 0.9), rng.uniform(0.8, 1.25)
-    w = min(width, round(width * (area * aspect) ** 0.5))
-    h = min(height, round(height * (area / aspect) ** 0.5))
-    left, top = rng.randint(0, width - w), rng.randint(0, height - h)
-    return left, top, left + w, top + h
+class Seen(torch.nn.Module):
+    """Pixels → mean feature and middle moments side by side: [N, 1280 + 384]."""
+
+    def __init__(self, trunk: torch.nn.Module) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        grid, middle = self.trunk(pixels)
+        return torch.cat([grid.float().mean((2, 3)), moments(middle.float())], 1)
 
 
-def load_view(data: Path, picture: Picture, view: str) -> np.ndarray:
-    image = Image.open(data / picture.file).convert("RGB")
-    if view == "flip":
-        image = image.transpose(Image.FLIP_LEFT_RIGHT)
-    elif view.startswith("crop"):
-        rng = random.Random(zlib.crc32(f"{picture.file}/{view}".encode()))
-        image = image.crop(crop_box(*image.size, rng))
-        if rng.random() < 0.5:
-            image = image.transpose(Image.FLIP_LEFT_RIGHT)
-    return to_pixels(image)
+def load_trunk(path: Path) -> EfficientNetLite0:
+    trunk = EfficientNetLite0()
+    trunk.load_state_dict(torch.load(path)["trunk"])
+    return trunk.eval()
 
 
-def feature_path(work: Path, name: str, view: str, kind: str) -> Path:
-    return work / "features" / f"{name}-{view}.{kind}.npy"
+def features_path(work: Path, name: str, view: str) -> Path:
+    return work / "features" / f"{name}-{view}.npy"
 
 
-def load_features(work: Path, name: str, view: str = "whole") -> np.ndarray:
-    """f16 [pictures, 49, 1280], memory-mapped."""
-    return np.load(feature_path(work, name, view, "grid"), mmap_mode="r")
-
-
-def load_middle(work: Path, name: str, view: str = "whole") -> np.ndarray:
-    """f32 [pictures, 384]: what `moments` makes of the middle features."""
-    return np.load(feature_path(work, name, view, "middle"))
+def load_features(work: Path, name: str) -> Tensor:
+    """f16 [views, pictures, 1280 + 384]"""
+    return torch.from_numpy(np.stack([np.load(features_path(work, name, view)) for view in VIEWS]))
 
 
 @torch.no_grad()
-def extract(data: Path, name: str, view: str, trunk: torch.nn.Module, batch: int = 32) -> tuple[np.ndarray, np.ndarray]:
-    pictures = load_pictures(data, name)
-    grid = np.zeros((len(pictures), GRID_CELLS, GRID_WIDTH), np.float16)
-    middle = np.zeros((len(pictures), 2 * MIDDLE_WIDTH), np.float32)
-    for start in range(0, len(pictures), batch):
-        chunk = pictures[start:start + batch]
-        pixels = torch.from_numpy(np.stack([load_view(data, p, view) for p in chunk]))
-        # Pictures that only measure get f32, as the runtime does.
-        with autocast(enabled=name != "val"):
-            features, inner = trunk(pixels.to(memory_format=torch.channels_last))
-        grid[start:start + len(chunk)] = features.float().flatten(2).transpose(1, 2).numpy()
-        middle[start:start + len(chunk)] = moments(inner.float()).numpy()
-    return grid, middle
+def extract(seen: Seen, pixels: Pixels, count: int, view: str, exact: bool) -> np.ndarray:
+    features = np.zeros((count, SEEN_WIDTH), np.float16)
+    for start in range(0, count, BATCH):
+        batch = whole_views([(pixels, row) for row in range(start, min(start + BATCH, count))], view == "flip")
+        with autocast(enabled=not exact):
+            features[start:start + BATCH] = seen(batch).numpy()
+    return features
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--trunk", default="trunk.pt", help="a file of the work folder")
     args = parser.parse_args()
+    torch.set_num_threads(2)
     (args.work / "features").mkdir(parents=True, exist_ok=True)
-    trunk, _ = load_pretrained()
-    trunk = trunk.to(memory_format=torch.channels_last)
-    for name, view in PLAN:
-        paths = [feature_path(args.work, name, view, kind) for kind in ("grid", "middle")]
-        if all(path.exists() for path in paths):
-            continue
-        start = time.time()
-        for path, values in zip(paths, extract(args.data, name, view, trunk)):
-            np.save(path, values)
-        print(f"{name} {view}: {time.time() - start:.0f} s", flush=True)
+    path = args.work / args.trunk
+    seen = Seen(load_trunk(path)).to(memory_format=torch.channels_last)
+    for view in VIEWS:
+        for name in SETS:
+            target = features_path(args.work, name, view)
+            if target.exists() and target.stat().st_mtime > path.stat().st_mtime:
+                continue
+            start, count = time.time(), len(load_pictures(args.data, name))
+            # Pictures that only measure get f32, as the runtime does.
+            features = extract(seen, Pixels(args.work, name), count, view, exact=name == "val")
+            np.save(target, features)
+            print(f"{name} {view}: {count} pictures in {time.time() - start:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A small CoCa over the grid features of a convolutional trunk.
+"""A small CoCa over what a convolutional trunk sees.
 
-image: grid [N, 49, 1280] → one contrastive embedding [N, E], by an attentional pooler of one query, and caption
-tokens [N, T, D], which are the embedded concept words of the concept head.
+image: mean feature and middle moments [N, 1280 + 384] → one contrastive embedding [N, E], and caption tokens
+[N, T, D], which are the embedded concept words of the concept head.
 text: causal unimodal layers; the row of the end mark gives the text embedding.
 caption: multimodal layers that cross-attend to the caption tokens and predict the next token.
 """
@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tokenizer import END
-from trunk import GRID_CELLS, GRID_WIDTH, MIDDLE_WIDTH
+from trunk import GRID_WIDTH, MIDDLE_WIDTH
 
 MASKED = -1e9
 VARIANCE_EPS = 1e-6
+SEEN_WIDTH = GRID_WIDTH + 2 * MIDDLE_WIDTH
+MIDDLE_SPREAD = 0.4  # about that of the mean features
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Config:
     feed_forward: int = 768
     concept_tokens: int = 12
     concept_hidden: int = 1024
+    embedding_hidden: int = 512
     unimodal_layers: int = 2
     multimodal_layers: int = 2
     context_length: int = 32
@@ -107,60 +110,76 @@ def moments(middle: Tensor) -> Tensor:
 
 
 class ConceptHead(nn.Module):
-    """Mean feature and middle moments side by side [N, 1280 + 384] → one logit for each concept word: does a caption mention it?"""
+    """What the trunk sees [N, 1280 + 384] → one logit for each concept word: does a caption mention it?"""
 
-    def __init__(self, concepts: int, hidden: int = 512, dropout: float = 0.5) -> None:
+    def __init__(self, concepts: int, hidden: int = 1024, dropout: float = 0.3) -> None:
         super().__init__()
         self.register_buffer("middle_shift", torch.zeros(2 * MIDDLE_WIDTH))
         self.register_buffer("middle_scale", torch.ones(2 * MIDDLE_WIDTH))
-        self.expand, self.project = nn.Linear(GRID_WIDTH + 2 * MIDDLE_WIDTH, hidden), nn.Linear(hidden, concepts)
+        self.expand, self.project = nn.Linear(SEEN_WIDTH, hidden), nn.Linear(hidden, concepts)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, seen: Tensor) -> Tensor:
+    @torch.no_grad()
+    def prepare(self, seen: Tensor, prior: Tensor) -> None:
+        """Middle moments become about as wide as mean features, and the biases start at the words' frequencies."""
+        middle = seen[:, GRID_WIDTH:]
+        self.middle_shift, self.middle_scale = middle.mean(0), MIDDLE_SPREAD / (middle.std(0) + 1e-6)
+        self.project.weight.mul_(0.3)
+        self.project.bias.copy_(torch.logit(prior.clamp(1e-4, 0.999)))
+
+    def levelled(self, seen: Tensor) -> Tensor:
         mean, middle = seen.split([GRID_WIDTH, 2 * MIDDLE_WIDTH], -1)
-        seen = torch.cat([mean, (middle - self.middle_shift) * self.middle_scale], -1)
-        return self.project(self.dropout(F.gelu(self.expand(self.dropout(seen)))))
+        return torch.cat([mean, (middle - self.middle_shift) * self.middle_scale], -1)
+
+    def forward(self, seen: Tensor) -> Tensor:
+        return self.read(self.levelled(seen))
+
+    def read(self, levelled: Tensor) -> Tensor:
+        return self.project(self.dropout(F.gelu(self.expand(self.dropout(levelled)))))
 
 
 class ImageHead(nn.Module):
-    """Grid features → image embedding (not normalised) and caption tokens."""
+    """What the trunk sees and concept probabilities → image embedding (not normalised) and caption tokens."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        width = config.width
         self.concept_tokens = config.concept_tokens
-        self.project = nn.Linear(GRID_WIDTH, width)
-        self.cell_position = nn.Parameter(torch.randn(GRID_CELLS, width) * 0.02)
-        self.block = SelfBlock(config)
-        self.norm_grid, self.norm_query, self.norm_post = (nn.LayerNorm(width) for _ in range(3))
-        self.queries = nn.Parameter(torch.randn(1, width) * 0.5)
-        self.pooler = Attention(config)
-        self.pooled_embedding = nn.Linear(width, config.embedding, bias=False)
+        self.expand = nn.Linear(SEEN_WIDTH, config.embedding_hidden)
+        self.hidden_embedding = nn.Linear(config.embedding_hidden, config.embedding, bias=False)
         self.mean_embedding = nn.Linear(GRID_WIDTH, config.embedding, bias=False)
         self.concept_embedding = nn.Linear(config.concepts, config.embedding, bias=False)
-        self.concept_words = nn.Embedding(config.concepts, width)
-        self.concept_score = nn.Linear(1, width)
+        self.concept_words = nn.Embedding(config.concepts, config.width)
+        self.concept_score = nn.Linear(1, config.width)
+        self.dropout = nn.Dropout(config.dropout)
         nn.init.normal_(self.concept_words.weight, std=0.5)
         nn.init.normal_(self.concept_embedding.weight, std=0.1)
-
-    def pool(self, grid: Tensor) -> Tensor:
-        """What the embedding is made of: [N, D]."""
-        x = self.block(self.project(grid) + self.cell_position)
-        h = self.norm_grid(x)
-        queries = self.norm_query(self.queries).expand(len(grid), -1, -1)
-        return self.norm_post(self.pooler(queries, self.pooler.key(h), self.pooler.value(h)))[:, 0]
 
     def embed_concepts(self, probability: Tensor) -> Tensor:
         """The picture's most probable concept words as tokens [N, concept_tokens, D]."""
         score, index = probability.topk(self.concept_tokens, dim=-1)
         return self.concept_words(index) + self.concept_score(score[..., None])
 
-    def forward(self, grid: Tensor, probability: Tensor) -> tuple[Tensor, Tensor]:
-        return self.embed(self.pool(grid), grid.mean(1), probability), self.embed_concepts(probability)
+    def embed(self, levelled: Tensor, probability: Tensor) -> Tensor:
+        """Image embedding (not normalised)."""
+        hidden = self.dropout(F.gelu(self.expand(levelled)))
+        return (self.hidden_embedding(hidden) + self.mean_embedding(levelled[..., :GRID_WIDTH])
+                + self.concept_embedding(probability))
 
-    def embed(self, pooled: Tensor, mean: Tensor, probability: Tensor) -> Tensor:
-        """Pooled query, mean feature and concept probabilities → image embedding (not normalised)."""
-        return self.pooled_embedding(pooled) + self.mean_embedding(mean) + self.concept_embedding(probability)
+
+class TextHead(nn.Module):
+    """The row of the end mark → text embedding (not normalised)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.width)
+        self.expand = nn.Linear(config.width, config.embedding_hidden)
+        self.hidden_embedding = nn.Linear(config.embedding_hidden, config.embedding, bias=False)
+        self.embedding = nn.Linear(config.width, config.embedding, bias=False)
+        nn.init.zeros_(self.hidden_embedding.weight)
+
+    def forward(self, end_rows: Tensor) -> Tensor:
+        row = self.norm(end_rows)
+        return self.embedding(row) + self.hidden_embedding(F.gelu(self.expand(row)))
 
 
 class CoCa(nn.Module):
@@ -172,8 +191,7 @@ class CoCa(nn.Module):
         self.token_embedding = nn.Embedding(config.vocabulary, config.width)
         self.position = nn.Parameter(torch.randn(config.context_length, config.width) * 0.02)
         self.unimodal = nn.ModuleList(SelfBlock(config) for _ in range(config.unimodal_layers))
-        self.norm_text = nn.LayerNorm(config.width)
-        self.text_embedding = nn.Linear(config.width, config.embedding, bias=False)
+        self.text = TextHead(config)
         self.multimodal = nn.ModuleList(CrossBlock(config) for _ in range(config.multimodal_layers))
         self.norm_final = nn.LayerNorm(config.width)
         self.logit_scale = nn.Parameter(torch.tensor(20.0).log())
@@ -183,14 +201,11 @@ class CoCa(nn.Module):
     def scale(self) -> Tensor:
         return self.logit_scale.exp().clamp(max=100.0)
 
-    def encode_image(self, grid: Tensor, middle: Tensor) -> tuple[Tensor, Tensor]:
-        """Grid features and middle moments → normalised embedding [N, E] and caption tokens [N, T, D]."""
-        return self.encode_with_concepts(grid, self.concept_head(torch.cat([grid.mean(1), middle], 1)))
-
-    def encode_with_concepts(self, grid: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """The same with the concept head's logits given."""
-        embedding, tokens = self.image(grid, logits.sigmoid())
-        return F.normalize(embedding, dim=-1), tokens
+    def encode_image(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean feature and middle moments → normalised embedding [N, E] and caption tokens [N, T, D]."""
+        levelled = self.concept_head.levelled(seen)
+        probability = self.concept_head.read(levelled).sigmoid()
+        return F.normalize(self.image.embed(levelled, probability), dim=-1), self.image.embed_concepts(probability)
 
     def unimodal_states(self, ids: Tensor) -> Tensor:
         """[N, L] → [N, L, D], causal."""
@@ -206,7 +221,7 @@ class CoCa(nn.Module):
 
     def embed_text(self, end_rows: Tensor) -> Tensor:
         """Normalised text embedding: [N, E]."""
-        return F.normalize(self.text_embedding(self.norm_text(end_rows)), dim=-1)
+        return F.normalize(self.text(end_rows), dim=-1)
 
     def pool_text(self, ids: Tensor, states: Tensor) -> Tensor:
         return self.embed_text(self.end_rows(ids, states))

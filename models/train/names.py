@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from batches import encode, pad
 from concepts import stem
-from data import Picture
+from data import Picture, load_pictures
 
 DEFAULT_TEMPLATE = "a photo of a {}."
 TEMPLATES = (DEFAULT_TEMPLATE, DEFAULT_TEMPLATE, DEFAULT_TEMPLATE, "{}.", "a {}.", "a picture of a {}.", "there is a {}.")
@@ -18,6 +19,15 @@ TEMPLATES = (DEFAULT_TEMPLATE, DEFAULT_TEMPLATE, DEFAULT_TEMPLATE, "{}.", "a {}.
 
 def unique(names: list[str]) -> list[str]:
     return list(dict.fromkeys(names))
+
+
+def names_of(data: Path, name: str) -> list[str]:
+    """The class names of `caltech` or `imagenet`, by the alphabet."""
+    return sorted({p.label for p in load_pictures(data, name)})
+
+
+def all_names(data: Path) -> list[str]:
+    return unique(names_of(data, "caltech") + names_of(data, "imagenet"))
 
 
 def phrase(text: str) -> str:
@@ -59,13 +69,3 @@ class NameTexts:
     def draw(self, names: Tensor, rng: np.random.Generator) -> Tensor:
         """Token ids of the given names, each under a template drawn for it."""
         return pad([self.rows[rng.integers(len(TEMPLATES))][name] for name in names.tolist()])
-
-
-def soft_targets(teacher: Tensor, marked: Tensor, subset: Tensor, teacher_share: float) -> Tensor:
-    """Rows of distributions over `subset`: the marked names, mixed with the teacher's probabilities."""
-    teacher = teacher[:, subset] + 1e-6
-    teacher = teacher / teacher.sum(1, keepdim=True)
-    marked = marked[:, subset].float()
-    count = marked.sum(1, keepdim=True)
-    share = torch.where(count > 0, teacher_share, 1.0)
-    return share * teacher + (1 - share) * marked / count.clamp(min=1)

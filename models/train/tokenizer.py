@@ -52,8 +52,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     args = parser.parse_args()
-    texts = load_sentences(args.data)
-    texts += [c for p in load_pictures(args.data, "photos") for c in p.captions]
+    texts = load_sentences(args.data, everything=True)
     for name in ("caltech", "imagenet"):
         texts += NAME_REPEATS * sorted({p.label for p in load_pictures(args.data, name)})
     args.work.mkdir(parents=True, exist_ok=True)
