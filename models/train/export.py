@@ -11,12 +11,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from features import load_trunk
 from generate import DecodingSettings, repeatable_tokens
 from model import CoCa, Config, moments
 from parts import Parts
 from quantise import Stored, quantise_module, unrounded
 from tokenizer import END, PAD, START, load_tokenizer
-from trunk import IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD, EfficientNetLite0, load_pretrained
+from train_int8 import with_rounders
+from trunk import IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD, EfficientNetLite0
 
 CONCEPT_TOKENS = 8  # trained with 12; without the less certain ones more of what captions say is true
 TEMPLATE = "a photo of a {}."
@@ -27,34 +29,35 @@ LICENCE = ("research and non-commercial use: trained on COCO and Flickr8k photos
 class Pocket(nn.Module):
     """Trunk and CoCa head together: pixels in."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, trunk: EfficientNetLite0, config: Config, concepts: list[str]) -> None:
         super().__init__()
-        self.trunk = EfficientNetLite0()
-        self.coca = CoCa(config)
+        self.trunk, self.coca, self.concepts = trunk, CoCa(config), concepts
 
-    def features(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Grid features [N, 49, 1280] and middle moments [N, 384]."""
+    def seen(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Mean feature and middle moments: [N, 1280 + 384]."""
         grid, middle = self.trunk(pixels)
-        return grid.flatten(2).transpose(1, 2), moments(middle)
+        return torch.cat([grid.mean((2, 3)), moments(middle)], 1)
 
 
-def load_trained(checkpoint: Path) -> Pocket:
-    saved = torch.load(checkpoint, weights_only=False)
-    model = Pocket(replace(saved["config"], concept_tokens=CONCEPT_TOKENS))
-    model.trunk = load_pretrained()[0]
+def load_trained(work: Path, checkpoint: str) -> Pocket:
+    saved = torch.load(work / checkpoint, weights_only=False)
+    model = Pocket(load_trunk(work / "trunk.pt"), replace(saved["config"], concept_tokens=CONCEPT_TOKENS), saved["concepts"])
     model.coca.load_state_dict(saved["model"])
     return model.eval()
 
 
-def load_stored(checkpoint: Path, store: Callable[[nn.Module], dict[str, Stored]]) -> tuple[Pocket, dict[str, Stored]]:
+def load_stored(work: Path, checkpoint: str, store: Callable[[nn.Module], dict[str, Stored]]) -> tuple[Pocket, dict[str, Stored]]:
     """The model and the weights that `store` gives of it."""
-    model = load_trained(checkpoint)
-    return model, store(model.coca) | {f"trunk.{name}": weight for name, weight in store(model.trunk).items()}
+    model = load_trained(work, checkpoint)
+    return model, store(model.coca)
 
 
-def load_quantised(checkpoint: Path) -> tuple[Pocket, dict[str, Stored]]:
-    """The model with every weight rounded to what the bundle stores, and the stored weights."""
-    return load_stored(checkpoint, quantise_module)
+def load_quantised(work: Path, checkpoint: str) -> tuple[Pocket, dict[str, Stored]]:
+    """The model with every weight rounded to what the bundle stores and the trunk rounding as it runs, and the stored weights."""
+    model, stored = load_stored(work, checkpoint, quantise_module)
+    model.trunk = with_rounders(EfficientNetLite0())
+    model.trunk.load_state_dict(torch.load(work / "int8.pt")["trunk"])
+    return model.eval(), stored
 
 
 def file_entry(path: Path) -> dict:
@@ -90,10 +93,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the bundle's folder")
-    parser.add_argument("--checkpoint", default="captions.pt", help="a file of the work folder")
+    parser.add_argument("--checkpoint", default="pocket.pt", help="a file of the work folder")
     parser.add_argument("--f32", action="store_true", help="round nothing: what `coca-quantize int8` can be tried on")
     args = parser.parse_args()
-    model, stored = load_stored(args.work / args.checkpoint, unrounded if args.f32 else quantise_module)
+    model, stored = load_stored(args.work, args.checkpoint, unrounded) if args.f32 else load_quantised(args.work, args.checkpoint)
     tokenizer = load_tokenizer(args.work)
     args.out.mkdir(parents=True, exist_ok=True)
     parts = Parts(model.coca, model.trunk, stored)

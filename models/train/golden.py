@@ -36,7 +36,7 @@ def rounded(values: torch.Tensor) -> list[float]:
 def golden(model: Pocket, work: Path) -> dict:
     tokenizer, coca = load_tokenizer(work), model.coca
     length = coca.config.context_length
-    embedding, tokens = coca.encode_image(*model.features(synthetic_pixels()))
+    embedding, tokens = coca.encode_image(model.seen(synthetic_pixels()))
     texts = []
     for label in LABELS:
         text = DEFAULT_TEMPLATE.format(label)
@@ -60,9 +60,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
-    parser.add_argument("--checkpoint", default="captions.pt")
+    parser.add_argument("--checkpoint", default="pocket.pt")
     args = parser.parse_args()
-    model, _ = load_quantised(args.work / args.checkpoint)
+    model, _ = load_quantised(args.work, args.checkpoint)
     args.out.write_text(json.dumps(golden(model, args.work), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from quantise import Stored, dequantise
+from rounding import Rounder
 
 OPSET = 17
 ALIGNMENT = 64
@@ -86,6 +87,19 @@ class Graph:
             zero = self.constant(np.zeros(stored.scale.shape, np.int8), f"{name}.zero", file)
             self.op("DequantizeLinear", data, scale, zero, name=result, axis=axis)
         return result
+
+    def rounded(self, x: str, rounder: Rounder, name: str) -> str:
+        """x as the u8 codes of one tensor, and back."""
+        scale = self.constant(np.float32(rounder.scale().item()), f"{name}.scale")
+        zero = self.constant(np.uint8(rounder.zero.item()), f"{name}.zero")
+        codes = self.op("QuantizeLinear", x, scale, zero, name=f"{name}.codes")
+        return self.op("DequantizeLinear", codes, scale, zero, name=f"{name}.value")
+
+    def int8_bias(self, bias: Tensor, scale: np.ndarray, name: str, file: str) -> str:
+        """A convolution's bias in units of its input's scale times its weights' scales."""
+        scale = np.maximum(scale, np.abs(bias.detach().numpy()) / 2**30).astype(np.float32)
+        codes = self.constant(np.round(bias.detach().numpy().astype(np.float64) / scale).astype(np.int32), name, file)
+        return self.op("DequantizeLinear", codes, self.constant(scale, f"{name}.scale", file), name=f"{name}.f32", axis=0)
 
     def norm(self, x: str, layer, name: str, file: str, factor: float = 1.0) -> str:
         weight = self.constant(layer.weight * factor, f"{name}.weight", file)

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data import load_pictures
 from export import Pocket, load_trained
-from features import load_view
+from pixels import Pixels
 from trunk import Conv
+from views import whole_views
 
 DECIBELS = 20
 PICTURES = 24
@@ -29,24 +29,23 @@ def noisy(_layer: nn.Module, _inputs: tuple, output: Tensor) -> Tensor:
 def layers(model: Pocket) -> list[tuple[str, nn.Module]]:
     parts = (("trunk", model.trunk), ("concept_head", model.coca.concept_head), ("image", model.coca.image))
     return [(f"{part}.{name}", layer) for part, module in parts for name, layer in module.named_modules()
-            if isinstance(layer, (Conv, nn.Linear)) and name not in ("pooler.query", "concept_score")]
+            if isinstance(layer, (Conv, nn.Linear)) and name != "concept_score"]
 
 
 @torch.no_grad()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--checkpoint", default="captions.pt", help="a file of the work folder")
+    parser.add_argument("--checkpoint", default="pocket.pt", help="a file of the work folder")
     args = parser.parse_args()
     torch.manual_seed(0)
-    model = load_trained(args.work / args.checkpoint)
-    pictures = load_pictures(args.data, "val")[:PICTURES]
-    pixels = torch.from_numpy(np.stack([load_view(args.data, picture, "whole") for picture in pictures]))
-    clean, found = model.coca.encode_image(*model.features(pixels))[0], []
+    model = load_trained(args.work, args.checkpoint)
+    of_val = Pixels(args.work, "val")
+    pixels = whole_views([(of_val, row) for row in range(PICTURES)])
+    clean, found = model.coca.encode_image(model.seen(pixels))[0], []
     for name, layer in layers(model):
         hook = layer.register_forward_hook(noisy)
-        cosine = (model.coca.encode_image(*model.features(pixels))[0] * clean).sum(1)
+        cosine = (model.coca.encode_image(model.seen(pixels))[0] * clean).sum(1)
         hook.remove()
         found.append((cosine.mean().item(), cosine.min().item(), name))
     below = [entry for entry in sorted(found) if entry[0] < ASKED]

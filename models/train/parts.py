@@ -1,16 +1,27 @@
 """The four ONNX parts of a bundle, written out from the trained weights."""
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
 from graph import F32, I64, Graph, WeightFile
 from model import MASKED, VARIANCE_EPS, Attention, CoCa, CrossBlock, SelfBlock
-from quantise import Stored
+from quantise import Stored, quantise
+from rounding import Rounder
 from tokenizer import END
-from trunk import GRID_CELLS, GRID_WIDTH, IMAGE_SIZE, MIDDLE_BLOCK, MIDDLE_WIDTH, Conv, EfficientNetLite0
+from trunk import GRID_WIDTH, IMAGE_SIZE, MIDDLE_BLOCK, MIDDLE_WIDTH, Conv, EfficientNetLite0
 
 VISION, TEXT, DECODER = "vision.bin", "text.bin", "decoder.bin"
+
+
+class Value(NamedTuple):
+    """A picture's channels within a graph; `scale` is that of its codes, where it has some."""
+
+    name: str
+    side: int
+    scale: float
 
 
 class Parts:
@@ -28,16 +39,26 @@ class Parts:
     def linear(self, g: Graph, x: str, layer, name: str, file: str, factor: float = 1.0) -> str:
         return g.linear(x, self.stored[f"{name}.weight"], layer.bias, name, file, factor)
 
-    def conv(self, g: Graph, x: str, layer: Conv, name: str, side: int) -> tuple[str, int]:
-        stored = self.stored.get(f"{name}.weight")
-        weight = (g.constant(layer.weight, f"{name}.weight", VISION) if stored is None
-                  else g.weight(stored, f"{name}.weight", VISION, axis=0))
-        bias = g.constant(layer.bias, f"{name}.bias", VISION)
-        x = g.op("Conv", x, weight, bias, kernel_shape=[layer.kernel] * 2, strides=[layer.stride] * 2,
-                 pads=list(layer.pads(side, side)), group=layer.groups)
+    def conv(self, g: Graph, x: Value, layer: Conv, name: str) -> Value:
+        """A convolution: of codes where the trunk is rounded, and with its result as codes again."""
+        weight, bias = self.conv_weights(g, x, layer, name)
+        y = g.op("Conv", x.name, weight, bias, kernel_shape=[layer.kernel] * 2, strides=[layer.stride] * 2,
+                 pads=list(layer.pads(x.side, x.side)), group=layer.groups)
         if layer.activate:
-            x = g.op("Clip", x, g.constant(np.float32(0), "zero"), g.constant(np.float32(6), "six"))
-        return x, -(-side // layer.stride)
+            y = g.op("Clip", y, g.constant(np.float32(0), "zero"), g.constant(np.float32(6), "six"))
+        return self.rounded(g, y, layer.rounded, name, -(-x.side // layer.stride))
+
+    def conv_weights(self, g: Graph, x: Value, layer: Conv, name: str) -> tuple[str, str]:
+        if layer.rounded is None:
+            return g.constant(layer.weight, f"{name}.weight", VISION), g.constant(layer.bias, f"{name}.bias", VISION)
+        stored = quantise(layer.weight)
+        bias = g.int8_bias(layer.bias, stored.scale * np.float32(x.scale), f"{name}.bias", VISION)
+        return g.weight(stored, f"{name}.weight", VISION, axis=0), bias
+
+    def rounded(self, g: Graph, x: str, rounder: Rounder | None, name: str, side: int) -> Value:
+        if rounder is None:
+            return Value(x, side, 0.0)
+        return Value(g.rounded(x, rounder, name), side, rounder.scale().item())
 
     def heads(self, g: Graph, x: str, order: tuple[int, ...] = (0, 2, 1, 3)) -> str:
         split = g.op("Reshape", x, g.ints(0, 0, self.config.heads, self.config.width // self.config.heads))
@@ -94,13 +115,13 @@ class Parts:
 
     def image_encoder(self) -> Graph:
         g = Graph("image_encoder", [("pixel_values", F32, ["N", 3, IMAGE_SIZE, IMAGE_SIZE])], self.files)
-        grid, middle = self.features(g)
-        mean = g.op("ReduceMean", grid, axes=[1], keepdims=0)
         image, config = self.model.image, self.config
-        probability = self.concept_probability(g, mean, middle)
-        pooled = self.pool(g, grid)
-        first = g.op("Gather", pooled, g.constant(np.int64(0), "index_0"), axis=1)
-        embedding = self.linear(g, first, image.pooled_embedding, "image.pooled_embedding", VISION)
+        grid, middle = self.features(g)
+        mean = g.op("Reshape", g.op("ReduceMean", grid, axes=[2, 3]), g.ints(0, GRID_WIDTH))
+        levelled = self.levelled(g, mean, middle)
+        probability = self.concept_probability(g, levelled)
+        hidden = g.gelu(self.linear(g, levelled, image.expand, "image.expand", VISION))
+        embedding = self.linear(g, hidden, image.hidden_embedding, "image.hidden_embedding", VISION)
         for source, name in ((mean, "mean_embedding"), (probability, "concept_embedding")):
             embedding = g.op("Add", embedding, self.linear(g, source, getattr(image, name), f"image.{name}", VISION))
         g.output(g.unit_length(embedding), "image_embedding", F32, ["N", config.embedding])
@@ -108,35 +129,21 @@ class Parts:
         return g
 
     def features(self, g: Graph) -> tuple[str, str]:
-        """The trunk: pixels → [N, 49, 1280] and the middle features [N, 192, 7, 7]."""
-        x, side = self.conv(g, "pixel_values", self.trunk.stem, "trunk.stem", IMAGE_SIZE)
+        """The trunk: pixels → [N, 1280, 7, 7] and the middle features [N, 192, 7, 7]."""
+        x = self.rounded(g, "pixel_values", self.trunk.rounded, "trunk.pixels", IMAGE_SIZE)
+        x = self.conv(g, x, self.trunk.stem, "trunk.stem")
         for index, block in enumerate(self.trunk.blocks):
             hidden, name = x, f"trunk.blocks.{index}"
             if block.expand is not None:
-                hidden, side = self.conv(g, hidden, block.expand, f"{name}.expand", side)
-            hidden, side = self.conv(g, hidden, block.depthwise, f"{name}.depthwise", side)
-            hidden, side = self.conv(g, hidden, block.project, f"{name}.project", side)
-            x = g.op("Add", x, hidden) if block.residual else hidden
+                hidden = self.conv(g, hidden, block.expand, f"{name}.expand")
+            hidden = self.conv(g, hidden, block.depthwise, f"{name}.depthwise")
+            hidden = self.conv(g, hidden, block.project, f"{name}.project")
+            if block.residual:
+                hidden = self.rounded(g, g.op("Add", x.name, hidden.name), block.rounded, f"{name}.sum", hidden.side)
+            x = hidden
             if index == MIDDLE_BLOCK:
-                middle = x
-        x, _ = self.conv(g, x, self.trunk.head, "trunk.head", side)
-        return g.op("Transpose", g.op("Reshape", x, g.ints(0, GRID_WIDTH, GRID_CELLS)), perm=[0, 2, 1]), middle
-
-    def pool(self, g: Graph, grid: str) -> str:
-        image = self.model.image
-        x = self.linear(g, grid, image.project, "image.project", VISION)
-        x = g.op("Add", x, g.constant(image.cell_position, "image.cell_position", VISION))
-        x = self.self_attention(g, x, image.block, "image.block", VISION, None)
-        x = self.feed_forward(g, x, image.block, "image.block", VISION)
-        h = g.norm(x, image.norm_grid, "image.norm_grid", VISION)
-        key = self.linear(g, h, image.pooler.key, "image.pooler.key", VISION)
-        value = self.linear(g, h, image.pooler.value, "image.pooler.value", VISION)
-        with torch.no_grad():  # the queries are the same for every picture
-            query = image.pooler.split(image.pooler.query(image.norm_query(image.queries)))[None]
-            query = query * (self.config.width // self.config.heads) ** -0.5
-        query = g.constant(query.contiguous(), "image.pooler.queries", VISION)
-        pooled = self.attend(g, query, key, value, None, image.pooler, "image.pooler", VISION)
-        return g.norm(pooled, image.norm_post, "image.norm_post", VISION)
+                middle = x.name
+        return self.conv(g, x, self.trunk.head, "trunk.head").name, middle
 
     def moments(self, g: Graph, middle: str) -> str:
         """Mean and standard deviation of the middle features' channels: [N, 384]."""
@@ -147,11 +154,16 @@ class Parts:
         deviation = g.op("Sqrt", g.op("Add", variance, g.constant(np.float32(VARIANCE_EPS), "variance_eps")))
         return g.op("Reshape", g.op("Concat", mean, deviation, axis=1), g.ints(0, 2 * MIDDLE_WIDTH))
 
-    def concept_probability(self, g: Graph, mean: str, middle: str) -> str:
+    def levelled(self, g: Graph, mean: str, middle: str) -> str:
+        """Mean feature and middle moments, the latter shifted and scaled: what the heads read."""
         head = self.model.concept_head
         middle = g.op("Sub", self.moments(g, middle), g.constant(head.middle_shift, "concept_head.middle_shift", VISION))
         middle = g.op("Mul", middle, g.constant(head.middle_scale, "concept_head.middle_scale", VISION))
-        hidden = g.gelu(self.linear(g, g.op("Concat", mean, middle, axis=1), head.expand, "concept_head.expand", VISION))
+        return g.op("Concat", mean, middle, axis=1)
+
+    def concept_probability(self, g: Graph, levelled: str) -> str:
+        head = self.model.concept_head
+        hidden = g.gelu(self.linear(g, levelled, head.expand, "concept_head.expand", VISION))
         return g.op("Sigmoid", self.linear(g, hidden, head.project, "concept_head.project", VISION))
 
     def concepts(self, g: Graph, probability: str) -> str:
@@ -179,8 +191,11 @@ class Parts:
         is_end = g.op("Equal", "input_ids", g.constant(np.int64(END), "end_id"))
         is_end = g.op("Unsqueeze", g.op("Cast", is_end, to=F32), g.ints(1))
         pooled = g.op("Reshape", g.op("MatMul", is_end, x), g.ints(-1, config.width))
-        pooled = g.norm(pooled, self.model.norm_text, "norm_text", TEXT)
-        embedding = self.linear(g, pooled, self.model.text_embedding, "text_embedding", TEXT)
+        text = self.model.text
+        row = g.norm(pooled, text.norm, "text.norm", TEXT)
+        hidden = g.gelu(self.linear(g, row, text.expand, "text.expand", TEXT))
+        embedding = g.op("Add", self.linear(g, row, text.embedding, "text.embedding", TEXT),
+                         self.linear(g, hidden, text.hidden_embedding, "text.hidden_embedding", TEXT))
         g.output(g.unit_length(embedding), "text_embedding", F32, ["N", config.embedding])
         return g
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-# Small tensors that are added stay f32, and so do the trunk's depthwise and first convolutions: 0.2 M
-# weights, whose rounding costs more accuracy than that of all the others.
-KEPT_F32 = re.compile(r"(position|queries|depthwise\.weight)$|^stem\.|^blocks\.[0-3]\.")
+from rounding import row_scales
+
+KEPT_F32 = re.compile(r"position$")  # small, and only added
 
 
 class Stored(NamedTuple):
@@ -21,8 +21,7 @@ class Stored(NamedTuple):
 
 
 def quantise(weight: Tensor) -> Stored:
-    rows = weight.detach().float().flatten(1)
-    scale = rows.abs().amax(1).clamp(min=1e-12) / 127
+    rows, scale = weight.detach().float().flatten(1), row_scales(weight)
     data = (rows / scale[:, None]).round().clamp(-127, 127)
     return Stored(data.reshape(weight.shape).to(torch.int8).numpy(), scale.numpy())
 

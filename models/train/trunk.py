@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rounding import Rounder, rounded_rows
+
 IMAGE_SIZE = 224
 IMAGE_MEAN = (0.5, 0.5, 0.5)
 IMAGE_STD = (0.5, 0.5, 0.5)
@@ -54,6 +56,7 @@ class Conv(nn.Module):
         self.weight = nn.Parameter(torch.zeros(out_channels, in_channels // groups, kernel, kernel))
         self.bias = None if normed else nn.Parameter(torch.zeros(out_channels))
         self.norm = nn.BatchNorm2d(out_channels, BATCH_NORM_EPS, BATCH_NORM_MOMENTUM) if normed else None
+        self.rounded: Rounder | None = None  # what int8 makes of the result, where training reckons with it
 
     def pads(self, height: int, width: int) -> tuple[int, int, int, int]:
         """(top, left, bottom, right), the order that ONNX uses."""
@@ -63,14 +66,16 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         top, left, bottom, right = self.pads(x.shape[2], x.shape[3])
+        weight = self.weight if self.rounded is None else rounded_rows(self.weight)
         if (top, left) == (bottom, right):
-            x = F.conv2d(x, self.weight, self.bias, self.stride, (top, left), groups=self.groups)
+            x = F.conv2d(x, weight, self.bias, self.stride, (top, left), groups=self.groups)
         else:
             x = F.pad(x, (left, right, top, bottom))
-            x = F.conv2d(x, self.weight, self.bias, self.stride, groups=self.groups)
+            x = F.conv2d(x, weight, self.bias, self.stride, groups=self.groups)
         if self.norm is not None:
             x = self.norm(x)
-        return F.relu6(x) if self.activate else x
+        x = F.relu6(x) if self.activate else x
+        return x if self.rounded is None else self.rounded(x)
 
     @torch.no_grad()
     def take_folded(self, normed: Conv) -> None:
@@ -91,11 +96,14 @@ class InvertedResidual(nn.Module):
         self.depthwise = Conv(hidden, hidden, kernel, stride, groups=hidden, normed=normed)
         self.project = Conv(hidden, out_channels, 1, activate=False, normed=normed)
         self.residual = stride == 1 and in_channels == out_channels
+        self.rounded: Rounder | None = None  # of the sum
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = x if self.expand is None else self.expand(x)
         hidden = self.project(self.depthwise(hidden))
-        return x + hidden if self.residual else hidden
+        if not self.residual:
+            return hidden
+        return x + hidden if self.rounded is None else self.rounded(x + hidden)
 
 
 class EfficientNetLite0(nn.Module):
@@ -112,10 +120,11 @@ class EfficientNetLite0(nn.Module):
                 channels = stage.out_channels
         self.blocks = nn.ModuleList(blocks)
         self.head = Conv(channels, GRID_WIDTH, 1, normed=normed)
+        self.rounded: Rounder | None = None  # of the pixels
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """… and the middle features [N, 192, 7, 7], which the head's 1280 are made of."""
-        x = self.stem(pixels)
+        x = self.stem(pixels if self.rounded is None else self.rounded(pixels))
         for index, block in enumerate(self.blocks):
             x = block(x)
             if index == MIDDLE_BLOCK:

@@ -15,6 +15,7 @@ from tokenizer import END, PAD, START
 from trunk import IMAGE_SIZE
 
 TOLERANCE = 1e-4
+IMAGE_TOLERANCE = 2e-2  # the trunk's codes: a value half-way between two may become either
 PARTS = ("image_encoder", "text_encoder", "cross_kv", "caption_decoder")
 
 
@@ -53,21 +54,21 @@ class Bundle:
         return out["logits"]
 
 
-def check(name: str, got: np.ndarray, expected: torch.Tensor | np.ndarray) -> None:
+def check(name: str, got: np.ndarray, expected: torch.Tensor | np.ndarray, tolerance: float = TOLERANCE) -> None:
     error = float(np.abs(got - np.asarray(expected)).max())
     print(f"{name}: largest difference {error:.2e}")
-    if not error <= TOLERANCE:
-        raise SystemExit(f"{name} differs by {error:.2e}, more than {TOLERANCE}")
+    if not error <= tolerance:
+        raise SystemExit(f"{name} differs by {error:.2e}, more than {tolerance}")
 
 
 @torch.no_grad()
 def verify(bundle: Bundle, model: Pocket) -> None:
     rng, coca = np.random.default_rng(0), model.coca
     pixels = rng.uniform(-1, 1, (2, 3, IMAGE_SIZE, IMAGE_SIZE)).astype(np.float32)
-    embedding, tokens = coca.encode_image(*model.features(torch.from_numpy(pixels)))
+    embedding, tokens = coca.encode_image(model.seen(torch.from_numpy(pixels)))
     image = bundle.run("image_encoder", pixel_values=pixels)
-    check("image_embedding", image["image_embedding"], embedding)
-    check("image_tokens", image["image_tokens"], tokens)
+    check("image_embedding", image["image_embedding"], embedding, IMAGE_TOLERANCE)
+    check("image_tokens", image["image_tokens"], tokens, IMAGE_TOLERANCE)
 
     ids = np.full((3, coca.config.context_length), PAD, np.int64)
     for row, length in zip(ids, (1, 7, coca.config.context_length - 2)):
@@ -80,7 +81,7 @@ def verify(bundle: Bundle, model: Pocket) -> None:
             check(f"text padded by {pads}", short, text[row:row + 1])
 
     first = bundle.run("cross_kv", image_tokens=image["image_tokens"][:1])
-    expected = coca.cross_kv(tokens[:1])
+    expected = coca.cross_kv(torch.from_numpy(image["image_tokens"][:1]))
     for i, pair in enumerate(expected):
         for kind, value in zip(("key", "value"), pair):
             check(f"cross_{kind}.{i}", first[f"cross_{kind}.{i}"], value)
@@ -95,9 +96,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--bundle", type=Path, required=True)
-    parser.add_argument("--checkpoint", default="captions.pt")
+    parser.add_argument("--checkpoint", default="pocket.pt")
     args = parser.parse_args()
-    verify(Bundle(args.bundle), load_quantised(args.work / args.checkpoint)[0])
+    verify(Bundle(args.bundle), load_quantised(args.work, args.checkpoint)[0])
 
 
 if __name__ == "__main__":
