@@ -12,18 +12,23 @@ import torch
 from torch import Tensor
 
 from batches import encode, pad
+from concepts import mention_share
 from data import Picture, load_pictures
-from export import Pocket, load_quantised, load_trained
-from features import load_features, load_middle, load_view
+from export import CONCEPT_TOKENS, Pocket, load_quantised, load_trained
+from features import VIEWS, load_features
 from generate import DecodingSettings, caption
-from names import DEFAULT_TEMPLATE, name_ids, name_share, unique
+from names import DEFAULT_TEMPLATE, name_ids, name_share, names_of
+from pixels import Pixels
 from tokenizer import load_tokenizer
+from train_concepts import average_precision, shows_room_or_food
+from views import whole_views
 
 BATCH = 25
+EVERYDAY = Path(__file__).parent.parent / "everyday.txt"
 
 
 class Evaluation:
-    """Embeddings and tokens are computed once for each set of pictures."""
+    """Embeddings, concepts and tokens are computed once for each set of pictures."""
 
     def __init__(self, data: Path, work: Path, model: Pocket, from_pixels: bool) -> None:
         self.data, self.work, self.model, self.from_pixels = data, work, model, from_pixels
@@ -35,37 +40,32 @@ class Evaluation:
         return [items[i] for i in rows], rows
 
     @torch.no_grad()
-    def encode(self, name: str, pictures: list[Picture], rows: list[int]) -> tuple[Tensor, Tensor]:
-        parts = []
-        for start in range(0, len(rows), BATCH):
-            if self.from_pixels:
-                views = [load_view(self.data, p, "whole") for p in pictures[start:start + BATCH]]
-                features = self.model.features(torch.from_numpy(np.stack(views)).to(memory_format=torch.channels_last))
-            else:
-                batch = rows[start:start + BATCH]
-                features = (torch.from_numpy(load_features(self.work, name)[batch]).float(),
-                            torch.from_numpy(load_middle(self.work, name)[batch]))
-            parts.append(self.model.coca.encode_image(*features))
-        return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+    def seen(self, name: str, rows: list[int]) -> Tensor:
+        if not self.from_pixels:
+            return load_features(self.work, name)[VIEWS.index("whole"), rows].float()
+        pixels = Pixels(self.work, name)
+        batches = [rows[start:start + BATCH] for start in range(0, len(rows), BATCH)]
+        return torch.cat([self.model.seen(whole_views([(pixels, row) for row in batch])) for batch in batches])
 
     @torch.no_grad()
     def name_embeddings(self, names: list[str]) -> Tensor:
         length = self.model.coca.config.context_length
         return self.model.coca.encode_text(name_ids(self.tokenizer, names, DEFAULT_TEMPLATE, length))
 
+    @torch.no_grad()
     def caltech(self, split: str) -> float:
-        names = unique(sorted(p.label for p in load_pictures(self.data, "caltech")))
+        names = names_of(self.data, "caltech")
         pictures, rows = self.pictures("caltech", split)
-        best = (self.encode("caltech", pictures, rows)[0] @ self.name_embeddings(names).T).argmax(1)
+        embeddings = self.model.coca.encode_image(self.seen("caltech", rows))[0]
+        best = (embeddings @ self.name_embeddings(names).T).argmax(1)
         return np.mean([names[b] == p.label for b, p in zip(best.tolist(), pictures)])
 
-    def imagenet_names(self, pictures: list[Picture], embeddings: Tensor) -> tuple[float, int]:
-        """Of the photos whose captions hold any name: the share whose best name is one, and their number."""
-        names = unique([p.label for p in load_pictures(self.data, "imagenet")])
-        mentioned = name_share(pictures, names) > 0
-        best = (embeddings @ self.name_embeddings(names).T).argmax(1).numpy()
-        named = mentioned.any(1)
-        return mentioned[np.arange(len(best)), best][named].mean(), int(named.sum())
+    def best_names(self, pictures: list[Picture], embeddings: Tensor, names: list[str]) -> str:
+        """Of the photos whose captions hold any name: the share whose best one, or one of the best five, stands in a caption."""
+        mentioned = torch.from_numpy(name_share(pictures, names) > 0)
+        best = (embeddings @ self.name_embeddings(names).T).topk(5).indices
+        right = mentioned.gather(1, best)[mentioned.any(1)].float()
+        return f"{right[:, 0].mean():.3f} / {right.amax(1).mean():.3f} of {len(right)}"
 
     @torch.no_grad()
     def retrieval(self, pictures: list[Picture], embeddings: Tensor) -> float:
@@ -76,9 +76,8 @@ class Evaluation:
         text = self.model.coca.encode_text(pad(encode(self.tokenizer, texts, length)))
         return ((text @ embeddings.T).topk(5).indices == owner[:, None]).any(1).float().mean().item()
 
-    def captions(self, pictures: list[Picture], tokens: Tensor, settings: DecodingSettings, out: Path) -> dict:
+    def score(self, pictures: list[Picture], texts: list[str], out: Path) -> dict:
         """The data folder's own score of the captions, which are kept in `out`."""
-        texts = caption(self.model.coca, tokens, self.tokenizer, settings)
         references = out.with_suffix(".references.jsonl")
         write_jsonl(out, [{"source": p.file, "caption": text} for p, text in zip(pictures, texts)])
         write_jsonl(references, [{"file": p.file, "captions": p.captions} for p in pictures])
@@ -94,23 +93,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--split", choices=("val", "choose"), default="val")
-    parser.add_argument("--checkpoint", default="captions.pt")
-    parser.add_argument("--int8", action="store_true", help="the stored weights, and pixels through the rounded trunk")
+    parser.add_argument("--split", choices=("val", "choose", "flickr", "coco"), default="val")
+    parser.add_argument("--checkpoint", default="pocket.pt")
+    parser.add_argument("--int8", action="store_true", help="what the bundle stores: pixels through the rounded trunk, rounded weights")
     parser.add_argument("--beams", type=int, default=DecodingSettings.beams)
     parser.add_argument("--length-penalty", type=float, default=DecodingSettings.length_penalty)
+    parser.add_argument("--concept-tokens", type=int, default=CONCEPT_TOKENS)
     args = parser.parse_args()
-    path = args.work / args.checkpoint
-    model = load_quantised(path)[0] if args.int8 else load_trained(path)
+    torch.set_num_threads(2)
+    model = load_quantised(args.work, args.checkpoint)[0] if args.int8 else load_trained(args.work, args.checkpoint)
+    model.coca.image.concept_tokens = args.concept_tokens
     run = Evaluation(args.data, args.work, model, args.int8)
-    pictures, rows = run.pictures("val" if args.split == "val" else "photos", args.split)
-    embeddings, tokens = run.encode("val" if args.split == "val" else "photos", pictures, rows)
-    share, named = run.imagenet_names(pictures, embeddings)
-    print(f"caltech {run.caltech(args.split):.4f}  imagenet names {share:.4f} of {named}  "
-          f"recall@5 {run.retrieval(pictures, embeddings):.4f}", flush=True)
-    settings = DecodingSettings(beams=args.beams, length_penalty=args.length_penalty)
+    name = "val" if args.split == "val" else "photos"
+    pictures, rows = run.pictures(name, args.split)
+    seen = run.seen(name, rows)
+    with torch.no_grad():
+        embeddings, tokens = model.coca.encode_image(seen)
+        precision = average_precision(model.coca.concept_head(seen), torch.from_numpy(mention_share(pictures, model.concepts)))
+    inside = [shows_room_or_food(p) for p in pictures]
+    print(f"concept words: average precision {precision.mean():.4f}; rooms and food {precision[inside].mean():.4f} of {sum(inside)}")
+    print(f"everyday names {run.best_names(pictures, embeddings, EVERYDAY.read_text(encoding='utf-8').split(chr(10))[:-1])}")
+    print(f"ImageNet names {run.best_names(pictures, embeddings, names_of(args.data, 'imagenet'))}")
+    print(f"recall@5 {run.retrieval(pictures, embeddings):.4f}", flush=True)
+    if args.split in ("val", "choose"):
+        print(f"Caltech {run.caltech(args.split):.4f}", flush=True)
+    texts = caption(model.coca, tokens, run.tokenizer, DecodingSettings(beams=args.beams, length_penalty=args.length_penalty))
     out = args.work / f"captions-{args.split}-{'int8' if args.int8 else 'f32'}.jsonl"
-    print(run.captions(pictures, tokens, settings, out))
+    print(run.score(pictures, texts, out))
+    pictures, texts = zip(*[(p, text) for p, text, shown in zip(pictures, texts, inside) if shown])
+    print("rooms and food", run.score(pictures, texts, out.with_stem(out.stem + "-inside")))
 
 
 if __name__ == "__main__":
