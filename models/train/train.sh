@@ -1,10 +1,10 @@
 #!/bin/sh
-# train.sh DATA WORK: the five training steps in order.
+# train.sh DATA WORK: every training step in order. A step that was stopped goes on where it was.
 set -eu
 cd "$(dirname "$0")"
+python train_trunk.py --data "$1" --work "$2"
+python features.py --data "$1" --work "$2"
 python train_concepts.py --data "$1" --work "$2"
-python pretrain.py --data "$1" --work "$2"
-python train.py --data "$1" --work "$2"
-python rows.py --data "$1" --work "$2"
+python train_text.py --data "$1" --work "$2"
 python embed.py --data "$1" --work "$2"
-python train_decoder.py --data "$1" --work "$2"
+python train_int8.py --data "$1" --work "$2"

@@ -1,4 +1,4 @@
-"""Trains the trunk on what captions mention, with BatchNorm in place; the stem and the first stages stay as they are.
+"""Trains the trunk's last stages on what captions mention, with BatchNorm in place; the first ones stay as they are.
 
 The concept head is the main loss; COCO's marked objects, Caltech's and ImageNet's classes keep the trunk from forgetting
 what captions rarely name. Every batch is a function of its step's number, so training goes on from `trunk-run.pt` as if
@@ -27,10 +27,10 @@ from model import ConceptHead, moments
 from names import unique
 from pixels import Pixels
 from precision import autocast
-from trunk import GRID_WIDTH, MIDDLE_BLOCK, EfficientNetLite0, folded, load_normed
+from trunk import GRID_WIDTH, MIDDLE_BLOCK, EfficientNetLite0, convolutions, folded, load_normed
 from views import random_views, whole_views
 
-FROZEN_BLOCKS = 3
+FROZEN_BLOCKS = 8  # what comes before takes more than half of the time, and sees edges and textures
 PHOTOS, CALTECH, IMAGENET = 54, 6, 4  # of one batch
 HIDDEN, DROPOUT = 1024, 0.3
 TRUNK_RATE, HEAD_RATE, WEIGHT_DECAY = 2e-4, 4e-4, 0.05
@@ -53,44 +53,44 @@ class Heads(nn.Module):
 
 
 class Trainee(nn.Module):
-    """Trunk and heads; the frozen part runs apart, so that nothing is kept for its gradients."""
+    """Trunk and heads. The first stages are folded; they run apart, so that nothing is kept for their gradients."""
 
     def __init__(self, trunk: EfficientNetLite0, heads: Heads) -> None:
         super().__init__()
-        self.trunk, self.heads = trunk, heads
+        first = folded(trunk).requires_grad_(False)
+        self.first = nn.Sequential(first.stem, *first.blocks[:FROZEN_BLOCKS])
+        self.blocks, self.last, self.heads = trunk.blocks[FROZEN_BLOCKS:], trunk.head, heads
+        self.run_first, self.run_second = self.first.forward, self.second_half
 
-    def frozen(self) -> list[nn.Module]:
-        return [self.trunk.stem, *self.trunk.blocks[:FROZEN_BLOCKS]]
-
-    def train(self, mode: bool = True) -> Trainee:
-        super().train(mode)
-        for module in self.frozen():
-            module.requires_grad_(False).eval()
-        return self
-
-    def first_half(self, x: Tensor) -> Tensor:
-        for module in self.frozen():
-            x = module(x)
-        return x
+    def whole(self) -> EfficientNetLite0:
+        """The trunk with every BatchNorm folded."""
+        trunk = EfficientNetLite0()
+        sources = [conv for part in (self.first, self.blocks, self.last) for conv in convolutions(part)]
+        for conv, source in zip(convolutions(trunk), sources):
+            if source.norm is None:
+                conv.load_state_dict(source.state_dict())
+            else:
+                conv.take_folded(source)
+        return trunk.eval()
 
     def second_half(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean feature [N, 1280] and middle moments [N, 384]."""
-        for index, block in enumerate(self.trunk.blocks[FROZEN_BLOCKS:], FROZEN_BLOCKS):
+        for index, block in enumerate(self.blocks, FROZEN_BLOCKS):
             x = block(x)
             if index == MIDDLE_BLOCK:
                 middle = moments(x.float())
-        return self.trunk.head(x).float().mean((2, 3)), middle
+        return self.last(x).float().mean((2, 3)), middle
 
     def compiled(self) -> Trainee:
-        self.first_half, self.second_half = torch.compile(self.first_half), torch.compile(self.second_half)
+        self.run_first, self.run_second = torch.compile(self.first.forward), torch.compile(self.second_half)
         return self
 
     def forward(self, x: Tensor) -> Tensor:
         """What the heads read: [N, 1280 + 384]."""
         with autocast():
             with torch.no_grad():
-                x = self.first_half(x)
-            return torch.cat(self.second_half(x), 1)
+                x = self.run_first(x)
+            return torch.cat(self.run_second(x), 1)
 
 
 class TrunkData:
@@ -181,7 +181,7 @@ def warm_heads(model: Trainee, data: TrunkData) -> None:
 @torch.no_grad()
 def settle_norms(model: Trainee, data: TrunkData) -> None:
     """Statistics of whole pictures at the size that the product uses, for the averaged weights."""
-    norms = [module for module in model.train().modules() if isinstance(module, nn.BatchNorm2d) and module.training]
+    norms = [module for module in model.train().modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over all batches
@@ -205,14 +205,11 @@ class Run:
         self.model = Trainee(trunk, heads).to(memory_format=torch.channels_last).train()
         self.averaged = copy.deepcopy(self.model)
         self.model.compiled()
-        decayed = [p for p in self.trunk_parameters() if p.ndim > 1]
-        plain = [p for p in self.trunk_parameters() if p.ndim == 1]
+        of_trunk = [*self.model.blocks.parameters(), *self.model.last.parameters()]
+        decayed, plain = [p for p in of_trunk if p.ndim > 1], [p for p in of_trunk if p.ndim == 1]
         self.optimizer = torch.optim.AdamW([{"params": decayed, "rate": TRUNK_RATE},
                                             {"params": plain, "rate": TRUNK_RATE, "weight_decay": 0.0},
                                             {"params": heads.parameters(), "rate": HEAD_RATE}], weight_decay=WEIGHT_DECAY, fused=True)
-
-    def trunk_parameters(self) -> list[nn.Parameter]:
-        return [p for p in self.model.trunk.parameters() if p.requires_grad]
 
     def start(self) -> None:
         if self.path.exists():
@@ -278,7 +275,7 @@ def main() -> None:
     run.start()
     train(run, args.steps, args.warm_up, 60 * args.minutes)
     settle_norms(run.averaged, data)
-    save({"trunk": folded(run.averaged.trunk).state_dict(), "concepts": data.concepts,
+    save({"trunk": run.averaged.whole().state_dict(), "concepts": data.concepts,
           "heads": run.averaged.heads.state_dict()}, args.work / "trunk.pt")
 
 

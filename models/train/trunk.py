@@ -132,9 +132,9 @@ class EfficientNetLite0(nn.Module):
         return self.head(x), middle
 
 
-def convolutions(trunk: EfficientNetLite0) -> list[Conv]:
-    """In the order in which they run."""
-    return [module for module in trunk.modules() if isinstance(module, Conv)]
+def convolutions(part: nn.Module) -> list[Conv]:
+    """Those of a trunk or a part of it, in the order in which they run."""
+    return [module for module in part.modules() if isinstance(module, Conv)]
 
 
 def folded(normed: EfficientNetLite0) -> EfficientNetLite0:
