@@ -65,7 +65,7 @@ def balance(pictures: list[Picture], share: np.ndarray, like: np.ndarray) -> np.
     The newer photos lean towards a few kinds of objects; rooms and food would drown among them.
     """
     shift = np.log((share[like].mean(0) + RARE) / (share.mean(0) + RARE))
-    mentioned = share > 0
+    mentioned = (share > 0).astype(np.float32)
     mean = (mentioned @ shift) / np.maximum(mentioned.sum(1), 1)
     weight = np.exp(BALANCE * mean).clip(*DRAWN)
     return (weight / weight.mean()).astype(np.float32)

@@ -37,7 +37,8 @@ TRUNK_RATE, HEAD_RATE, WEIGHT_DECAY = 2e-4, 4e-4, 0.05
 AVERAGE = 0.997
 WEIGHTS = {"words": 1.0, "objects": 0.5, "caltech": 1.0, "imagenet": 0.5}
 SIDES = ((0.8, 160), (1.0, 224))  # up to which share of the schedule
-WARM_BATCHES, WARM_STEPS, WARM_BATCH = 160, 500, 256
+WARM_BATCHES, WARM_STEPS, WARM_BATCH = 160, 120, 256  # three epochs: at twelve, heads knew these photos by heart
+WARM_FIRST = 10**6  # the number of a batch that training won't reach
 SETTLE_BATCHES = 40
 SAVE_SECONDS = 240
 
@@ -160,7 +161,7 @@ def warm_heads(model: Trainee, data: TrunkData) -> None:
     seen: dict[str, list[Tensor]] = {name: [] for name in rows}
     with torch.no_grad():
         for step in range(WARM_BATCHES):
-            pixels, of_sets = data.batch(step, SIDES[0][1])
+            pixels, of_sets = data.batch(WARM_FIRST + step, SIDES[0][1])
             for (name, of_set), features in zip(of_sets.items(), model(pixels).split([PHOTOS, CALTECH, IMAGENET])):
                 rows[name].append(of_set)
                 seen[name].append(features)
@@ -174,7 +175,7 @@ def warm_heads(model: Trainee, data: TrunkData) -> None:
         optimizer.zero_grad()
         sum(WEIGHTS[key] * loss for key, loss in losses.items()).backward()
         optimizer.step()
-        if step % 100 == 99:
+        if step % 20 == 0:
             print(f"heads, step {step} " + shown(losses), flush=True)
 
 
