@@ -40,7 +40,7 @@ SIDES = ((0.8, 160), (1.0, 224))  # up to which share of the schedule
 WARM_BATCHES, WARM_STEPS, WARM_BATCH = 160, 120, 256  # three epochs: at twelve, heads knew these photos by heart
 WARM_FIRST = 10**6  # the number of a batch that training won't reach
 SETTLE_BATCHES = 40
-SAVE_SECONDS = 240
+SAVE_SECONDS = 120
 
 
 class Heads(nn.Module):
