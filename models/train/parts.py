@@ -4,7 +4,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from graph import F32, I64, Graph, WeightFile
 from model import MASKED, VARIANCE_EPS, Attention, CoCa, CrossBlock, SelfBlock
