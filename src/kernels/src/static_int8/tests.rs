@@ -69,7 +69,7 @@ fn assert_same(found: &CodeImage, expected: &CodeImage, what: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 400 }))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 64 }))]
 
     #[test]
     fn a_pointwise_layer_gives_the_codes_of_the_reference(
