@@ -14,6 +14,9 @@ use crate::{
     weight_memory::WeightMemory,
 };
 
+/// One for all layers: an emulator keeps what each of thousands of its own would reserve.
+static MEMORY: WeightMemory = WeightMemory::new();
+
 fn cpus() -> impl Iterator<Item = Cpu> {
     InstructionSet::ALL.into_iter().filter_map(Cpu::with)
 }
@@ -80,7 +83,7 @@ proptest! {
             let mut source = Source(seed);
             let parameters = source.parameters(outputs, inputs, zero_points);
             let image = source.image(cpu, [height, width], inputs);
-            let layer = PointwiseLayer::pack(&WeightMemory::new(), cpu, inputs, &parameters.borrow()).unwrap();
+            let layer = PointwiseLayer::pack(&MEMORY, cpu, inputs, &parameters.borrow()).unwrap();
             let mut output = CodeImage::new(cpu, [height, width], outputs);
             Pointwise::new(cpu, &layer, &image, &mut output).unwrap().run(pool);
             assert_same(&output, &reference::pointwise(cpu, &parameters, &image), cpu.instruction_set().name());
@@ -107,9 +110,9 @@ proptest! {
             let filters = source.parameters(expanded, size * size, [middle, 3]);
             let last = source.parameters(outputs, expanded, [3, 127]);
             let image = source.image(cpu, [height, width], inputs);
-            let expand = PointwiseLayer::pack(&WeightMemory::new(), cpu, inputs, &first.borrow()).unwrap();
-            let depthwise = DepthwiseLayer::pack(&WeightMemory::new(), cpu, size, stride, pads, &filters.borrow()).unwrap();
-            let project = PointwiseLayer::pack(&WeightMemory::new(), cpu, expanded, &last.borrow()).unwrap();
+            let expand = PointwiseLayer::pack(&MEMORY, cpu, inputs, &first.borrow()).unwrap();
+            let depthwise = DepthwiseLayer::pack(&MEMORY, cpu, size, stride, pads, &filters.borrow()).unwrap();
+            let project = PointwiseLayer::pack(&MEMORY, cpu, expanded, &last.borrow()).unwrap();
             let residual = Residual { own_multiplier: 0.73, other_multiplier: 0.61, other_zero_point: 121, zero_point: 130 };
             let residual = (adds && stride == 1).then_some((&residual, &image));
             let from = if expands { super::Source::Expand(&expand, &image) } else { super::Source::Image(&image) };
@@ -143,9 +146,9 @@ proptest! {
                 let bytes: Vec<u8> = (0..3 * width).map(|_| source.next(256) as u8).collect();
                 lines.write_line(line, &bytes, &codes);
             }
-            let stem = StemLayer::pack(&WeightMemory::new(), cpu, &first.borrow()).unwrap();
-            let depthwise = DepthwiseLayer::pack(&WeightMemory::new(), cpu, 3, 1, [1, 1], &filters.borrow()).unwrap();
-            let project = PointwiseLayer::pack(&WeightMemory::new(), cpu, channels, &last.borrow()).unwrap();
+            let stem = StemLayer::pack(&MEMORY, cpu, &first.borrow()).unwrap();
+            let depthwise = DepthwiseLayer::pack(&MEMORY, cpu, 3, 1, [1, 1], &filters.borrow()).unwrap();
+            let project = PointwiseLayer::pack(&MEMORY, cpu, channels, &last.borrow()).unwrap();
             let size = [height, width].map(|side| side.div_ceil(2));
             let mut output = CodeImage::new(cpu, size, outputs);
             let mut scratch = Scratch::default();
@@ -169,8 +172,8 @@ fn refuses_elements_that_do_not_fit_or_can_overflow() {
         input_zero_point: 0,
         output_zero_point: 0,
     };
-    assert!(PointwiseLayer::pack(&WeightMemory::new(), cpu, 4, &parameters).is_ok());
-    let found = PointwiseLayer::pack(&WeightMemory::new(), cpu, 3, &parameters).map(drop);
+    assert!(PointwiseLayer::pack(&MEMORY, cpu, 4, &parameters).is_ok());
+    let found = PointwiseLayer::pack(&MEMORY, cpu, 3, &parameters).map(drop);
     assert_eq!(
         found,
         Err(LayerError::Count { what: "weights", elements: 6, outputs: 2, found: 8 })
@@ -178,12 +181,12 @@ fn refuses_elements_that_do_not_fit_or_can_overflow() {
     for multipliers in [[1.0, 1e5], [1.0, -1.0], [f32::NAN, 1.0]] {
         let parameters = LayerParameters { multipliers: &multipliers, ..parameters };
         assert!(matches!(
-            PointwiseLayer::pack(&WeightMemory::new(), cpu, 4, &parameters),
+            PointwiseLayer::pack(&MEMORY, cpu, 4, &parameters),
             Err(LayerError::Range { .. })
         ));
     }
     assert!(matches!(
-        DepthwiseLayer::pack(&WeightMemory::new(), cpu, 7, 1, [3, 3], &parameters),
+        DepthwiseLayer::pack(&MEMORY, cpu, 7, 1, [3, 3], &parameters),
         Err(LayerError::Filter { size: 7, stride: 1 })
     ));
 }
