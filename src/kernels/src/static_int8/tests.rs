@@ -17,6 +17,9 @@ use crate::{
 /// One for all layers: an emulator keeps what each of thousands of its own would reserve.
 static MEMORY: WeightMemory = WeightMemory::new();
 
+/// Few where an interpreter runs them, and on Arm, which has the scalar code alone and is emulated.
+const CASES: u32 = if cfg!(any(miri, target_arch = "aarch64")) { 3 } else { 64 };
+
 fn cpus() -> impl Iterator<Item = Cpu> {
     InstructionSet::ALL.into_iter().filter_map(Cpu::with)
 }
@@ -72,7 +75,7 @@ fn assert_same(found: &CodeImage, expected: &CodeImage, what: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 64 }))]
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
     fn a_pointwise_layer_gives_the_codes_of_the_reference(
