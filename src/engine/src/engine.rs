@@ -5,7 +5,9 @@ use std::{fmt, sync::Arc};
 use coca_host::physical_cores;
 use coca_kernels::{Cpu, Pool, WeightMemory};
 
-use crate::{Error, OperatorTime, Rules, environment, profile::Profiler};
+use crate::{
+    Error, OperatorTime, Rules, buffers::Buffers, environment, profile::Profiler,
+};
 
 /// What graphs are prepared for and run with: a thread pool, an instruction set, and whether rules fuse operators.
 ///
@@ -29,6 +31,7 @@ struct Shared {
     cpu: Cpu,
     rules: Rules,
     weight_memory: WeightMemory,
+    buffers: Buffers,
     /// Only where operators are timed.
     profiler: Option<Profiler>,
 }
@@ -80,6 +83,11 @@ impl Engine {
     /// The pool's threads; `None` for one thread.
     pub(crate) fn pool(&self) -> Option<&Pool> {
         self.0.pool.as_ref()
+    }
+
+    /// Memory that the runs of this engine's graphs use again.
+    pub(crate) fn buffers(&self) -> &Buffers {
+        &self.0.buffers
     }
 
     /// Memory for the packed weights of this engine's graphs.
@@ -152,9 +160,14 @@ impl EngineBuilder {
             1 => None,
             _ => Some(Pool::start(threads).map_err(|error| refused(error.to_string()))?),
         };
-        let (weight_memory, profiler) =
-            (WeightMemory::new(), self.profiles.then(Profiler::default));
-        Ok(Engine(Arc::new(Shared { pool, cpu, rules, weight_memory, profiler })))
+        Ok(Engine(Arc::new(Shared {
+            pool,
+            cpu,
+            rules,
+            weight_memory: WeightMemory::new(),
+            buffers: Buffers::default(),
+            profiler: self.profiles.then(Profiler::default),
+        })))
     }
 }
 

@@ -2,15 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use ndarray::{Array, ArrayD, Dimension};
+use ndarray::{Array, Array2, ArrayD, Dimension};
 use tract_onnx::prelude::{
     InferenceModelExt, IntoRunnable, IntoTensor, TValue, TVec, TractError, TypedRunnableModel,
 };
 
 use crate::{
     Arithmetic, Engine, Error, Onnx, SharedTensor, Unfused, Weights,
+    buffers::filled,
     error::chain,
-    freed_memory,
     fused::{Fused, NotFinite},
     layout::Layout,
 };
@@ -50,6 +50,7 @@ impl From<SharedTensor> for Input {
 pub struct Graph {
     engine: Engine,
     part: String,
+    inputs: Vec<String>,
     outputs: Vec<String>,
     layouts: Vec<Layout>,
     unfused: Vec<Unfused>,
@@ -97,9 +98,9 @@ impl Graph {
             .and_then(|model| model.into_optimized())
             .and_then(|model| model.into_runnable())
             .map_err(unsupported)?;
-        freed_memory::keep();
-        let (engine, outputs) = (engine.clone(), outputs.to_vec());
-        Ok(Self { engine, part, outputs, layouts: fused.layouts, unfused: fused.unfused, plan })
+        let (engine, inputs, outputs) = (engine.clone(), inputs.to_vec(), outputs.to_vec());
+        let (layouts, unfused) = (fused.layouts, fused.unfused);
+        Ok(Self { engine, part, inputs, outputs, layouts, unfused, plan })
     }
 
     /// Whether input `index`, which the file declares as `[B,P,W]`, is a paged KV cache `[C,W]` instead: see
@@ -150,35 +151,54 @@ impl Graph {
     /// as the file declares them, `[B,P,W]`, and no slot mapping.
     ///
     /// # Errors
-    /// When a shape does not fit the graph, or an output is not of 32-bit numbers.
+    /// [`Error::Run`] when a shape does not fit the graph, [`Error::Tensor`] for caches that are not `[B,P,W]` of one
+    /// `B` and `P`, or when an output is not f32.
     pub fn run(&self, mut inputs: Vec<Input>) -> Result<Vec<ArrayD<f32>>, Error> {
         if self.takes_slot_mapping() && inputs.len() == self.layouts.len() {
-            self.page_caches(&mut inputs);
+            self.page_caches(&mut inputs)?;
         }
         for (input, layout) in inputs.iter_mut().zip(&self.layouts) {
             if let Input::F32(array) = input {
                 *array = layout.pack(std::mem::take(array));
             }
         }
-        let inputs: TVec<TValue> = inputs.into_iter().map(value).collect();
-        let values = match self.engine.profiler() {
+        let inputs = inputs.into_iter().map(|input| self.value(input));
+        let inputs = inputs.collect::<Result<TVec<TValue>, _>>();
+        let values = inputs.and_then(|inputs| match self.engine.profiler() {
             None => self.plan.run(inputs),
             Some(profiler) => profiler.run(&self.plan, inputs),
-        };
+        });
         let values = values.map_err(|error| self.stopped(&error))?;
         values
             .into_iter()
             .zip(&self.outputs)
-            .map(|(value, name)| {
-                let found = value.datum_type();
-                value.into_tensor().into_plain_array::<f32>().map_err(|_| Error::Tensor {
-                    part: self.part.clone(),
-                    tensor: name.clone(),
-                    expected: "f32".to_owned(),
-                    found: format!("{found:?}"),
-                })
-            })
+            .map(|(value, name)| self.output(value, name))
             .collect()
+    }
+
+    /// An input as tract takes it.
+    fn value(&self, input: Input) -> Result<TValue, TractError> {
+        Ok(match input {
+            Input::F32(array) => match array.as_slice() {
+                Some(elements) => filled(self.engine.buffers(), array.shape(), |copy| {
+                    copy.copy_from_slice(elements);
+                    Ok(())
+                })?
+                .into(),
+                None => array.into_tensor().into(),
+            },
+            Input::I64(array) => array.into_tensor().into(),
+            Input::Shared(tensor) => TValue::from_const(tensor.into_tensor()),
+        })
+    }
+
+    /// A copy of an output, whose own memory the next run uses.
+    fn output(&self, value: TValue, name: &str) -> Result<ArrayD<f32>, Error> {
+        let array = value.to_plain_array_view::<f32>().map(|view| view.to_owned());
+        let array =
+            array.map_err(|_| self.unexpected(name, "f32", format!("{:?}", value.datum_type())))?;
+        self.engine.buffers().give_back(value);
+        Ok(array)
     }
 
     /// Why a run stopped.
@@ -191,23 +211,40 @@ impl Graph {
     }
 
     /// Makes pages `[B × P, W]` of caches `[B,P,W]`, and their slot mapping.
-    fn page_caches(&self, inputs: &mut Vec<Input>) {
-        let mut slots = ndarray::Array2::zeros((1, 0));
-        for (input, layout) in inputs.iter_mut().zip(&self.layouts) {
-            let (Input::F32(array), Layout::PagedCache) = (input, layout) else { continue };
-            let &[batch, past, width] = array.shape() else { continue };
-            slots = ndarray::Array2::from_shape_fn((batch, past), |(b, p)| (b * past + p) as i64);
+    fn page_caches(&self, inputs: &mut Vec<Input>) -> Result<(), Error> {
+        let mut sizes = None;
+        for ((input, layout), name) in inputs.iter_mut().zip(&self.layouts).zip(&self.inputs) {
+            if *layout != Layout::PagedCache {
+                continue;
+            }
+            let Input::F32(array) = input else {
+                return Err(self.unexpected(name, "f32 [B,P,W]", "another type".to_owned()));
+            };
+            let found = array.shape().to_vec();
+            let unlike =
+                || self.unexpected(name, "[B,P,W] like the other caches", format!("{found:?}"));
+            let &[batch, past, width] = &*found else { return Err(unlike()) };
+            if *sizes.get_or_insert((batch, past)) != (batch, past) {
+                return Err(unlike());
+            }
             let rows = std::mem::take(array).into_shape_clone(vec![batch * past, width]);
-            *array = rows.unwrap_or_default();
+            *array = rows.map_err(|_| unlike())?;
         }
+        let (batch, past) = sizes.unwrap_or((1, 0));
+        let slots = Array2::from_shape_fn((batch, past), |(b, p)| (b * past + p) as i64);
         inputs.push(slots.into());
+        Ok(())
+    }
+
+    fn unexpected(&self, tensor: &str, expected: &str, found: String) -> Error {
+        let (part, tensor) = (self.part.clone(), tensor.to_owned());
+        Error::Tensor { part, tensor, expected: expected.to_owned(), found }
     }
 }
 
-fn value(input: Input) -> TValue {
-    match input {
-        Input::F32(array) => array.into_tensor().into(),
-        Input::I64(array) => array.into_tensor().into(),
-        Input::Shared(tensor) => TValue::from_const(tensor.into_tensor()),
+impl Drop for Graph {
+    /// Gives back the memory that its runs would have used again; graphs that stay take theirs anew.
+    fn drop(&mut self) {
+        self.engine.buffers().clear();
     }
 }

@@ -15,10 +15,10 @@
 #![forbid(unsafe_code)]
 
 mod arithmetic;
+mod buffers;
 mod engine;
 mod environment;
 mod error;
-mod freed_memory;
 mod fused;
 mod graph;
 mod kv_pages;

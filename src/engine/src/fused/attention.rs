@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use coca_kernels::{self, AttentionInput, AttentionShape, CachedRows, HeadRows, Mask, PackedKeys};
 use tract_onnx::tract_hir::internal::*;
 
-use super::{FusedOperator, filled, numbers};
-use crate::Engine;
+use super::{FusedOperator, numbers};
+use crate::{Engine, buffers::filled};
 
 /// Where queries, keys or values stand: columns `offset..offset + width` of an input `[B, rows, …]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,7 +202,7 @@ impl FusedOperator for Attention {
             key_values: memory,
             mask: mask.as_ref().map(MaskTensor::borrow),
         };
-        filled(&[batch, shape.queries, self.width()], |output| {
+        filled(engine.buffers(), &[batch, shape.queries, self.width()], |output| {
             let job = coca_kernels::Attention::new(engine.cpu(), input, output);
             let job = job.ok_or_else(|| format_err!("an attention's shapes do not fit"))?;
             engine.broadcast(|| job.work());

@@ -3,8 +3,8 @@
 use coca_kernels::{Activation, Conv2d, DepthwiseFilters};
 use tract_onnx::tract_hir::internal::*;
 
-use super::{FusedOperator, Linear, filled, numbers};
-use crate::Engine;
+use super::{FusedOperator, Linear, numbers};
+use crate::{Engine, buffers::filled};
 
 /// A linear layer over what lies under the filter: `[N, H, W, C]` → `[N, H', W', outputs]`.
 ///
@@ -16,20 +16,21 @@ pub(crate) struct Convolution {
 }
 
 impl Convolution {
-    /// One row for each output: the numbers under the filter, zeros where it lies over the edge.
-    fn rows(&self, picture: &[f32], inputs: [usize; 2], channels: usize, rows: &mut Vec<f32>) {
+    /// Writes one row for each output (im2col): what lies under the filter, zeros where it lies over the edge.
+    fn cut(&self, image: &[f32], inputs: [usize; 2], channels: usize, rows: &mut [f32]) {
         let [lines, columns] = self.window.outputs(inputs);
         let width = self.window.size[1];
-        for (line, column) in (0..lines).flat_map(|l| (0..columns).map(move |c| (l, c))) {
+        let outputs = (0..lines).flat_map(|line| (0..columns).map(move |column| (line, column)));
+        let rows = rows.chunks_exact_mut(self.linear.weights.inputs().max(1));
+        for ((line, column), row) in outputs.zip(rows) {
+            row.fill(0.0);
             let (filter_lines, first_line) = self.window.taps(0, line, inputs[0]);
             let (filter_columns, first_column) = self.window.taps(1, column, inputs[1]);
-            let row = rows.len();
-            rows.resize(row + self.linear.weights.inputs(), 0.0);
             for (i, filter_line) in filter_lines.enumerate() {
                 let from = ((first_line + i) * inputs[1] + first_column) * channels;
-                let to = row + (filter_line * width + filter_columns.start) * channels;
+                let to = (filter_line * width + filter_columns.start) * channels;
                 let length = filter_columns.len() * channels;
-                rows[to..to + length].copy_from_slice(&picture[from..from + length]);
+                row[to..to + length].copy_from_slice(&image[from..from + length]);
             }
         }
     }
@@ -53,15 +54,24 @@ impl FusedOperator for Convolution {
         ensure!(channels * places == self.linear.weights.inputs(), "{channels} channels");
         let [lines, columns] = self.window.outputs([height, width]);
         let shape = [batch, lines, columns, self.linear.weights.outputs()];
-        let pictures = numbers(&inputs[0])?;
+        let images = numbers(&inputs[0])?;
         if self.window.is_pointwise() {
-            return self.linear.apply_with_residual(engine, pictures, &shape, inputs);
+            return self.linear.apply_with_residual(engine, images, &shape, inputs);
         }
-        let mut rows = Vec::with_capacity(batch * lines * columns * self.linear.weights.inputs());
-        for picture in pictures.chunks_exact((height * width * channels).max(1)) {
-            self.rows(picture, [height, width], channels, &mut rows);
-        }
-        self.linear.apply_with_residual(engine, &rows, &shape, inputs)
+        let images = images.chunks_exact((height * width * channels).max(1));
+        let [outputs, row] = [lines * columns, self.linear.weights.inputs()];
+        let rows = filled(engine.buffers(), &[batch, outputs, row], |rows| {
+            let rows = rows.chunks_exact_mut((outputs * row).max(1));
+            images
+                .zip(rows)
+                .for_each(|(image, rows)| self.cut(image, [height, width], channels, rows));
+            Ok(())
+        })?;
+        let rows = TValue::from(rows);
+        let output =
+            self.linear.apply_with_residual(engine, numbers(&rows)?, &shape, inputs);
+        engine.buffers().give_back(rows);
+        output
     }
 }
 
@@ -88,7 +98,7 @@ impl FusedOperator for DepthwiseConvolution {
         ensure!(channels == self.filters.channels(), "{channels} channels");
         let [lines, columns] = self.filters.convolution().outputs([height, width]);
         let pictures = numbers(&inputs[0])?;
-        filled(&[batch, lines, columns, channels], |output| {
+        filled(engine.buffers(), &[batch, lines, columns, channels], |output| {
             let size = [height, width];
             let job = coca_kernels::Depthwise::new(
                 engine.cpu(),

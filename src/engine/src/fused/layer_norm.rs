@@ -3,8 +3,8 @@
 use coca_kernels::LayerNorm;
 use tract_onnx::tract_hir::internal::*;
 
-use super::{FusedOperator, filled, numbers};
-use crate::Engine;
+use super::{FusedOperator, numbers};
+use crate::{Engine, buffers::filled};
 
 /// Normalises the last axis.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl FusedOperator for LayerNormalization {
             "a norm of rows of {} for {width}",
             self.norm.weight.len()
         );
-        filled(inputs[0].shape(), |normalized| {
+        filled(engine.buffers(), inputs[0].shape(), |normalized| {
             self.norm.apply(engine.cpu(), rows, normalized);
             Ok(())
         })

@@ -3,8 +3,8 @@
 use coca_kernels::{self, Activation, Epilogue, LayerNorm, LinearInput, QuantizedRows, Weights};
 use tract_onnx::tract_hir::{internal::*, tract_core::broadcast::multi_broadcast};
 
-use super::{FusedOperator, NotFinite, filled, numbers};
-use crate::Engine;
+use super::{FusedOperator, NotFinite, numbers};
+use crate::{Engine, buffers::filled};
 
 /// `activation(norm(x) × weights + bias) + residual`, rows of any number of axes in front.
 #[derive(Debug)]
@@ -78,7 +78,9 @@ impl Linear {
         let residual = inputs.get(1).filter(|_| self.residual);
         let same_shape = residual.filter(|residual| residual.shape() == shape);
         let same_shape = same_shape.map(numbers).transpose()?;
-        let output = filled(shape, |output| self.apply(engine, rows, same_shape, output))?;
+        let output = filled(engine.buffers(), shape, |output| {
+            self.apply(engine, rows, same_shape, output)
+        })?;
         match residual {
             Some(other) if same_shape.is_none() => {
                 let shapes: [TVec<usize>; 2] = [shape.into(), other.shape().into()];

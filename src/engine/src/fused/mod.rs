@@ -64,7 +64,10 @@ impl EvalOp for Fused {
     op_out_of_plan!();
 
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        Ok(tvec!(self.operator.run(&self.engine, &inputs)?.into_tvalue()))
+        let output = self.operator.run(&self.engine, &inputs)?;
+        // tract drops what nobody reads later before it runs an operator: the rest of such a tensor's life is here.
+        inputs.into_iter().for_each(|input| self.engine.buffers().give_back(input));
+        Ok(tvec!(output.into_tvalue()))
     }
 }
 
@@ -118,18 +121,4 @@ pub(super) struct NotFinite {
 pub(super) fn numbers<T: Datum>(value: &TValue) -> TractResult<&[T]> {
     // tract's view of a tensor without numbers is a null pointer.
     if value.len() == 0 { Ok(&[]) } else { value.view().as_slice() }
-}
-
-/// A new tensor of zeros, filled in by `fill`.
-pub(super) fn filled(
-    shape: &[usize],
-    fill: impl FnOnce(&mut [f32]) -> TractResult<()>,
-) -> TractResult<Tensor> {
-    let mut tensor = Tensor::zero::<f32>(shape)?;
-    if tensor.len() > 0 {
-        let mut view = tensor.to_plain_array_view_mut::<f32>()?;
-        let numbers = view.as_slice_mut();
-        fill(numbers.ok_or_else(|| format_err!("a new tensor with gaps"))?)?;
-    }
-    Ok(tensor)
 }

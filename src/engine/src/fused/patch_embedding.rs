@@ -2,8 +2,8 @@
 
 use tract_onnx::tract_hir::internal::*;
 
-use super::{FusedOperator, Linear, filled, numbers};
-use crate::Engine;
+use super::{FusedOperator, Linear, numbers};
+use crate::{Engine, buffers::filled};
 
 /// `[N, C, H, W]` → `[N, patches, outputs]`, row-major patches of `height × width`.
 #[derive(Debug)]
@@ -15,14 +15,17 @@ pub(crate) struct PatchEmbedding {
 }
 
 impl PatchEmbedding {
-    /// One row a patch, in the order of a convolution's weights: channel, line, column.
-    fn rows(&self, picture: &[f32], height: usize, width: usize, rows: &mut Vec<f32>) {
+    /// Writes one row a patch, in the order of a convolution's weights: channel, line, column.
+    fn cut(&self, image: &[f32], height: usize, width: usize, rows: &mut [f32]) {
         let (lines, columns) = (height / self.height, width / self.width);
-        for (line, column) in (0..lines).flat_map(|l| (0..columns).map(move |c| (l, c))) {
+        let patches = (0..lines).flat_map(|line| (0..columns).map(move |column| (line, column)));
+        let mut parts = rows.chunks_exact_mut(self.width);
+        for (line, column) in patches {
             for channel in 0..self.channels {
-                for y in line * self.height..(line + 1) * self.height {
+                let patch_lines = line * self.height..(line + 1) * self.height;
+                for (y, part) in patch_lines.zip(&mut parts) {
                     let start = (channel * height + y) * width + column * self.width;
-                    rows.extend_from_slice(&picture[start..start + self.width]);
+                    part.copy_from_slice(&image[start..start + self.width]);
                 }
             }
         }
@@ -46,11 +49,19 @@ impl FusedOperator for PatchEmbedding {
         };
         ensure!(channels == self.channels, "{channels} channels for {}", self.channels);
         let patches = height / self.height * (width / self.width);
-        let mut rows = Vec::with_capacity(batch * patches * self.linear.weights.inputs());
-        for picture in numbers(&inputs[0])?.chunks_exact((channels * height * width).max(1)) {
-            self.rows(picture, height, width, &mut rows);
-        }
+        let row = channels * self.height * self.width;
+        let images = numbers(&inputs[0])?.chunks_exact((channels * height * width).max(1));
+        let rows = filled(engine.buffers(), &[batch, patches, row], |rows| {
+            let rows = rows.chunks_exact_mut((patches * row).max(1));
+            images.zip(rows).for_each(|(image, rows)| self.cut(image, height, width, rows));
+            Ok(())
+        })?;
+        let rows = TValue::from(rows);
         let shape = [batch, patches, self.linear.weights.outputs()];
-        filled(&shape, |output| self.linear.apply(engine, &rows, None, output))
+        let output = filled(engine.buffers(), &shape, |output| {
+            self.linear.apply(engine, numbers(&rows)?, None, output)
+        });
+        engine.buffers().give_back(rows);
+        output
     }
 }
