@@ -53,6 +53,16 @@ pub enum Error {
         /// The shape or type that was found.
         found: String,
     },
+    /// Rows of a KV cache have another width than the cache.
+    #[error(
+        "a KV cache with rows of {expected} elements was given {found} elements: not whole rows"
+    )]
+    CacheRows {
+        /// Elements of a row.
+        expected: usize,
+        /// All elements that were given.
+        found: usize,
+    },
     /// The graph stopped while it ran.
     #[error("{part}: the graph stopped while it ran: {reason}")]
     Run {

@@ -121,10 +121,17 @@ impl Graph {
 
     /// A tensor, as the file says it is, to be given as input `index` again and again: what the graph would do
     /// with it in every run is done here.
-    #[must_use]
-    pub fn shared_input(&self, index: usize, tensor: ArrayD<f32>) -> SharedTensor {
-        let layout = self.layouts.get(index).copied().unwrap_or(Layout::AsDeclared);
-        SharedTensor::from(layout.pack(tensor))
+    ///
+    /// # Errors
+    /// [`Error::Signature`] when the graph has no input `index`.
+    pub fn shared_input(&self, index: usize, tensor: ArrayD<f32>) -> Result<SharedTensor, Error> {
+        let layout = self.layouts.get(index).ok_or_else(|| Error::Signature {
+            part: self.part.clone(),
+            direction: "input",
+            expected: format!("number {index}"),
+            found: self.inputs.join(", "),
+        })?;
+        Ok(SharedTensor::from(layout.pack(tensor)))
     }
 
     /// What it really runs on.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use ndarray::Array3;
+use ndarray::{Array2, Array3};
 use tract_onnx::prelude::{IntoTensor, Tensor};
 
-use crate::SharedTensor;
+use crate::{Error, SharedTensor};
 
 /// Keys or values of any tokens, `[capacity, width]`: a token's slot is its row, and its place in no sequence.
 ///
@@ -45,22 +45,26 @@ impl KvPages {
     }
 
     /// Adds rows that stand one behind the other; a graph that reads them still makes it copy all.
-    pub fn push(&mut self, rows: &[f32]) {
+    ///
+    /// # Errors
+    /// [`Error::CacheRows`], and nothing is added, when `rows` are not whole rows of this width.
+    pub fn push(&mut self, rows: &[f32]) -> Result<(), Error> {
+        if self.width == 0 || !rows.len().is_multiple_of(self.width) {
+            return Err(Error::CacheRows { expected: self.width, found: rows.len() });
+        }
         let end = (self.rows * self.width) + rows.len();
         if end > self.tensor.len() {
             let mut grown = Vec::with_capacity(2 * end);
             grown.extend_from_slice(&self.numbers()[..self.rows * self.width]);
-            grown.resize((2 * end).next_multiple_of(self.width.max(1)), 0.0);
+            grown.resize(2 * end, 0.0);
             self.tensor = Arc::new(rows_of(grown, self.width));
         }
         let start = self.rows * self.width;
-        let tensor = Arc::make_mut(&mut self.tensor);
-        if let Ok(mut array) = tensor.to_plain_array_view_mut::<f32>()
-            && let Some(numbers) = array.as_slice_mut()
-        {
-            numbers[start..end].copy_from_slice(rows);
+        if !rows.is_empty() {
+            elements_mut(Arc::make_mut(&mut self.tensor))[start..end].copy_from_slice(rows);
         }
-        self.rows += rows.len() / self.width.max(1);
+        self.rows += rows.len() / self.width;
+        Ok(())
     }
 
     /// The rows, for a graph that takes a slot mapping.
@@ -83,13 +87,27 @@ impl KvPages {
         if self.tensor.len() == 0 {
             return &[]; // tract's view of a tensor without numbers is a null pointer
         }
-        self.tensor.view().as_slice().unwrap_or_default()
+        self.tensor.view().as_slice().unwrap_or_else(|_| unreachable!("{PLAIN}"))
     }
 }
 
-fn rows_of(numbers: Vec<f32>, width: usize) -> Tensor {
-    let rows = numbers.len() / width.max(1);
-    ndarray::Array2::from_shape_vec((rows, width), numbers).unwrap_or_default().into_tensor()
+/// Invariant of every tensor here.
+const PLAIN: &str = "pages are made as f32, row after row";
+
+fn elements_mut(tensor: &mut Tensor) -> &mut [f32] {
+    match tensor.to_plain_array_view_mut::<f32>().map(ndarray::ArrayViewMut::into_slice) {
+        Ok(Some(elements)) => elements,
+        _ => unreachable!("{PLAIN}"),
+    }
+}
+
+/// `[rows, width]` of whole rows.
+fn rows_of(elements: Vec<f32>, width: usize) -> Tensor {
+    let rows = elements.len() / width.max(1);
+    match Array2::from_shape_vec((rows, width), elements) {
+        Ok(rows) => rows.into_tensor(),
+        Err(_) => unreachable!("{PLAIN}"),
+    }
 }
 
 #[cfg(test)]
@@ -101,12 +119,22 @@ mod tests {
         let mut pages = KvPages::new(2);
         for i in 0..20 {
             let given_away = pages.shared();
-            pages.push(&[i as f32, -(i as f32)]);
+            pages.push(&[i as f32, -(i as f32)]).unwrap();
             drop(given_away);
         }
         assert_eq!(pages.rows(), 20);
         let gathered = pages.gather(&[vec![3, 19], vec![0, 7]]);
         let expected = [[[3.0, -3.0], [19.0, -19.0]], [[0.0, 0.0], [7.0, -7.0]]];
         assert_eq!(gathered, ndarray::arr3(&expected));
+    }
+
+    #[test]
+    fn parts_of_rows_are_refused_and_not_counted() {
+        let mut pages = KvPages::new(3);
+        pages.push(&[1.0; 6]).unwrap();
+        let error = pages.push(&[1.0; 4]).unwrap_err();
+        assert!(matches!(error, Error::CacheRows { expected: 3, found: 4 }));
+        assert!(KvPages::new(0).push(&[1.0]).is_err());
+        assert_eq!(pages.rows(), 2);
     }
 }

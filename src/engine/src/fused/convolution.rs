@@ -68,8 +68,7 @@ impl FusedOperator for Convolution {
             Ok(())
         })?;
         let rows = TValue::from(rows);
-        let output =
-            self.linear.apply_with_residual(engine, numbers(&rows)?, &shape, inputs);
+        let output = self.linear.apply_with_residual(engine, numbers(&rows)?, &shape, inputs);
         engine.buffers().give_back(rows);
         output
     }

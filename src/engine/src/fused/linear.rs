@@ -78,9 +78,8 @@ impl Linear {
         let residual = inputs.get(1).filter(|_| self.residual);
         let same_shape = residual.filter(|residual| residual.shape() == shape);
         let same_shape = same_shape.map(numbers).transpose()?;
-        let output = filled(engine.buffers(), shape, |output| {
-            self.apply(engine, rows, same_shape, output)
-        })?;
+        let output =
+            filled(engine.buffers(), shape, |output| self.apply(engine, rows, same_shape, output))?;
         match residual {
             Some(other) if same_shape.is_none() => {
                 let shapes: [TVec<usize>; 2] = [shape.into(), other.shape().into()];

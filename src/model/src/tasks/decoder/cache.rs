@@ -85,8 +85,8 @@ impl KvCache {
         let first = self.pages.first().map_or(0, KvPages::rows);
         for (pages, rows) in self.pages.iter_mut().zip(rows) {
             match rows.as_slice() {
-                Some(rows) => pages.push(rows),
-                None => pages.push(&rows.iter().copied().collect::<Vec<_>>()),
+                Some(rows) => pages.push(rows)?,
+                None => pages.push(&rows.iter().copied().collect::<Vec<_>>())?,
             }
         }
         for (b, (slots, row)) in self.slots.iter_mut().zip(&mut self.ids).enumerate() {

@@ -41,7 +41,7 @@ impl CrossKv {
         let tensors = cross_kv.run(vec![Input::F32(image_tokens)])?;
         let first = OWN_INPUTS + 2 * layers(dimensions);
         let lay_out = |(i, tensor)| decoder.shared_input(first + i, tensor);
-        Ok(Self(tensors.into_iter().enumerate().map(lay_out).collect()))
+        Ok(Self(tensors.into_iter().enumerate().map(lay_out).collect::<Result<_, _>>()?))
     }
 }
 
