@@ -5,9 +5,7 @@ use std::{fmt, sync::Arc};
 use coca_host::physical_cores;
 use coca_kernels::{Cpu, Pool, WeightMemory};
 
-use crate::{
-    Error, OperatorTime, Rules, buffers::Buffers, environment, profile::Profiler,
-};
+use crate::{Error, OperatorTime, Rules, buffers::Buffers, environment, profile::Profiler};
 
 /// What graphs are prepared for and run with: a thread pool, an instruction set, and whether rules fuse operators.
 ///
