@@ -5,8 +5,9 @@
 
 mod graphs;
 
+use coca_engine::{Error, Rules};
 use coca_onnx::{Model, attribute::of_integer, attribute::of_integers, builder::Value};
-use graphs::{Maker, TOLERANCE, distance};
+use graphs::{Maker, TOLERANCE, distance, distance_from, run};
 use proptest::{collection::vec, prelude::*};
 
 /// What is done to rows `[N, T, 8]`.
@@ -251,7 +252,11 @@ proptest! {
         steps in vec(picture_step(), 1..5),
         is_flattened in any::<bool>(),
     ) {
-        let distance = distance(&over_pictures(&steps, is_flattened));
+        let model = over_pictures(&steps, is_flattened);
+        let expected = run(&model, Rules::Off);
+        // tract 0.23 cannot prepare a 1×1 convolution with strides behind some others: nothing to compare with.
+        prop_assume!(!matches!(expected, Err(Error::Unsupported { .. })));
+        let distance = distance_from(&expected.expect("tract alone"), &model);
         prop_assert!(distance <= TOLERANCE, "{}", distance);
     }
 }
