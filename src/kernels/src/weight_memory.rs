@@ -25,7 +25,11 @@ const REGION: usize = if cfg!(miri) { 64 << 10 } else { 256 << 20 };
 /// Every piece starts on a cache line.
 const LINE: usize = 64;
 
-/// KeyValues that packed weights are cut from, layer after layer.
+/// Pieces of as many pages or more have pages of their own, so that all of their memory can be given back: a page that
+/// two pieces share stays until the region goes.
+const OWN_PAGES: usize = 8;
+
+/// Memory that packed weights are cut from, layer after layer.
 ///
 /// A layer that is dropped gives its pages back to the system; a region without layers gives back its addresses too.
 #[derive(Debug, Default)]
@@ -37,6 +41,9 @@ pub struct WeightMemory {
 pub(crate) struct AlignedBytes {
     start: NonNull<u8>,
     length: usize,
+    /// Bytes from `start` that belong to no other piece.
+    #[cfg_attr(any(not(unix), miri), expect(dead_code, reason = "only pages are given back"))]
+    reserved: usize,
     /// Keeps the memory mapped.
     region: Arc<MmapRaw>,
 }
@@ -60,7 +67,7 @@ struct Region {
 unsafe impl Send for Region {}
 
 impl WeightMemory {
-    /// KeyValues that nothing has been cut from.
+    /// Memory that nothing has been cut from.
     #[must_use]
     pub const fn new() -> Self {
         Self { current: Mutex::new(None) }
@@ -72,13 +79,15 @@ impl WeightMemory {
     /// When the system has no memory left, as an allocation would.
     pub(crate) fn zeroed(&self, length: usize) -> AlignedBytes {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(needed) = length.checked_next_multiple_of(LINE) else {
+        let alignment = if length / page_size() < OWN_PAGES { LINE } else { page_size() };
+        let Some(reserved) = length.checked_next_multiple_of(alignment) else {
             panic!("no memory for {length} bytes of weights");
         };
-        if let Some(piece) = current.as_mut().and_then(|region| region.cut(needed, length)) {
+        let piece = current.as_mut().and_then(|region| region.cut(reserved, alignment, length));
+        if let Some(piece) = piece {
             return piece;
         }
-        match Region::starting_with(needed, length) {
+        match Region::starting_with(reserved, length) {
             Ok((region, piece)) => {
                 *current = Some(region);
                 piece
@@ -89,12 +98,12 @@ impl WeightMemory {
 }
 
 impl Region {
-    /// A new region, and its first piece.
-    fn starting_with(needed: usize, length: usize) -> io::Result<(Self, AlignedBytes)> {
+    /// A new region, and its first piece, which starts at a page.
+    fn starting_with(reserved: usize, length: usize) -> io::Result<(Self, AlignedBytes)> {
         let size = |bytes: usize| bytes.saturating_add(LARGE_PAGE);
         // A board that cannot reserve as much address space gets what it asked for.
-        let map = MmapMut::map_anon(size(REGION.max(needed)))
-            .or_else(|_| MmapMut::map_anon(size(needed)))?;
+        let map = MmapMut::map_anon(size(REGION.max(reserved)))
+            .or_else(|_| MmapMut::map_anon(size(reserved)))?;
         // Raw: a reference to the whole region, however short, would alias the pieces that are borrowed from it.
         let map = MmapRaw::from(map);
         // A system without large pages refuses, which costs speed alone.
@@ -106,18 +115,21 @@ impl Region {
         let free = NonNull::new(start).ok_or_else(|| io::Error::other("a mapping at address 0"))?;
         let map = Arc::new(map);
         let mut region = Self { map: Arc::downgrade(&map), free, left };
-        let piece = region.cut(needed, length);
+        let piece = region.cut(reserved, LINE, length);
         Ok((region, piece.ok_or_else(|| io::Error::other("a mapping that is too short"))?))
     }
 
-    /// The next `needed` bytes, of which `length` are used; `None` when so many are not left.
-    fn cut(&mut self, needed: usize, length: usize) -> Option<AlignedBytes> {
-        let region = self.map.upgrade().filter(|_| needed <= self.left)?;
-        let start = self.free;
-        // SAFETY: the region is mapped, and `needed` bytes of it are left behind `free`.
-        self.free = unsafe { start.add(needed) };
-        self.left -= needed;
-        Some(AlignedBytes { start, length, region })
+    /// The next `reserved` bytes at a multiple of `alignment`, of which `length` are used; `None` when so many are
+    /// not left.
+    fn cut(&mut self, reserved: usize, alignment: usize, length: usize) -> Option<AlignedBytes> {
+        let region = self.map.upgrade()?;
+        let skipped = self.free.as_ptr().align_offset(alignment);
+        self.left = self.left.checked_sub(skipped.checked_add(reserved)?)?;
+        // SAFETY: the region is mapped, and as many bytes of it were left behind `free`.
+        let start = unsafe { self.free.add(skipped) };
+        // SAFETY: as above.
+        self.free = unsafe { start.add(reserved) };
+        Some(AlignedBytes { start, length, reserved, region })
     }
 }
 
@@ -154,9 +166,9 @@ impl Drop for AlignedBytes {
     fn drop(&mut self) {
         #[cfg(all(unix, not(miri)))]
         {
-            let page = rustix::param::page_size();
+            let page = page_size();
             let start = self.start.addr().get() - self.region.as_ptr().addr();
-            let end = (start + self.length) / page * page;
+            let end = (start + self.reserved) / page * page;
             let start = start.next_multiple_of(page);
             if start < end {
                 // SAFETY: whole pages within this piece, whose bytes nobody refers to any more. The region starts at
@@ -168,6 +180,13 @@ impl Drop for AlignedBytes {
             }
         }
     }
+}
+
+fn page_size() -> usize {
+    #[cfg(all(unix, not(miri)))]
+    return rustix::param::page_size();
+    #[cfg(any(not(unix), miri))]
+    return 4096;
 }
 
 #[cfg(test)]
@@ -237,10 +256,9 @@ mod tests {
         }
         let (start, length) = (between.start.addr().get(), between.length);
         let pages = length / rustix::param::page_size();
-        assert!(resident_pages(start, length) >= pages - 1);
+        assert_eq!(resident_pages(start, length), pages);
         drop(between);
-        // A page at each end is shared with a neighbour.
-        assert!(resident_pages(start, length) <= 2);
+        assert_eq!(resident_pages(start, length), 0);
         for piece in [&before, &after] {
             assert!(piece.as_i8().iter().all(|&byte| byte == 7));
         }
