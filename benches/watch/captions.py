@@ -30,7 +30,7 @@ def watch(coca, options, captions):
     """Latencies in milliseconds, frames a second, captions written and their median latency."""
     command = [
         coca, "watch", "--model", options.model, "--labels", "person,cat,dog,car", "--format", "jsonl", "--quiet",
-        "--threads", str(options.threads), "--duration", str(options.seconds), *(options.more or SOURCE),
+        "--threads", str(options.threads), "--fps", "60", "--duration", str(options.seconds), *(options.more or SOURCE),
         *(["--caption-every", "0.1"] if captions else ["--caption-on", "never"]),
     ]
     lines = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
@@ -38,7 +38,9 @@ def watch(coca, options, captions):
     reports = [json.loads(line) for line in lines]
     written = [report["caption"]["latency_ms"] for report in reports if report.get("caption")]
     if captions:
-        first = next(i for i, report in enumerate(reports) if report.get("caption"))
+        first = next((i for i, report in enumerate(reports) if report.get("caption")), None)
+        if first is None:
+            raise SystemExit(f"{coca}: no caption in {options.seconds} s: take more --seconds, or a quieter machine")
         reports = reports[first:]
     reports = reports[len(reports) // 10 :]
     latencies = [report["latency_ms"] for report in reports]

@@ -18,8 +18,9 @@ use tract_onnx::tract_hir::internal::*;
 /// Shorter tensors are left to the C library, which keeps memory of their size anyway: 16 KiB.
 const MIN_ELEMENTS: usize = 4096;
 
-/// Idle tensors together, in elements: 16 MiB.
-const MAX_IDLE_ELEMENTS: usize = 4 << 20;
+/// Idle tensors together, in elements: 4 MiB. A transformer's layers share a few sizes and need less; a convolutional
+/// encoder has a size for each layer, and keeping all of them would cost more memory than it saves time.
+const MAX_IDLE_ELEMENTS: usize = 1 << 20;
 
 /// Tensors of f32 between two uses.
 #[derive(Default)]
