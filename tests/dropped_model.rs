@@ -1,6 +1,7 @@
 //! What a dropped model used goes back to the system: alone in its process, because it looks at the memory of all of it.
 
 #![cfg(all(feature = "pocket", target_os = "linux"))]
+#![allow(clippy::unwrap_used)]
 
 use coca_edge::{CaptionOptions, Coca, Engine};
 
