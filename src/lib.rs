@@ -36,7 +36,7 @@ pub use coca_host as host;
 pub use coca_kernels as kernels;
 pub use coca_model::{
     Bundle, Caption, CaptionOptions, Coca, Embedding, EncodedImage, Error, FrameEncoder, Labels,
-    ScoredLabel, Search, bundle, generate, tasks,
+    ScoredLabel, ScoredText, Search, TextScorer, bundle, generate, tasks,
 };
 pub use coca_text as text;
 pub use coca_text::Templates;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use coca_engine::{Graph, Input};
-use coca_model::{CaptionOptions, Coca, Search, bundle::Bundle};
+use coca_model::{CaptionOptions, Coca, Search, bundle::Bundle, generate::log_probabilities};
 use coca_quantize::{
     import::{Options, import},
     onnx::Storage,
@@ -52,6 +52,20 @@ struct Caption {
 struct Forced {
     ids: Vec<i64>,
     logits: Vec<Vec<f32>>,
+}
+
+/// `log_probs.json`
+#[derive(Deserialize)]
+struct LogProbs {
+    labels: Vec<String>,
+    texts: Vec<LogProb>,
+}
+
+#[derive(Deserialize)]
+struct LogProb {
+    ids: Vec<u32>,
+    /// One for each picture.
+    log_probs: Vec<f32>,
 }
 
 struct Model {
@@ -247,6 +261,25 @@ fn a_cached_step_and_a_prefill_give_the_logits_of_the_whole_text() {
                     &format!("token {at} after a prefill of {prefill}"),
                 );
             }
+        }
+    }
+}
+
+#[test]
+fn texts_are_as_likely_as_open_clips_forward_pass_says() {
+    for (name, model) in MODELS.iter().zip(models()) {
+        let file = std::fs::read(golden(name).join("log_probs.json")).unwrap();
+        let LogProbs { labels, texts } = serde_json::from_slice(&file).unwrap();
+        let ids: Vec<&[u32]> = texts.iter().map(|text| text.ids.as_slice()).collect();
+        for p in 0..3 {
+            let image = model.coca.encode_image(&model.picture(p)).unwrap();
+            let expected: Vec<f32> = texts.iter().map(|text| text.log_probs[p]).collect();
+            let mut decoder = model.coca.decoder(&image).unwrap();
+            let found = log_probabilities(&mut decoder, &ids).unwrap();
+            assert_close(&found, &expected, 1e-4, &format!("{name}, picture {p}"));
+            let found = model.coca.log_probabilities(&image, &labels).unwrap();
+            let what = format!("{name}, picture {p}, from text");
+            assert_close(&found, &expected[..labels.len()], 1e-4, &what);
         }
     }
 }

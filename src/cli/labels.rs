@@ -60,7 +60,7 @@ pub(super) struct TemplateChoice {
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
     let Action::Build(build) = &arguments.action;
     let coca = global.open_model()?;
-    let names = read_list(&build.labels_file)?;
+    let names = read_list(&build.labels_file, "label")?;
     let labels = build_labels(global, &coca, names, &build.templates)?;
     labels.save(&build.output)?;
     log::info!(
@@ -83,7 +83,7 @@ impl LabelChoice {
         let names = match self {
             Self { table: Some(table), .. } => return Ok(coca.load_labels(table)?),
             Self { labels: Some(list), .. } => split(list)?,
-            Self { labels_file: Some(file), .. } => read_list(file)?,
+            Self { labels_file: Some(file), .. } => read_list(file, "label")?,
             Self { .. } if templates.templates.is_none() => return everyday_labels(global, coca),
             Self { .. } => everyday_names().map(str::to_owned).collect(),
         };
@@ -116,17 +116,17 @@ fn build_labels(
     choice: &TemplateChoice,
 ) -> anyhow::Result<Labels> {
     let templates = choice.templates(coca)?;
-    let names = without_repeats(names);
+    let names = without_repeats(names, "label");
     let bar = progress::bar(global, names.len() * templates.len(), "labels");
     let labels = coca.labels_with(names, &templates, |done, _| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     Ok(labels)
 }
 
-/// The labels in a file, one a line; blank lines do not count.
-fn read_list(path: &Path) -> anyhow::Result<Vec<String>> {
+/// The labels or texts in a file, one a line; blank lines do not count. `item` is the word for one.
+pub(super) fn read_list(path: &Path, item: &str) -> anyhow::Result<Vec<String>> {
     let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{}: cannot be read as a list of labels", path.display()))?;
+        .with_context(|| format!("{}: cannot be read as a list of {item}s", path.display()))?;
     let names: Vec<_> = text
         .trim_start_matches('\u{feff}')
         .lines()
@@ -136,20 +136,20 @@ fn read_list(path: &Path) -> anyhow::Result<Vec<String>> {
         .collect();
     if names.is_empty() {
         let path = path.display();
-        return Err(Usage(format!("{path}: expected one label a line, found none")).into());
+        return Err(Usage(format!("{path}: expected one {item} a line, found none")).into());
     }
     Ok(names)
 }
 
-/// A label that stands twice would share its score between its two places.
-fn without_repeats(names: Vec<String>) -> Vec<String> {
+/// A label or text that stands twice would share its score between its two places. `item` is the word for one.
+pub(super) fn without_repeats(names: Vec<String>, item: &str) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
     names
         .into_iter()
         .filter(|name| {
             let new = seen.insert(name.clone());
             if !new {
-                log::warn!("{name}: this label stands more than once; it is used once");
+                log::warn!("{name}: this {item} stands more than once; it is used once");
             }
             new
         })

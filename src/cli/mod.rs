@@ -13,6 +13,7 @@ mod messages;
 mod output;
 mod pictures;
 mod progress;
+mod score;
 mod watch;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -68,6 +69,7 @@ enum Command {
     Caption(caption::Arguments),
     Embed(embed::Arguments),
     Labels(labels::Arguments),
+    Score(score::Arguments),
     Watch(watch::Arguments),
     Bench(bench::Arguments),
     Info(info::Arguments),
@@ -114,6 +116,7 @@ fn execute(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Caption(arguments) => caption::run(global, arguments),
         Command::Embed(arguments) => embed::run(global, arguments),
         Command::Labels(arguments) => labels::run(global, arguments),
+        Command::Score(arguments) => score::run(global, arguments),
         Command::Watch(arguments) => watch::run(global, arguments),
         Command::Bench(arguments) => bench::run(global, arguments),
         Command::Info(arguments) => info::run(global, arguments),

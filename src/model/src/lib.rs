@@ -29,4 +29,7 @@ pub mod tasks;
 
 pub use bundle::Bundle;
 pub use generate::{CaptionOptions, Search};
-pub use tasks::{Caption, Coca, Embedding, EncodedImage, Error, FrameEncoder, Labels, ScoredLabel};
+pub use tasks::{
+    Caption, Coca, Embedding, EncodedImage, Error, FrameEncoder, Labels, ScoredLabel, ScoredText,
+    TextScorer,
+};

@@ -39,6 +39,7 @@ mod beam;
 mod candidates;
 mod error;
 mod hypotheses;
+mod likelihood;
 mod processors;
 mod sampling;
 mod settings;
@@ -56,6 +57,7 @@ mod synthetic;
 use beam::BeamSearch;
 pub use coca_text::Vocabulary;
 pub use error::Error;
+pub use likelihood::log_probabilities;
 use processors::Processors;
 pub use settings::{CaptionOptions, CaptionSettings, Search};
 

@@ -41,7 +41,7 @@ impl SyntheticModel {
     /// Runs a search with checked settings.
     pub(super) fn caption(self, settings: &CaptionSettings, prompt: &[u32]) -> Decoded {
         let search = CaptionSearch::new(settings, self.vocabulary, prompt).expect("valid settings");
-        let mut decoder = SyntheticDecoder { model: self, rows: Vec::new() };
+        let mut decoder = SyntheticDecoder::new(self);
         let Ok(decoded) = search.run(&mut decoder);
         decoded
     }
@@ -54,9 +54,15 @@ fn mix(hash: u32, value: u32) -> u32 {
 }
 
 /// Keeps the tokens of every row, as a KV cache keeps their keys and values.
-struct SyntheticDecoder {
+pub(super) struct SyntheticDecoder {
     model: SyntheticModel,
     rows: Vec<Vec<u32>>,
+}
+
+impl SyntheticDecoder {
+    pub(super) fn new(model: SyntheticModel) -> Self {
+        Self { model, rows: Vec::new() }
+    }
 }
 
 impl StepDecoder for SyntheticDecoder {

@@ -6,7 +6,7 @@ use coca_engine::{Engine, Execution, Graph};
 use coca_text::Tokenizer;
 use coca_vision::Preprocessor;
 
-use super::{Error, on_demand::OnDemand};
+use super::{EncodedImage, Error, on_demand::OnDemand};
 use crate::{bundle::Bundle, generate::CaptionSettings};
 
 /// An opened CoCa model: the entry point of the library.
@@ -43,12 +43,19 @@ pub(super) struct CaptionParts {
     pooler: OnDemand<Option<Graph>>,
     pub(super) cross_kv: OnDemand<Graph>,
     pub(super) decoder: OnDemand<Graph>,
+    /// Pictures of nothing, from which a text's prior is estimated.
+    pub(super) null_images: OnDemand<Vec<EncodedImage>>,
 }
 
 impl CaptionParts {
     fn new(engine: &Engine) -> Arc<Self> {
-        let (pooler, cross_kv, decoder) = (OnDemand::new(), OnDemand::new(), OnDemand::new());
-        Arc::new(Self { engine: engine.clone(), pooler, cross_kv, decoder })
+        Arc::new(Self {
+            engine: engine.clone(),
+            pooler: OnDemand::new(),
+            cross_kv: OnDemand::new(),
+            decoder: OnDemand::new(),
+            null_images: OnDemand::new(),
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Zero-shot [labels](Labels), [captions](Caption) and [embeddings](Embedding).
+//! Zero-shot [labels](Labels), [captions](Caption), [embeddings](Embedding) and [scores of texts](TextScorer).
 
 mod caption;
 mod classify;
@@ -11,8 +11,10 @@ mod error;
 mod everyday;
 mod frame_encoder;
 mod label;
+mod likelihood;
 mod on_demand;
 mod output;
+mod score;
 mod table;
 
 pub use caption::Caption;
@@ -24,3 +26,4 @@ pub use encoded_image::EncodedImage;
 pub use error::Error;
 pub use everyday::everyday_names;
 pub use frame_encoder::FrameEncoder;
+pub use score::{Evidence, ScoreOptions, ScoredText, TextScorer};
