@@ -146,6 +146,38 @@ impl<'a, G: Borrow<GraphProto>, F: ExternalFiles + ?Sized> Constants<'a, G, F> {
         }
     }
 
+    /// The one zero point of u8 codes; of i8 codes it is moved up by 128, as their codes are then.
+    #[must_use]
+    pub fn zero_point(&self, name: &str) -> Option<u8> {
+        let tensor = self.index.constant(name)?;
+        let &[byte] = &*tensor_bytes(tensor, self.files).ok()? else { return None };
+        match DataType::try_from(tensor.data_type).ok()? {
+            DataType::Uint8 => Some(byte),
+            DataType::Int8 => Some(byte ^ 0x80),
+            _ => None,
+        }
+    }
+
+    /// The elements of 32-bit integers that the graph dequantises, with one scale or one for each, and no zero points: a
+    /// quantised bias.
+    #[must_use]
+    pub fn dequantized_integers32(&self, name: &str) -> Option<Vec<f64>> {
+        let node = self.index.produced_by("DequantizeLinear", name)?;
+        (attribute::integer(node, "block_size", 0) == 0).then_some(())?;
+        let tensor = self.index.constant(node.input.first()?)?;
+        (tensor.data_type == DataType::Int32 as i32).then_some(())?;
+        if let Some(zeros) = node.input.get(2).filter(|name| !name.is_empty()) {
+            let zeros = tensor_bytes(self.index.constant(zeros)?, self.files).ok()?;
+            zeros.iter().all(|&byte| byte == 0).then_some(())?;
+        }
+        let scales = self.floats(node.input.get(1)?)?;
+        let bytes = tensor_bytes(tensor, self.files).ok()?;
+        let integers = bytes.as_chunks().0.iter().map(|&bytes| i32::from_le_bytes(bytes));
+        let scale = |at: usize| scales.get(if scales.len() == 1 { 0 } else { at }).copied();
+        let value = |(at, integer)| Some(f64::from(integer) * f64::from(scale(at)?));
+        integers.enumerate().map(value).collect()
+    }
+
     /// An int8 tensor that no node dequantises, with no scales.
     #[must_use]
     pub fn integers8(&self, name: &str) -> Option<StoredWeight<'a>> {
@@ -160,15 +192,19 @@ impl<'a, G: Borrow<GraphProto>, F: ExternalFiles + ?Sized> Constants<'a, G, F> {
         (attribute::integer(node, "block_size", 0) == 0).then_some(())?;
         let mut stored = self.integers8(node.input.first()?)?;
         let scales = self.weight(node.input.get(1)?)?;
-        let is_vector = scales.dims.len() == 1 && !matches!(scales.elements, Elements::Int8 { .. });
+        let is_vector = scales.dims.len() <= 1 && !matches!(scales.elements, Elements::Int8 { .. });
         is_vector.then_some(())?;
-        let scales = scales.to_f32();
+        let is_single = scales.dims.is_empty();
+        let mut scales = scales.to_f32();
         if let Some(zeros) = node.input.get(2).filter(|name| !name.is_empty()) {
             self.integers8(zeros)?.bytes.iter().all(|&zero| zero == 0).then_some(())?;
         }
         let axis = attribute::integer(node, "axis", 1);
         let rank = stored.dims.len() as i64;
         let axis = usize::try_from(if axis < 0 { axis + rank } else { axis }).ok()?;
+        if is_single {
+            scales = vec![*scales.first()?; *stored.dims.get(axis)?];
+        }
         (stored.dims.get(axis) == Some(&scales.len())).then_some(())?;
         stored.elements = Elements::Int8 { scales, axis };
         Some(stored)

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use coca_kernels::{self, AttentionInput, AttentionShape, CachedRows, HeadRows, Mask, PackedKeys};
 use tract_onnx::tract_hir::internal::*;
 
-use super::{FusedOperator, numbers};
+use super::{SingleOutput, numbers};
 use crate::{Engine, buffers::filled};
 
 /// Where queries, keys or values stand: columns `offset..offset + width` of an input `[B, rows, …]`.
@@ -165,7 +165,7 @@ impl MaskTensor<'_> {
     }
 }
 
-impl FusedOperator for Attention {
+impl SingleOutput for Attention {
     fn name(&self) -> &'static str {
         match self.memory {
             Memory::Rows { .. } => "FusedAttention",

@@ -3,7 +3,7 @@
 use coca_kernels::{Activation, Conv2d, DepthwiseFilters};
 use tract_onnx::tract_hir::internal::*;
 
-use super::{FusedOperator, Linear, numbers};
+use super::{Linear, SingleOutput, numbers};
 use crate::{Engine, buffers::filled};
 
 /// A linear layer over what lies under the filter: `[N, H, W, C]` → `[N, H', W', outputs]`.
@@ -36,7 +36,7 @@ impl Convolution {
     }
 }
 
-impl FusedOperator for Convolution {
+impl SingleOutput for Convolution {
     fn name(&self) -> &'static str {
         "FusedConvolution"
     }
@@ -81,7 +81,7 @@ pub(crate) struct DepthwiseConvolution {
     pub(crate) activation: Activation,
 }
 
-impl FusedOperator for DepthwiseConvolution {
+impl SingleOutput for DepthwiseConvolution {
     fn name(&self) -> &'static str {
         "FusedDepthwiseConvolution"
     }

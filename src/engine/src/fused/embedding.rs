@@ -5,7 +5,7 @@ use std::{fmt, ops::Range};
 use half::f16;
 use tract_onnx::tract_hir::internal::*;
 
-use super::FusedOperator;
+use super::SingleOutput;
 use crate::{Engine, weights::WeightFile};
 
 /// The bytes of a table `[entries, width]`.
@@ -79,7 +79,7 @@ impl Embedding {
     }
 }
 
-impl FusedOperator for Embedding {
+impl SingleOutput for Embedding {
     fn name(&self) -> &'static str {
         "FusedEmbedding"
     }

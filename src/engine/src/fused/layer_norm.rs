@@ -3,7 +3,7 @@
 use coca_kernels::LayerNorm;
 use tract_onnx::tract_hir::internal::*;
 
-use super::{FusedOperator, numbers};
+use super::{SingleOutput, numbers};
 use crate::{Engine, buffers::filled};
 
 /// Normalises the last axis.
@@ -12,7 +12,7 @@ pub(crate) struct LayerNormalization {
     pub(crate) norm: LayerNorm,
 }
 
-impl FusedOperator for LayerNormalization {
+impl SingleOutput for LayerNormalization {
     fn name(&self) -> &'static str {
         "FusedLayerNorm"
     }

@@ -3,7 +3,7 @@
 use coca_kernels::{self, Activation, Epilogue, LayerNorm, LinearInput, QuantizedRows, Weights};
 use tract_onnx::tract_hir::{internal::*, tract_core::broadcast::multi_broadcast};
 
-use super::{FusedOperator, NotFinite, numbers};
+use super::{NotFinite, SingleOutput, numbers};
 use crate::{Engine, buffers::filled};
 
 /// `activation(norm(x) × weights + bias) + residual`, rows of any number of axes in front.
@@ -104,7 +104,7 @@ impl Linear {
     }
 }
 
-impl FusedOperator for Linear {
+impl SingleOutput for Linear {
     fn name(&self) -> &'static str {
         "FusedLinear"
     }

@@ -3,6 +3,7 @@
 mod attention;
 mod convolution;
 mod embedding;
+mod integer_region;
 mod layer_norm;
 mod linear;
 mod patch_embedding;
@@ -12,6 +13,10 @@ use std::{fmt::Debug, sync::Arc};
 pub(super) use attention::{Attention, Memory, Operand};
 pub(super) use convolution::{Convolution, DepthwiseConvolution};
 pub(super) use embedding::{Embedding, Numbers, Table};
+pub(super) use integer_region::{
+    ImageId, IntegerRegion, Memories, Operation, Picture, PictureId, Project, RegionInput,
+    RegionOutput, Step, StepSource,
+};
 pub(super) use layer_norm::LayerNormalization;
 pub(super) use linear::Linear;
 pub(super) use patch_embedding::PatchEmbedding;
@@ -19,8 +24,23 @@ use tract_onnx::tract_hir::internal::*;
 
 use crate::Engine;
 
-/// An operator with one output of 32-bit numbers.
+/// An operator whose outputs are 32-bit numbers.
 pub(super) trait FusedOperator: Debug + Send + Sync {
+    /// Its name in listings.
+    fn name(&self) -> &'static str;
+
+    /// The number of its outputs.
+    fn outputs(&self) -> usize;
+
+    /// The outputs' shapes from those of the inputs.
+    fn output_shapes(&self, inputs: &[&[TDim]]) -> TractResult<TVec<TVec<TDim>>>;
+
+    /// Computes the outputs.
+    fn run(&self, engine: &Engine, inputs: &[TValue]) -> TractResult<TVec<Tensor>>;
+}
+
+/// An operator with one output.
+pub(super) trait SingleOutput: Debug + Send + Sync {
     /// Its name in listings.
     fn name(&self) -> &'static str;
 
@@ -29,6 +49,24 @@ pub(super) trait FusedOperator: Debug + Send + Sync {
 
     /// Computes the output.
     fn run(&self, engine: &Engine, inputs: &[TValue]) -> TractResult<Tensor>;
+}
+
+impl<T: SingleOutput> FusedOperator for T {
+    fn name(&self) -> &'static str {
+        SingleOutput::name(self)
+    }
+
+    fn outputs(&self) -> usize {
+        1
+    }
+
+    fn output_shapes(&self, inputs: &[&[TDim]]) -> TractResult<TVec<TVec<TDim>>> {
+        Ok(tvec!(self.output_shape(inputs)?))
+    }
+
+    fn run(&self, engine: &Engine, inputs: &[TValue]) -> TractResult<TVec<Tensor>> {
+        Ok(tvec!(SingleOutput::run(self, engine, inputs)?))
+    }
 }
 
 /// A fused operator as tract holds it, with the engine that runs it.
@@ -64,10 +102,10 @@ impl EvalOp for Fused {
     op_out_of_plan!();
 
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let output = self.operator.run(&self.engine, &inputs)?;
+        let outputs = self.operator.run(&self.engine, &inputs)?;
         // tract drops what nobody reads later before it runs an operator: the rest of such a tensor's life is here.
         inputs.into_iter().for_each(|input| self.engine.buffers().give_back(input));
-        Ok(tvec!(output.into_tvalue()))
+        Ok(outputs.into_iter().map(IntoTValue::into_tvalue).collect())
     }
 }
 
@@ -77,13 +115,17 @@ impl TypedOp for Fused {
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
         let shapes: Vec<TVec<TDim>> = inputs.iter().map(|fact| fact.shape.to_tvec()).collect();
         let shapes: Vec<&[TDim]> = shapes.iter().map(|shape| &shape[..]).collect();
-        Ok(tvec!(f32::fact(self.operator.output_shape(&shapes)?)))
+        Ok(self.operator.output_shapes(&shapes)?.into_iter().map(f32::fact).collect())
     }
 }
 
 impl Expansion for Fused {
     fn name(&self) -> StaticName {
         self.operator.name().into()
+    }
+
+    fn nboutputs(&self) -> TractResult<usize> {
+        Ok(self.operator.outputs())
     }
 
     fn wire(
@@ -101,10 +143,16 @@ impl Expansion for Fused {
         inputs: &'p [TensorProxy],
         outputs: &'p [TensorProxy],
     ) -> InferenceResult {
-        s.equals(&outputs[0].datum_type, f32::datum_type())?;
+        for output in outputs {
+            s.equals(&output.datum_type, f32::datum_type())?;
+        }
         s.given_all(inputs.iter().map(|input| &input.shape), move |s, shapes| {
             let shapes: Vec<&[TDim]> = shapes.iter().map(|shape| &shape[..]).collect();
-            s.equals(&outputs[0].shape, ShapeFactoid::from(self.operator.output_shape(&shapes)?))
+            let found = self.operator.output_shapes(&shapes)?;
+            outputs
+                .iter()
+                .zip(found)
+                .try_for_each(|(output, shape)| s.equals(&output.shape, ShapeFactoid::from(shape)))
         })
     }
 }

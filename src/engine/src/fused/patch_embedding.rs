@@ -2,7 +2,7 @@
 
 use tract_onnx::tract_hir::internal::*;
 
-use super::{FusedOperator, Linear, numbers};
+use super::{Linear, SingleOutput, numbers};
 use crate::{Engine, buffers::filled};
 
 /// `[N, C, H, W]` → `[N, patches, outputs]`, row-major patches of `height × width`.
@@ -32,7 +32,7 @@ impl PatchEmbedding {
     }
 }
 
-impl FusedOperator for PatchEmbedding {
+impl SingleOutput for PatchEmbedding {
     fn name(&self) -> &'static str {
         "FusedPatchEmbedding"
     }

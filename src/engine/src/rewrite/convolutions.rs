@@ -25,6 +25,8 @@ impl Rewriter<'_> {
     pub(super) fn fuse_convolution(&mut self, id: NodeId) -> Rule {
         let node = self.graph.node(id).or_other()?;
         let conv = Convolution::of(node).or_other()?;
+        // Another rule has told why it runs in no region.
+        (!self.is_quantized(conv.input)).then_some(()).or_other()?;
         let stored = self.constants().weight(conv.weight).or_near("its weight is no constant")?;
         let [outputs, channels, height, width] = stored.dims[..] else {
             return Err(Miss::Near("it has other than two spatial axes"));
@@ -134,7 +136,8 @@ impl Rewriter<'_> {
     }
 }
 
-fn window(spatial: Spatial<2>, size: [usize; 2]) -> Conv2d {
+/// The window that moves over an image as `spatial` says.
+pub(super) fn window(spatial: Spatial<2>, size: [usize; 2]) -> Conv2d {
     let Spatial { strides, pads_begin, pads_end, .. } = spatial;
     Conv2d { size, strides, pads_begin, pads_end }
 }

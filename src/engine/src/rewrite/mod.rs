@@ -9,6 +9,7 @@ mod attention;
 mod attention_pattern;
 mod convolutions;
 mod embedding;
+mod integer_region;
 mod linear;
 mod miss;
 mod normalization;
@@ -70,6 +71,9 @@ pub(super) fn rewrite(
     };
     let is_old = rewriter.graph.opset() < OLDEST_OPSET;
     if engine.rules() == Rules::On && !is_old {
+        if int8 {
+            rewriter.fuse_integer_regions();
+        }
         rewriter.apply("Conv", Rewriter::fuse_patch_embedding);
         rewriter.apply("Conv", Rewriter::fuse_convolution);
         rewriter.apply("Transpose", Rewriter::flatten_channels_last);
@@ -99,15 +103,15 @@ struct Rewriter<'w> {
     layouts: BTreeMap<String, Layout>,
     /// The channels of every tensor that a fused convolution makes `[N, H, W, C]`.
     channels_last: BTreeMap<String, usize>,
-    /// Why the last rule that looked at a node left it.
+    /// Why the last rule that had something to tell of a node left it.
     misses: BTreeMap<NodeId, Miss>,
 }
 
 impl Rewriter<'_> {
     /// Applies a rule to every node of the standard operator `operator`.
-    fn apply(&mut self, operator: &str, rule: impl Fn(&mut Self, NodeId) -> Rule) {
+    fn apply(&mut self, operator: &str, mut rule: impl FnMut(&mut Self, NodeId) -> Rule) {
         for id in self.graph.nodes_of(operator) {
-            if let Err(miss) = rule(self, id) {
+            if let Err(miss @ Miss::Near(_)) = rule(self, id) {
                 self.misses.insert(id, miss);
             }
         }
@@ -125,16 +129,20 @@ impl Rewriter<'_> {
         output: String,
         operator: impl FusedOperator + 'static,
     ) {
+        let node = self.fused_node(inputs, vec![output], operator);
+        self.graph.replace(id, node);
+    }
+
+    /// A node that stands for `operator`.
+    fn fused_node(
+        &mut self,
+        input: Vec<String>,
+        output: Vec<String>,
+        operator: impl FusedOperator + 'static,
+    ) -> NodeProto {
         let name = format!("{FUSED} {}", self.operators.len());
         self.operators.insert(name.clone(), Arc::new(operator));
-        let node = NodeProto {
-            name,
-            op_type: FUSED.to_owned(),
-            input: inputs,
-            output: vec![output],
-            ..NodeProto::default()
-        };
-        self.graph.replace(id, node);
+        NodeProto { name, op_type: FUSED.to_owned(), input, output, ..NodeProto::default() }
     }
 
     fn finish(self) -> Rewritten {

@@ -15,6 +15,7 @@ impl Rewriter<'_> {
     pub(super) fn fuse_patch_embedding(&mut self, id: NodeId) -> Rule {
         let node = self.graph.node(id).or_other()?;
         let conv = Convolution::of(node).or_other()?;
+        (!self.is_quantized(conv.input)).then_some(()).or_other()?;
         let mut stored = self.constants().weight(conv.weight).or_other()?;
         let [outputs, channels, height, width] = stored.dims[..] else { return None.or_other() };
         let spatial: Spatial<2> = conv.spatial().or_other()?;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::{
     depthwise::DepthwisePanel,
     image::{CodeImage, PixelLines},
-    packed::{DepthwiseLayer, PointwiseLayer, StemLayer},
+    packed::{DepthwiseLayer, PointwiseLayer, StemLayer, vectors_at_once},
     pointwise::{Blocks, Projection},
     quads::{QuadPanel, QuadShape, QuadSource},
     residual::Residual,
@@ -40,18 +40,21 @@ pub struct Scratch {
     convolved: Vec<u8>,
 }
 
-/// One bottleneck: source → depthwise → project, with a residual added if there is one.
+/// One bottleneck: source → depthwise → project, with a residual added if there is one. It may end with the depthwise
+/// layer.
 pub struct Bottleneck<'a> {
     cpu: Cpu,
     source: Source<'a>,
     depthwise: &'a DepthwiseLayer,
-    project: &'a PointwiseLayer,
-    residual: Option<(&'a Residual, &'a CodeImage)>,
+    project: Option<Project<'a>>,
     scratch: &'a mut Scratch,
     output: &'a mut CodeImage,
     /// Height and width of what the depthwise layer reads.
     size: [usize; 2],
 }
+
+/// The last layer of a bottleneck, and what is added to it.
+type Project<'a> = (&'a PointwiseLayer, Option<(&'a Residual, &'a CodeImage)>);
 
 impl<'a> Bottleneck<'a> {
     /// Prepares a bottleneck whose image is written to `output`. `None` if sizes or channels do not fit each other.
@@ -65,42 +68,74 @@ impl<'a> Bottleneck<'a> {
         scratch: &'a mut Scratch,
         output: &'a mut CodeImage,
     ) -> Option<Self> {
-        let (size, channels) = source.made()?;
-        let strided = |axis: usize| size[axis].div_ceil(depthwise.stride);
-        let fits = channels == depthwise.channels
-            && project.inputs == depthwise.channels
+        let fits = project.inputs == depthwise.channels
             && output.channels() == project.outputs
-            && output.size() == [strided(0), strided(1)]
-            && output.pixels() > 0
             && residual.is_none_or(|(_, image)| {
                 image.size() == output.size() && image.channels() == output.channels()
             });
-        fits.then_some(Self { cpu, source, depthwise, project, residual, scratch, output, size })
+        let project = fits.then_some((project, residual))?;
+        Self::checked(cpu, source, depthwise, Some(project), scratch, output)
+    }
+
+    /// Prepares what ends with the depthwise layer, whose image is written to `output`.
+    #[must_use]
+    pub fn without_project(
+        cpu: Cpu,
+        source: Source<'a>,
+        depthwise: &'a DepthwiseLayer,
+        scratch: &'a mut Scratch,
+        output: &'a mut CodeImage,
+    ) -> Option<Self> {
+        let fits = output.channels() == depthwise.channels;
+        fits.then(|| Self::checked(cpu, source, depthwise, None, scratch, output))?
+    }
+
+    fn checked(
+        cpu: Cpu,
+        source: Source<'a>,
+        depthwise: &'a DepthwiseLayer,
+        project: Option<Project<'a>>,
+        scratch: &'a mut Scratch,
+        output: &'a mut CodeImage,
+    ) -> Option<Self> {
+        let (size, channels) = source.made()?;
+        let strided = |axis: usize| size[axis].div_ceil(depthwise.stride);
+        let fits = channels == depthwise.channels
+            && output.size() == [strided(0), strided(1)]
+            && output.pixels() > 0;
+        fits.then_some(Self { cpu, source, depthwise, project, scratch, output, size })
     }
 
     /// Computes it on the threads of `pool`: panels of expanded channels first, strips of the output then.
     pub fn run(self, pool: Option<&Pool>) {
         let (vectors, block) =
             (self.depthwise.channels.div_ceil(LANES), self.output.pixels() * LANES);
-        let needed = vectors * block + GUARD;
-        if self.scratch.convolved.len() < needed {
-            self.scratch.convolved.resize(needed, 0);
-        }
-        let width = self.project.panels.width(self.cpu);
+        let width = vectors_at_once(self.cpu);
+        let shape = QuadShape::new(self.depthwise, self.size, self.output.size());
+        let convolved = match self.project {
+            Some(_) => {
+                let needed = vectors * block + GUARD;
+                if self.scratch.convolved.len() < needed {
+                    self.scratch.convolved.resize(needed, 0);
+                }
+                &mut self.scratch.convolved[..]
+            }
+            None => self.output.blocks_mut(),
+        };
         let panels = Panels {
             source: self.source,
             depthwise: self.depthwise,
-            shape: QuadShape::new(self.depthwise, self.size, self.output.size()),
+            shape,
             vectors,
             width,
             quads: &self.scratch.quads,
-            convolved: DisjointMut::new(&mut self.scratch.convolved),
+            convolved: DisjointMut::new(convolved),
             queue: WorkQueue::new(vectors.div_ceil(width), 1),
         };
         Pool::broadcast(pool, || self.cpu.run(&panels));
+        let Some((project, residual)) = self.project else { return };
         let source = Blocks { start: self.scratch.convolved.as_ptr(), stride: block };
-        let projection =
-            Projection::new(self.cpu, self.project, source, self.residual, self.output);
+        let projection = Projection::new(self.cpu, project, source, residual, self.output);
         Pool::broadcast(pool, || self.cpu.run(&projection));
     }
 }

@@ -78,9 +78,19 @@ impl CodeImage {
     }
 
     /// All blocks, without the guards.
+    pub(super) fn blocks(&self) -> &[u8] {
+        &self.stored[GUARD * LANES..self.stored.len() - GUARD * LANES]
+    }
+
+    /// All blocks, without the guards.
     pub(super) fn blocks_mut(&mut self) -> &mut [u8] {
         let end = self.stored.len() - GUARD * LANES;
         &mut self.stored[GUARD * LANES..end]
+    }
+
+    /// What codes are stored with, by exclusive or.
+    pub(super) fn flip(&self) -> u8 {
+        self.flip
     }
 
     /// Bytes from one block to the next.
@@ -135,11 +145,22 @@ impl PixelLines {
             line < self.size[0] && bytes.len() == self.size[1] * Self::CHANNELS,
             "not a line of the picture"
         );
-        let at = (line + self.pads[0]) * self.stride + (LEAD + self.pads[1]) * Self::CHANNELS;
-        let to = &mut self.stored[at..at + bytes.len()];
+        let flip = self.flip;
+        let to = self.line_mut(line);
         for (to, pixel) in to.as_chunks_mut().0.iter_mut().zip(bytes.as_chunks::<3>().0) {
-            *to = [0, 1, 2].map(|channel| codes[channel][usize::from(pixel[channel])] ^ self.flip);
+            *to = [0, 1, 2].map(|channel| codes[channel][usize::from(pixel[channel])] ^ flip);
         }
+    }
+
+    /// The stored bytes of a line of the picture, `[column][3]`.
+    pub(super) fn line_mut(&mut self, line: usize) -> &mut [u8] {
+        let at = (line + self.pads[0]) * self.stride + (LEAD + self.pads[1]) * Self::CHANNELS;
+        &mut self.stored[at..at + self.size[1] * Self::CHANNELS]
+    }
+
+    /// What codes are stored with, by exclusive or.
+    pub(super) fn flip(&self) -> u8 {
+        self.flip
     }
 
     pub(super) fn pads(&self) -> [usize; 2] {

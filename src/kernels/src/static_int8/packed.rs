@@ -158,9 +158,9 @@ impl StemLayer {
     /// Words of four bytes that cover a line of three pixels.
     pub(super) const WORDS: usize = 3;
     /// The side of its filters.
-    pub(super) const SIZE: usize = 3;
+    pub const SIZE: usize = 3;
     /// How far they move.
-    pub(super) const STRIDE: usize = 2;
+    pub const STRIDE: usize = 2;
 
     /// Packs a stem; outputs follow from the biases.
     ///
@@ -234,6 +234,12 @@ impl DepthwiseLayer {
         self.channels
     }
 
+    /// How far its filters move.
+    #[must_use]
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
     /// Words of a filter's line.
     pub(super) fn words_of(size: usize, stride: usize) -> usize {
         match (size, stride) {
@@ -294,11 +300,6 @@ impl Panels {
         Self { bytes, groups, vectors }
     }
 
-    /// Vectors of every panel but the last.
-    pub(super) fn width(&self, cpu: Cpu) -> usize {
-        vectors_at_once(cpu)
-    }
-
     /// The panel that begins with a vector.
     pub(super) fn from(&self, vector: usize) -> *const u8 {
         self.bytes.as_i8()[vector * self.groups * QUAD..].as_ptr().cast()
@@ -333,6 +334,7 @@ pub(super) fn flip(cpu: Cpu) -> u8 {
     cpu.run(Flip)
 }
 
-fn vectors_at_once(cpu: Cpu) -> usize {
+/// Vectors of sixteen outputs in every panel of weights but the last.
+pub(super) fn vectors_at_once(cpu: Cpu) -> usize {
     cpu.run(VectorsAtOnce)
 }

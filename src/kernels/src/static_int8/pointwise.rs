@@ -2,7 +2,7 @@
 
 use super::{
     image::CodeImage,
-    packed::PointwiseLayer,
+    packed::{PointwiseLayer, vectors_at_once},
     residual::Residual,
     tile::{Words, tile},
 };
@@ -19,11 +19,12 @@ use crate::{
 /// Pixels that meet all panels before the next ones do.
 const STRIP: usize = 48;
 
-/// A pointwise layer of its own.
+/// A pointwise layer of its own, with a residual added if there is one.
 pub struct Pointwise<'a> {
     cpu: Cpu,
     layer: &'a PointwiseLayer,
     input: &'a CodeImage,
+    residual: Option<(&'a Residual, &'a CodeImage)>,
     output: &'a mut CodeImage,
 }
 
@@ -34,18 +35,22 @@ impl<'a> Pointwise<'a> {
         cpu: Cpu,
         layer: &'a PointwiseLayer,
         input: &'a CodeImage,
+        residual: Option<(&'a Residual, &'a CodeImage)>,
         output: &'a mut CodeImage,
     ) -> Option<Self> {
         let fits = input.channels() == layer.inputs
             && output.channels() == layer.outputs
-            && input.size() == output.size();
-        fits.then_some(Self { cpu, layer, input, output })
+            && input.size() == output.size()
+            && residual.is_none_or(|(_, image)| {
+                image.size() == output.size() && image.channels() == output.channels()
+            });
+        fits.then_some(Self { cpu, layer, input, residual, output })
     }
 
     /// Computes it on the threads of `pool`.
     pub fn run(self, pool: Option<&Pool>) {
         let source = Blocks { start: self.input.start(), stride: self.input.block_stride() };
-        let projection = Projection::new(self.cpu, self.layer, source, None, self.output);
+        let projection = Projection::new(self.cpu, self.layer, source, self.residual, self.output);
         Pool::broadcast(pool, || self.cpu.run(&projection));
     }
 }
@@ -83,7 +88,7 @@ impl<'a> Projection<'a> {
         residual: Option<(&'a Residual, &'a CodeImage)>,
         output: &'a mut CodeImage,
     ) -> Self {
-        let (pixels, width) = (output.pixels(), layer.panels.width(cpu));
+        let (pixels, width) = (output.pixels(), vectors_at_once(cpu));
         let queue =
             WorkQueue::new(pixels.div_ceil(STRIP) * layer.panels.vectors.div_ceil(width), 1);
         let output = DisjointMut::new(output.blocks_mut());

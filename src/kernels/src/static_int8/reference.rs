@@ -1,7 +1,7 @@
 //! The layers once more, as plainly as they can be written.
 
 use super::{CodeImage, PixelLines, Residual};
-use crate::dispatch::Cpu;
+use crate::{conv2d::Conv2d, dispatch::Cpu};
 
 /// Parameters that own their elements.
 #[derive(Debug, Clone)]
@@ -51,6 +51,31 @@ pub(super) fn pointwise(cpu: Cpu, p: &Parameters, input: &CodeImage) -> CodeImag
     image(cpu, input.size(), p.bias.len(), |pixel, output| {
         let product = |i: usize| p.product(input.code(pixel, i), p.weights[output * inputs + i]);
         p.code(output, (0..inputs).map(product).sum())
+    })
+}
+
+/// A dense convolution, its weights `[outputs][line][column][channel]`.
+pub(super) fn convolution(
+    cpu: Cpu,
+    p: &Parameters,
+    window: Conv2d,
+    input: &CodeImage,
+) -> CodeImage {
+    let ([height, width], channels) = (input.size(), input.channels());
+    let size = window.outputs([height, width]);
+    let inputs = window.size[0] * window.size[1] * channels;
+    image(cpu, size, p.bias.len(), |pixel, output| {
+        let (line, column) = (pixel / size[1], pixel % size[1]);
+        let product = |i: usize| {
+            let (tap, channel) = (i / channels, i % channels);
+            let y = (line * window.strides[0] + tap / window.size[1])
+                .checked_sub(window.pads_begin[0])?;
+            let x = (column * window.strides[1] + tap % window.size[1])
+                .checked_sub(window.pads_begin[1])?;
+            let weight = p.weights[output * inputs + i];
+            (y < height && x < width).then(|| p.product(input.code(y * width + x, channel), weight))
+        };
+        p.code(output, (0..inputs).filter_map(product).sum())
     })
 }
 

@@ -9,6 +9,7 @@ use super::{
     *,
 };
 use crate::{
+    conv2d::Conv2d,
     dispatch::{Cpu, InstructionSet},
     pool::Pool,
     weight_memory::WeightMemory,
@@ -88,7 +89,7 @@ proptest! {
             let image = source.image(cpu, [height, width], inputs);
             let layer = PointwiseLayer::pack(&MEMORY, cpu, inputs, &parameters.borrow()).unwrap();
             let mut output = CodeImage::new(cpu, [height, width], outputs);
-            Pointwise::new(cpu, &layer, &image, &mut output).unwrap().run(pool);
+            Pointwise::new(cpu, &layer, &image, None, &mut output).unwrap().run(pool);
             assert_same(&output, &reference::pointwise(cpu, &parameters, &image), cpu.instruction_set().name());
         }
     }
@@ -160,6 +161,65 @@ proptest! {
             let made = reference::stem(cpu, &first, &lines);
             let convolved = reference::depthwise(cpu, &filters, [3, 1], [1, 1], &made);
             assert_same(&output, &reference::pointwise(cpu, &last, &convolved), cpu.instruction_set().name());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
+
+    #[test]
+    fn a_depthwise_layer_alone_gives_the_codes_of_the_reference(
+        seed in any::<u64>(), height in 1_usize..30, width in 1_usize..30, channels in 1_usize..70,
+        (size, stride) in prop_oneof![Just((3, 1)), Just((5, 2))], zero_points in any::<[u8; 2]>(),
+    ) {
+        for (cpu, pool) in cpus_and_pools() {
+            let mut source = Source(seed);
+            let filters = source.parameters(channels, size * size, zero_points);
+            let image = source.image(cpu, [height, width], channels);
+            let layer = DepthwiseLayer::pack(&MEMORY, cpu, size, stride, [1, 1], &filters.borrow()).unwrap();
+            let mut output = CodeImage::new(cpu, [height, width].map(|side| side.div_ceil(stride)), channels);
+            let mut scratch = Scratch::default();
+            let from = super::Source::Image(&image);
+            Bottleneck::without_project(cpu, from, &layer, &mut scratch, &mut output).unwrap().run(pool);
+            let expected = reference::depthwise(cpu, &filters, [size, stride], [1, 1], &image);
+            assert_same(&output, &expected, cpu.instruction_set().name());
+        }
+    }
+
+    #[test]
+    fn a_pointwise_layer_of_patches_is_a_convolution(
+        seed in any::<u64>(), height in 3_usize..12, width in 3_usize..12, channels in 1_usize..20, outputs in 1_usize..40,
+        stride in 1_usize..3, pads in any::<[bool; 4]>(), zero_points in any::<[u8; 2]>(),
+    ) {
+        let [above, before, below, behind] = pads.map(usize::from);
+        let window = Conv2d { size: [3, 2], strides: [stride; 2], pads_begin: [above, before], pads_end: [below, behind] };
+        for cpu in cpus() {
+            let mut source = Source(seed);
+            let parameters = source.parameters(outputs, 6 * channels, zero_points);
+            let image = source.image(cpu, [height, width], channels);
+            let layer = PointwiseLayer::pack(&MEMORY, cpu, 6 * channels, &parameters.borrow()).unwrap();
+            let size = window.outputs([height, width]);
+            let mut patches = CodeImage::new(cpu, size, 6 * channels);
+            Patches { window, zero_point: zero_points[0] }.write(&image, &mut patches).unwrap();
+            let mut output = CodeImage::new(cpu, size, outputs);
+            Pointwise::new(cpu, &layer, &patches, None, &mut output).unwrap().run(None);
+            assert_same(&output, &reference::convolution(cpu, &parameters, window, &image), cpu.instruction_set().name());
+        }
+    }
+
+    #[test]
+    fn a_sum_of_images_gives_the_codes_of_the_reference(
+        seed in any::<u64>(), height in 1_usize..9, width in 1_usize..9, channels in 1_usize..40, zero_points in any::<[u8; 3]>(),
+    ) {
+        let [own_zero, other_zero_point, zero_point] = zero_points;
+        let residual = Residual { own_multiplier: 0.73, other_multiplier: 0.61, other_zero_point, zero_point };
+        for cpu in cpus() {
+            let mut source = Source(seed);
+            let [own, other] = [(); 2].map(|()| source.image(cpu, [height, width], channels));
+            let mut output = CodeImage::new(cpu, [height, width], channels);
+            Sum::new(cpu, &residual, (&own, own_zero), &other, &mut output).unwrap().run();
+            assert_same(&output, &reference::add(cpu, &residual, own_zero, &own, &other), cpu.instruction_set().name());
         }
     }
 }

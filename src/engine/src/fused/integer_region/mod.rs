@@ -1,0 +1,193 @@
+//! A region of static int8 layers: f32 in, codes between, f32 out.
+//!
+//! ```text
+//! f32 [N, C, H, W] ── QuantizeLinear ──▶ image ── step ──▶ image ── step ──▶ image ── DequantizeLinear ──▶ f32
+//!                                                            └── DequantizeLinear ──▶ f32
+//! ```
+
+mod memory;
+mod run;
+mod step;
+
+use std::sync::{Mutex, PoisonError};
+
+use coca_kernels::static_int8::Quantization;
+use memory::Memory;
+pub(crate) use step::{ImageId, Operation, PictureId, Project, Step, StepSource};
+use tract_onnx::tract_hir::internal::*;
+
+use super::{FusedOperator, NotFinite, numbers};
+use crate::Engine;
+
+/// Steps over images of codes, `[N, C, H, W]` of f32 in and out.
+#[derive(Debug)]
+pub(crate) struct IntegerRegion {
+    pub(crate) inputs: Vec<RegionInput>,
+    pub(crate) pictures: Vec<Picture>,
+    /// In an order in which each image is written before it is read.
+    pub(crate) steps: Vec<Step>,
+    pub(crate) outputs: Vec<RegionOutput>,
+    /// The channels of every image.
+    pub(crate) channels: Vec<usize>,
+    pub(crate) memories: Memories,
+}
+
+/// An input, and the image that its codes go to; `None` if only stems read it.
+#[derive(Debug)]
+pub(crate) struct RegionInput {
+    /// The tensor's name, for errors.
+    pub(crate) name: String,
+    pub(crate) quantization: Quantization,
+    pub(crate) channels: usize,
+    pub(crate) image: Option<ImageId>,
+}
+
+/// The lines of an input that a stem reads.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    /// Which of the inputs.
+    pub(crate) input: usize,
+    /// Lines above and columns before it.
+    pub(crate) pads: [usize; 2],
+}
+
+/// An image that leaves the region.
+#[derive(Debug)]
+pub(crate) struct RegionOutput {
+    pub(crate) image: ImageId,
+    pub(crate) quantization: Quantization,
+}
+
+/// Memories that no run uses at the moment; runs at once take one each.
+#[derive(Default)]
+pub(crate) struct Memories(Mutex<Vec<Memory>>);
+
+impl std::fmt::Debug for Memories {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("memories")
+    }
+}
+
+impl Memories {
+    fn take(&self, inputs: &[[usize; 2]]) -> Option<Memory> {
+        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        free.pop().filter(|memory| memory.inputs == inputs)
+    }
+
+    fn put(&self, memory: Memory) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+    }
+}
+
+impl IntegerRegion {
+    /// The sizes of all images and of all pictures, from those of the inputs.
+    fn sizes(&self, inputs: &[step::Size]) -> (Vec<step::Size>, Vec<step::Size>) {
+        let nothing: step::Size = [0.to_dim(), 0.to_dim()];
+        let mut images = vec![nothing; self.channels.len()];
+        for (input, size) in self.inputs.iter().zip(inputs) {
+            if let Some(image) = input.image {
+                images[image].clone_from(size);
+            }
+        }
+        let pictures: Vec<_> = self.pictures.iter().map(|p| inputs[p.input].clone()).collect();
+        for step in &self.steps {
+            images[step.output] = step.size(&images, &pictures);
+        }
+        (images, pictures)
+    }
+
+    /// Quantises image `at` of the batch, runs all steps and writes the outputs.
+    fn run_image(
+        &self,
+        engine: &Engine,
+        memory: &mut Memory,
+        inputs: &[TValue],
+        at: usize,
+        outputs: &mut [Tensor],
+    ) -> TractResult<()> {
+        let cpu = engine.cpu();
+        for (i, (input, tensor)) in self.inputs.iter().zip(inputs).enumerate() {
+            let length = input.channels * memory.inputs[i].iter().product::<usize>();
+            let planes = &numbers(tensor)?[at * length..][..length];
+            let mut finite = true;
+            if let Some(image) = input.image {
+                let image = memory.images.get_mut(image).context("an image is missing")?;
+                finite &= input.quantization.quantize(cpu, planes, image);
+            }
+            for (picture, lines) in self.pictures.iter().zip(&mut memory.pictures) {
+                if picture.input == i {
+                    finite &= input.quantization.quantize_pixels(cpu, planes, lines);
+                }
+            }
+            if !finite {
+                return Err(NotFinite { layer: input.name.clone() }.into());
+            }
+        }
+        for step in &self.steps {
+            step.run(engine, memory)?;
+        }
+        for (output, tensor) in self.outputs.iter().zip(outputs) {
+            let image = memory.images.get(output.image).context("an image is missing")?;
+            let length = image.pixels() * image.channels();
+            let mut view = tensor.to_plain_array_view_mut::<f32>()?;
+            let elements = view.as_slice_mut().context("a new tensor with gaps")?;
+            output.quantization.dequantize(cpu, image, &mut elements[at * length..][..length]);
+        }
+        Ok(())
+    }
+}
+
+impl FusedOperator for IntegerRegion {
+    fn name(&self) -> &'static str {
+        "FusedIntegerRegion"
+    }
+
+    fn outputs(&self) -> usize {
+        self.outputs.len()
+    }
+
+    fn output_shapes(&self, inputs: &[&[TDim]]) -> TractResult<TVec<TVec<TDim>>> {
+        let mut sizes = Vec::with_capacity(inputs.len());
+        for (input, shape) in self.inputs.iter().zip(inputs) {
+            let [_, channels, height, width] = shape else { bail!("an image has four axes") };
+            if let Ok(channels) = channels.to_usize() {
+                ensure!(channels == input.channels, "{channels} channels for {}", input.channels);
+            }
+            sizes.push([height.clone(), width.clone()]);
+        }
+        let (images, _) = self.sizes(&sizes);
+        let shape = |output: &RegionOutput| {
+            let [height, width] = images[output.image].clone();
+            tvec![inputs[0][0].clone(), self.channels[output.image].to_dim(), height, width]
+        };
+        Ok(self.outputs.iter().map(shape).collect())
+    }
+
+    fn run(&self, engine: &Engine, inputs: &[TValue]) -> TractResult<TVec<Tensor>> {
+        let mut sizes = Vec::with_capacity(inputs.len());
+        let batch = inputs.first().and_then(|input| input.shape().first()).copied();
+        let batch = batch.context("a region without inputs")?;
+        for (input, tensor) in self.inputs.iter().zip(inputs) {
+            let &[images, channels, height, width] = tensor.shape() else {
+                bail!("an image has four axes")
+            };
+            ensure!(channels == input.channels, "{channels} channels for {}", input.channels);
+            ensure!(images == batch, "batches of {batch} and {images}");
+            sizes.push([height, width]);
+        }
+        let memory = self.memories.take(&sizes);
+        let mut memory = memory.map_or_else(|| Memory::new(self, engine, &sizes), Ok)?;
+        let mut outputs = TVec::new();
+        for output in &self.outputs {
+            let image = memory.images.get(output.image).context("an image is missing")?;
+            let [height, width] = image.size();
+            let shape = [batch, image.channels(), height, width];
+            outputs.push(engine.buffers().take(&shape)?);
+        }
+        for at in 0..batch {
+            self.run_image(engine, &mut memory, inputs, at, &mut outputs)?;
+        }
+        self.memories.put(memory);
+        Ok(outputs)
+    }
+}

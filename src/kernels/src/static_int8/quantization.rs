@@ -1,0 +1,214 @@
+//! Codes of f32 and f32 of codes, where a static int8 network begins and ends.
+
+use super::image::{CodeImage, PixelLines};
+use crate::{
+    dispatch::Cpu,
+    isa::{Isa, Operation},
+    lanes::LANES,
+};
+
+/// Elements that are converted before they are stored apart from each other.
+const CHUNK: usize = 64;
+
+/// A tensor's scale and zero point: `value ≈ (code − zero point) × scale`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quantization {
+    /// The value of one step.
+    pub scale: f32,
+    /// The code of zero.
+    pub zero_point: u8,
+}
+
+impl Quantization {
+    /// The code of a value, as ONNX's `QuantizeLinear` gives it: the nearest, ties to even, and the first or last code beyond
+    /// the range. NaN gets any.
+    #[inline(always)]
+    #[must_use]
+    pub fn code(self, value: f32) -> u8 {
+        let zero_point = f32::from(self.zero_point);
+        let steps = (value / self.scale).round_ties_even().clamp(-zero_point, 255.0 - zero_point);
+        (steps + zero_point) as u8
+    }
+
+    /// The value of a code, as ONNX's `DequantizeLinear` gives it.
+    #[inline(always)]
+    #[must_use]
+    pub fn value(self, code: u8) -> f32 {
+        (f32::from(code) - f32::from(self.zero_point)) * self.scale
+    }
+
+    /// Writes the codes of `planes` `[channels, height, width]` to an image. Says whether all elements are finite.
+    ///
+    /// # Panics
+    /// When there are more or fewer elements than the image has codes.
+    #[must_use]
+    pub fn quantize(self, cpu: Cpu, planes: &[f32], image: &mut CodeImage) -> bool {
+        let (pixels, channels) = (image.pixels(), image.channels());
+        assert_eq!(planes.len(), pixels * channels, "planes of another size than the image");
+        let flip = image.flip();
+        let bytes = image.blocks_mut();
+        planes.chunks_exact(pixels.max(1)).enumerate().fold(true, |finite, (channel, plane)| {
+            let start = channel / LANES * pixels * LANES + channel % LANES;
+            let to = Strided { bytes: &mut bytes[start..], step: LANES };
+            cpu.run(Quantize { quantization: self, values: plane, to, flip }) && finite
+        })
+    }
+
+    /// Writes the codes of the three `planes` `[3, height, width]` of a picture. Says whether all elements are finite.
+    ///
+    /// # Panics
+    /// When there are more or fewer elements than the picture has.
+    #[must_use]
+    pub fn quantize_pixels(self, cpu: Cpu, planes: &[f32], lines: &mut PixelLines) -> bool {
+        let [height, width] = lines.size();
+        let elements = PixelLines::CHANNELS * height * width;
+        assert_eq!(planes.len(), elements, "planes of another size than the picture");
+        let flip = lines.flip();
+        let rows = planes.chunks_exact(width.max(1)).enumerate();
+        rows.fold(true, |finite, (row, values)| {
+            let (channel, line) = (row / height, row % height);
+            let bytes = &mut lines.line_mut(line)[channel..];
+            let to = Strided { bytes, step: PixelLines::CHANNELS };
+            cpu.run(Quantize { quantization: self, values, to, flip }) && finite
+        })
+    }
+
+    /// Writes the values of an image's codes to `planes` `[channels, height, width]`.
+    ///
+    /// # Panics
+    /// When there are more or fewer elements than the image has codes.
+    pub fn dequantize(self, cpu: Cpu, image: &CodeImage, planes: &mut [f32]) {
+        let pixels = image.pixels();
+        assert_eq!(
+            planes.len(),
+            pixels * image.channels(),
+            "planes of another size than the image"
+        );
+        let (bytes, flip) = (image.blocks(), image.flip());
+        for (channel, plane) in planes.chunks_exact_mut(pixels.max(1)).enumerate() {
+            let from = &bytes[channel / LANES * pixels * LANES + channel % LANES..];
+            cpu.run(Dequantize { quantization: self, from, flip, plane });
+        }
+    }
+}
+
+/// Bytes of which every `step`th is written.
+struct Strided<'a> {
+    bytes: &'a mut [u8],
+    step: usize,
+}
+
+struct Quantize<'a> {
+    quantization: Quantization,
+    values: &'a [f32],
+    to: Strided<'a>,
+    flip: u8,
+}
+
+impl Operation for Quantize<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run<I: Isa>(self, _: I) -> bool {
+        let (mut codes, mut finite) = ([0; CHUNK], true);
+        let spread = self.to.bytes.chunks_mut(CHUNK * self.to.step);
+        for (values, to) in self.values.chunks(CHUNK).zip(spread) {
+            for (code, &value) in codes.iter_mut().zip(values) {
+                *code = self.quantization.code(value) ^ self.flip;
+                finite &= value.is_finite();
+            }
+            for (to, &code) in to.iter_mut().step_by(self.to.step).zip(&codes[..values.len()]) {
+                *to = code;
+            }
+        }
+        finite
+    }
+}
+
+struct Dequantize<'a> {
+    quantization: Quantization,
+    /// The first channel's code of the first pixel, and what follows.
+    from: &'a [u8],
+    flip: u8,
+    plane: &'a mut [f32],
+}
+
+impl Operation for Dequantize<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, _: I) {
+        for (value, &byte) in self.plane.iter_mut().zip(self.from.iter().step_by(LANES)) {
+            *value = self.quantization.value(byte ^ self.flip);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::InstructionSet;
+
+    fn cpus() -> impl Iterator<Item = Cpu> {
+        InstructionSet::ALL.into_iter().filter_map(Cpu::with)
+    }
+
+    #[test]
+    fn values_become_the_nearest_codes_with_ties_to_even() {
+        let quantization = Quantization { scale: 0.5, zero_point: 3 };
+        let codes = [0.0, 0.24, 0.25, 0.75, -0.25, -9.0, 1e9].map(|value| quantization.code(value));
+        assert_eq!(codes, [3, 3, 3, 5, 3, 0, 255]);
+    }
+
+    #[test]
+    fn an_image_is_quantized_and_dequantized_on_every_instruction_set() {
+        let quantization = Quantization { scale: 0.05, zero_point: 100 };
+        let planes: Vec<f32> = (0..19 * 5 * 17).map(|i| (i % 301) as f32 * 0.05 - 6.0).collect();
+        for cpu in cpus() {
+            let mut image = CodeImage::new(cpu, [5, 17], 19);
+            assert!(quantization.quantize(cpu, &planes, &mut image));
+            let mut found = vec![0.0; planes.len()];
+            quantization.dequantize(cpu, &image, &mut found);
+            for (at, (&value, &found)) in planes.iter().zip(&found).enumerate() {
+                assert_eq!(image.code(at % 85, at / 85), quantization.code(value));
+                assert_eq!(found, quantization.value(quantization.code(value)));
+            }
+        }
+    }
+
+    #[test]
+    fn elements_that_are_not_finite_are_told() {
+        let quantization = Quantization { scale: 1.0, zero_point: 0 };
+        let cpu = Cpu::best();
+        for value in [f32::NAN, f32::INFINITY] {
+            let mut planes = [0.0; 3 * 4 * 5];
+            planes[37] = value;
+            assert!(!quantization.quantize(cpu, &planes, &mut CodeImage::new(cpu, [4, 5], 3)));
+            let mut lines = PixelLines::new(cpu, [4, 5], [1, 1], 0);
+            assert!(!quantization.quantize_pixels(cpu, &planes, &mut lines));
+        }
+    }
+
+    #[test]
+    fn planes_become_the_same_lines_as_bytes() {
+        let quantization = Quantization { scale: 0.5, zero_point: 7 };
+        for cpu in cpus() {
+            let (mut planes, mut bytes) = (
+                PixelLines::new(cpu, [2, 70], [0, 1], 7),
+                PixelLines::new(cpu, [2, 70], [0, 1], 7),
+            );
+            let values: Vec<f32> = (0..3 * 140).map(|i| (i % 90) as f32).collect();
+            assert!(quantization.quantize_pixels(cpu, &values, &mut planes));
+            let codes =
+                [0, 1, 2].map(|_| std::array::from_fn(|byte| quantization.code(byte as f32)));
+            for line in 0..2 {
+                let row: Vec<u8> =
+                    (0..210).map(|i| values[i % 3 * 140 + line * 70 + i / 3] as u8).collect();
+                bytes.write_line(line, &row, &codes);
+            }
+            for line in 0..2 {
+                assert_eq!(planes.line_mut(line), bytes.line_mut(line));
+            }
+        }
+    }
+}
