@@ -66,7 +66,7 @@ macro_rules! detected {
 
 #[cfg(target_arch = "x86_64")]
 fn found() -> Vec<&'static str> {
-    detected!(is_x86_feature_detected: "sse4.1", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vnni")
+    detected!(is_x86_feature_detected: "sse4.1", "avx2", "fma", "f16c", "avxvnni", "avx512f", "avx512bw", "avx512vnni")
 }
 
 #[cfg(target_arch = "aarch64")]

@@ -3,7 +3,12 @@
 use std::str::FromStr;
 
 #[cfg(target_arch = "x86_64")]
-use crate::{avx2::Avx2, avx512::Avx512Vnni};
+use crate::{
+    avx_vnni::{Evex, Vex, Vnni},
+    avx2::Avx2,
+    avx512::Avx512Vnni,
+    ymm::Ymm,
+};
 #[cfg(target_arch = "aarch64")]
 use crate::{dotprod::Dotprod, i8mm::I8mm, neon::Neon};
 use crate::{
@@ -18,6 +23,8 @@ pub enum InstructionSet {
     Scalar,
     /// x86-64 with AVX2 and FMA: `vpmaddubsw`, `vpmaddwd`.
     Avx2,
+    /// x86-64 with AVX-VNNI, or AVX-512 VNNI kept to 256 bits: `vpdpbusd`.
+    AvxVnni,
     /// x86-64 with AVX-512 VNNI: `vpdpbusd`.
     Avx512Vnni,
     /// Any 64-bit Arm: `smull`, `smlal`, `sadalp`.
@@ -30,8 +37,15 @@ pub enum InstructionSet {
 
 impl InstructionSet {
     /// Every instruction set, the slowest first.
-    pub const ALL: [Self; 6] =
-        [Self::Scalar, Self::Avx2, Self::Avx512Vnni, Self::Neon, Self::NeonDotprod, Self::NeonI8mm];
+    pub const ALL: [Self; 7] = [
+        Self::Scalar,
+        Self::Avx2,
+        Self::AvxVnni,
+        Self::Avx512Vnni,
+        Self::Neon,
+        Self::NeonDotprod,
+        Self::NeonI8mm,
+    ];
 
     /// Its name, which parses back: `"avx2"`.
     #[must_use]
@@ -39,6 +53,7 @@ impl InstructionSet {
         match self {
             Self::Scalar => "scalar",
             Self::Avx2 => "avx2",
+            Self::AvxVnni => "avx-vnni",
             Self::Avx512Vnni => "avx512-vnni",
             Self::Neon => "neon",
             Self::NeonDotprod => "dotprod",
@@ -53,7 +68,11 @@ impl InstructionSet {
             Self::Scalar => true,
             _ if cfg!(miri) => false,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => Avx2::detect().is_some(),
+            Self::Avx2 => Ymm::<Avx2>::detect().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => {
+                Ymm::<Vnni<Vex>>::detect().is_some() || Ymm::<Vnni<Evex>>::detect().is_some()
+            }
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Vnni => Avx512Vnni::detect().is_some(),
             #[cfg(target_arch = "aarch64")]
@@ -79,7 +98,9 @@ impl FromStr for InstructionSet {
 
 /// The error for a name that no instruction set has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no instruction set: there are scalar, avx2, avx512-vnni, neon, dotprod and i8mm")]
+#[error(
+    "{0:?} is no instruction set: there are scalar, avx2, avx-vnni, avx512-vnni, neon, dotprod and i8mm"
+)]
 pub struct UnknownInstructionSet(String);
 
 /// Proof that this CPU has an instruction set: every kernel takes one.
@@ -142,7 +163,12 @@ impl Cpu {
         }
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx2 => run_on!(Avx2),
+            InstructionSet::Avx2 => run_on!(Ymm<Avx2>),
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::AvxVnni => {
+                run_on!(Ymm<Vnni<Vex>>);
+                run_on!(Ymm<Vnni<Evex>>);
+            }
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx512Vnni => run_on!(Avx512Vnni),
             #[cfg(target_arch = "aarch64")]

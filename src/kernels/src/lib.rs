@@ -39,6 +39,8 @@ mod attention_input;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx_vnni;
 mod codes;
 mod conv2d;
 mod depthwise;
@@ -71,6 +73,8 @@ mod tests;
 mod weight_memory;
 mod weights;
 mod work_queue;
+#[cfg(target_arch = "x86_64")]
+mod ymm;
 
 pub use activation::Activation;
 pub use attention::Attention;

@@ -1,26 +1,22 @@
-//! AVX2: two registers hold sixteen sums, or sixteen quads.
-//!
-//! `vpmaddubsw` takes unsigned with signed bytes and adds pairs of products in 16 bits. Magnitudes of the codes with the
-//! weights that carry both signs stay exact: 2 × 128 × 127 < 2^15. So codes are stored as signed bytes.
+//! 256-bit registers: two of them hold sixteen sums, or sixteen quads.
 
 use std::arch::x86_64::*;
 
 use crate::{
-    avx2::Avx2,
     codes::{Codes, Tiled},
+    ymm::{ByteProduct, Ymm},
 };
 
 /// Bytes `[pixel][channel]` of four channels in each half of a register, as `[channel][pixel]`.
 const TRANSPOSE: [u8; 16] = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15];
-const SIGN: i8 = i8::MIN;
 
 type Pair = [__m256i; 2];
 
 // Every intrinsic below needs AVX2, which `self` proves.
-impl Codes for Avx2 {
+impl<P: ByteProduct> Codes for Ymm<P> {
     type Sums = Pair;
     type Quads = Pair;
-    const FLIP: u8 = 0x80;
+    const FLIP: u8 = P::FLIP;
     const VECTORS: usize = 1;
 
     #[inline(always)]
@@ -57,15 +53,8 @@ impl Codes for Avx2 {
 
     #[inline(always)]
     fn dot(self, sums: Pair, codes: Pair, weights: Pair) -> Pair {
-        let half = |i: usize| {
-            // SAFETY: AVX2 is there.
-            unsafe {
-                let signed = _mm256_sign_epi8(weights[i], codes[i]);
-                let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(codes[i]), signed);
-                _mm256_add_epi32(sums[i], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
-            }
-        };
-        [half(0), half(1)]
+        let product = self.product();
+        [product.dot(sums[0], codes[0], weights[0]), product.dot(sums[1], codes[1], weights[1])]
     }
 
     #[inline(always)]
@@ -113,7 +102,7 @@ impl Codes for Avx2 {
         // SAFETY: AVX2 is there; the caller promises sixteen bytes, and the load needs no alignment.
         unsafe {
             let stored = _mm_loadu_si128(from.cast());
-            let codes = _mm_xor_si128(stored, _mm_set1_epi8(SIGN));
+            let codes = _mm_xor_si128(stored, _mm_set1_epi8(P::FLIP.cast_signed()));
             let half = |codes| _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(codes));
             [half(codes), half(_mm_unpackhi_epi64(codes, codes))]
         }
@@ -145,7 +134,7 @@ impl Codes for Avx2 {
     }
 }
 
-impl Avx2 {
+impl<P: ByteProduct> Ymm<P> {
     /// Four rows of sixteen sums clamped to stored codes: each quarter of the pair holds four channels, row after row.
     #[inline(always)]
     fn pack(self, rows: [Pair; 4]) -> Pair {
@@ -154,7 +143,10 @@ impl Avx2 {
             unsafe {
                 let low = _mm256_packs_epi32(rows[0][i], rows[1][i]);
                 let high = _mm256_packs_epi32(rows[2][i], rows[3][i]);
-                _mm256_xor_si256(_mm256_packus_epi16(low, high), _mm256_set1_epi8(SIGN))
+                _mm256_xor_si256(
+                    _mm256_packus_epi16(low, high),
+                    _mm256_set1_epi8(P::FLIP.cast_signed()),
+                )
             }
         };
         [half(0), half(1)]
