@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use coca_edge::{
     Coca, EncodedImage,
-    vision::{ImageReader, ReadError, sources},
+    host::AvailableMemory,
+    vision::{ImageReader, Limits, ReadError, sources},
 };
 use indicatif::ProgressBar;
 
@@ -28,7 +29,9 @@ pub(super) fn for_each(
 ) -> anyhow::Result<Outcome> {
     let sources = sources(images);
     let bar = progress::bar(global, sources.len(), "pictures");
-    let reader = ImageReader::start(sources, coca.preprocessor().clone());
+    let limits =
+        AvailableMemory::now().map_or_else(Limits::default, |left| Limits::within(left.bytes));
+    let reader = ImageReader::within(sources, coca.preprocessor().clone(), limits);
     coca.load_image_encoder()?;
     let mut outcome = Outcome::Done;
     for (source, pixels) in reader {

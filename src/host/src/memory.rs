@@ -17,8 +17,8 @@ pub struct AvailableMemory {
 }
 
 impl AvailableMemory {
-    /// Memory that the machine has left, or the control groups of this process, if that is less. Pages of
-    /// files that can be read again count as free.
+    /// Memory that the machine has left, or the control groups of this process, or its limit of address space, if that is
+    /// less. Pages of files that can be read again count as free.
     ///
     /// `None` where the system does not tell; only Linux does.
     #[must_use]
@@ -36,6 +36,7 @@ impl AvailableMemory {
             swap: kibibytes("SwapFree:").unwrap_or_default(),
         };
         let left = control_group::folders(root, "memory").into_iter().filter_map(left_in_group);
+        let left = left.chain(left_of_address_space(root));
         // What a group may swap is bounded elsewhere: not counted on.
         Some(left.map(|bytes| Self { bytes, swap: 0 }).fold(free, Self::min))
     }
@@ -73,6 +74,16 @@ fn left_in_group((version, folder): (Version, PathBuf)) -> Option<u64> {
     let statistics = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
     let files: u64 = names.files.iter().filter_map(|key| number_behind(&statistics, key)).sum();
     Some(limit.saturating_sub(used.saturating_sub(files)))
+}
+
+/// Bytes of addresses that this process may still take, if that is limited (`ulimit -v`).
+fn left_of_address_space(root: &Path) -> Option<u64> {
+    const KEY: &str = "Max address space";
+    let limits = fs::read_to_string(root.join("proc/self/limits")).ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix(KEY))?;
+    let limit: u64 = line.split_whitespace().next()?.parse().ok()?;
+    let status = fs::read_to_string(root.join("proc/self/status")).ok()?;
+    Some(limit.saturating_sub(number_behind(&status, "VmSize:")? << 10))
 }
 
 /// Bytes of this process's memory that are in RAM, where the system tells.
@@ -146,6 +157,23 @@ mod tests {
             ("sys/fs/cgroup/memory/docker/1/memory.stat", "total_inactive_file 5000\n"),
         ];
         assert_eq!(found(&files), Some(AvailableMemory { bytes: 35_000, swap: 0 }));
+    }
+
+    #[test]
+    fn a_limit_of_address_space_counts() {
+        let limits = |soft: &str| {
+            let limits =
+                format!("Max cpu time  unlimited\nMax address space  {soft}  unlimited  bytes\n");
+            let files = [
+                ("proc/meminfo", MEMINFO),
+                ("proc/self/limits", limits.as_str()),
+                ("proc/self/status", "VmPeak: 300 kB\nVmSize: 200 kB\n"),
+            ];
+            found(&files).unwrap().bytes
+        };
+        assert_eq!(limits("unlimited"), 400 << 10);
+        assert_eq!(limits("307200"), 100 << 10);
+        assert_eq!(limits("100"), 0);
     }
 
     #[test]

@@ -12,19 +12,42 @@ use image::{
 
 use crate::{Error, Image, jpeg, upright_image::swaps_sides};
 
+/// Bytes that a file's format is known by.
+const HEAD_BYTES: u64 = 64;
+/// Largest file.
+const MAX_FILE_BYTES: u64 = 512 << 20;
+
 /// Limits of decoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Maximum of width × height.
     pub pixels: u64,
-    /// Maximum number of bytes of the file, and of the decoded pixels. A decoder works in up to twice as much again.
+    /// Maximum number of bytes of the file, and of the memory that decoding takes beside it.
     pub bytes: u64,
+    /// Maximum of width × height × scans of a JPEG with more than three of them: the work of decoding it.
+    pub scanned_pixels: u64,
 }
 
 impl Default for Limits {
-    /// 100 megapixels and 512 MiB.
+    /// 100 megapixels, 1 GiB, 2 gigapixels scanned.
     fn default() -> Self {
-        Self { pixels: 100_000_000, bytes: 512 << 20 }
+        Self { pixels: 100_000_000, bytes: 1 << 30, scanned_pixels: 2_000_000_000 }
+    }
+}
+
+impl Limits {
+    /// The default, but no more memory than half of the bytes that are `available`.
+    ///
+    /// ```
+    /// use coca_vision::Limits;
+    ///
+    /// assert_eq!(Limits::within(200 << 20).bytes, 100 << 20);
+    /// assert_eq!(Limits::within(u64::MAX), Limits::default());
+    /// ```
+    #[must_use]
+    pub fn within(available: u64) -> Self {
+        let limits = Self::default();
+        Self { bytes: limits.bytes.min(available / 2), ..limits }
     }
 }
 
@@ -51,11 +74,23 @@ pub fn open(
     limits: &Limits,
     detail: Detail,
 ) -> Result<Image<'static>, Error> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(limits.bytes.saturating_add(1)).read_to_end(&mut bytes))
-        .map_err(Error::Read)?;
+    let bytes = File::open(path).map_err(Error::Read).and_then(|file| read(file, limits))?;
     decode(&bytes, limits, detail)
+}
+
+/// Reads a whole image file, or as much of it as tells that it is none or too long.
+pub(crate) fn read(mut from: impl Read, limits: &Limits) -> Result<Vec<u8>, Error> {
+    let limit = limits.bytes.min(MAX_FILE_BYTES);
+    let mut bytes = Vec::new();
+    from.by_ref().take(HEAD_BYTES).read_to_end(&mut bytes).map_err(Error::Read)?;
+    format_of(&bytes)?;
+    from.take((limit + 1).saturating_sub(HEAD_BYTES))
+        .read_to_end(&mut bytes)
+        .map_err(Error::Read)?;
+    match bytes.len() as u64 > limit {
+        true => Err(Error::TooMuchMemory { limit }),
+        false => Ok(bytes),
+    }
 }
 
 /// Decodes a JPEG, PNG, WebP, BMP or GIF (its first frame) file and turns it upright as its EXIF data says.
@@ -87,26 +122,59 @@ pub fn decode(bytes: &[u8], limits: &Limits, detail: Detail) -> Result<Image<'st
     if u64::from(width) * u64::from(height) > limits.pixels {
         return Err(Error::TooManyPixels { width, height, limit: limits.pixels });
     }
-    if decoder.total_bytes() > limits.bytes {
-        return Err(Error::TooMuchMemory { limit: limits.bytes });
-    }
     // Damaged EXIF data leaves a good picture as it is stored.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
 
     if format == ImageFormat::Jpeg {
+        let pixels = u64::from(width) * u64::from(height);
+        jpeg::check_work(bytes, pixels, limits.scanned_pixels)?;
         let scale = scale_for(detail, (width, height), orientation);
-        let rgb = match scale {
-            1 => None,
-            scale => jpeg::decode_scaled(bytes, scale as usize).map(|rgb| (rgb, scale)),
-        };
-        let rgb = rgb.or_else(|| jpeg::decode_full(bytes, limits.bytes).map(|rgb| (rgb, 1)));
-        if let Some((rgb, scale)) = rgb {
-            return Ok(Image::upright(rgb, (width, height), scale, orientation));
+        if scale > 1 {
+            let scaled = pixels / u64::from(scale * scale);
+            reserve(memory_of(format, scaled, 3 * scaled, orientation), limits)?;
+            if let Some(rgb) = jpeg::decode_scaled(bytes, scale as usize) {
+                return Ok(Image::upright(rgb, (width, height), scale, orientation));
+            }
         }
+    }
+    let pixels = u64::from(width) * u64::from(height);
+    reserve(memory_of(format, pixels, decoder.total_bytes(), orientation), limits)?;
+    if format == ImageFormat::Jpeg
+        && let Some(rgb) = jpeg::decode_full(bytes, limits.bytes)
+    {
+        return Ok(Image::upright(rgb, (width, height), 1, orientation));
     }
     let mut image = DynamicImage::from_decoder(decoder).map_err(failed)?;
     image.apply_orientation(orientation);
     Ok(Image::from(image))
+}
+
+/// Bytes that decoding takes at most at one time: those that the decoder gives, `decoded`, what it works in, and the
+/// upright RGB image.
+fn memory_of(format: ImageFormat, pixels: u64, decoded: u64, orientation: Orientation) -> u64 {
+    let work = match format {
+        // Coefficients of a progressive file, and planes.
+        ImageFormat::Jpeg => 9 * pixels,
+        // The canvas, and a frame on it.
+        ImageFormat::Gif | ImageFormat::WebP => 4 * pixels,
+        _ => 0,
+    };
+    let is_rgb = decoded == 3 * pixels;
+    let converted = if is_rgb { 0 } else { 7 * pixels };
+    let turned = if orientation == Orientation::NoTransforms { 0 } else { 3 * pixels };
+    decoded + work + converted.max(turned)
+}
+
+/// Makes sure that decoding may take `bytes`, and that the system has them to give: what cannot be had ends a process
+/// without a word once a decoder asks for it.
+fn reserve(bytes: u64, limits: &Limits) -> Result<(), Error> {
+    let is_to_be_had = || {
+        usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok())
+    };
+    match bytes <= limits.bytes && is_to_be_had() {
+        true => Ok(()),
+        false => Err(Error::TooMuchMemory { limit: limits.bytes.min(bytes.saturating_sub(1)) }),
+    }
 }
 
 /// The format according to the first bytes.

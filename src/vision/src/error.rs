@@ -42,6 +42,16 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
+    /// A JPEG asks for more work than a picture of its size may take.
+    #[error("too much work for a picture: {found} {what}, where at most {limit} are allowed")]
+    TooMuchWork {
+        /// Parts of the file that work is done for.
+        what: &'static str,
+        /// Their number.
+        found: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// A value of a model's `image` object is out of range.
     #[error("image.{key}: expected {expected}, found {found}")]
     Spec {

@@ -2,13 +2,16 @@
 
 use std::{
     fmt,
-    io::Read,
+    fs::File,
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, sync_channel},
     thread::{self, JoinHandle},
 };
 
-use crate::{Error, Limits, Pixels, Preprocessor, decode};
+use crate::{
+    Error, Limits, Pixels, Preprocessor,
+    decode::{self, decode},
+};
 
 /// Preprocessed images that may wait for the model.
 const AHEAD: usize = 4;
@@ -130,10 +133,20 @@ pub struct ImageReader {
 }
 
 impl ImageReader {
-    /// Starts reading; each image is decoded and preprocessed by `preprocessor`.
+    /// Starts reading within the default [`Limits`]; each image is decoded and preprocessed by `preprocessor`.
     #[must_use]
     pub fn start(sources: Vec<(Source, Option<ReadError>)>, preprocessor: Preprocessor) -> Self {
-        Self::with(sources, move |source| read(source, &preprocessor))
+        Self::within(sources, preprocessor, Limits::default())
+    }
+
+    /// As [`start`](Self::start), within `limits`.
+    #[must_use]
+    pub fn within(
+        sources: Vec<(Source, Option<ReadError>)>,
+        preprocessor: Preprocessor,
+        limits: Limits,
+    ) -> Self {
+        Self::with(sources, move |source| read(source, &limits, &preprocessor))
     }
 
     fn with(
@@ -170,18 +183,24 @@ impl Iterator for ImageReader {
     }
 }
 
-fn read(source: &Source, preprocessor: &Preprocessor) -> Result<Pixels, ReadError> {
+fn read(
+    source: &Source,
+    limits: &Limits,
+    preprocessor: &Preprocessor,
+) -> Result<Pixels, ReadError> {
     let bytes = match source {
-        Source::File(path) => std::fs::read(path),
-        Source::Stdin => {
-            let mut bytes = Vec::new();
-            std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+        Source::File(path) => {
+            File::open(path).map_err(Error::Read).and_then(|file| decode::read(file, limits))
         }
+        Source::Stdin => decode::read(std::io::stdin().lock(), limits),
     };
-    let bytes = bytes.map_err(|error| ReadError::Io { input: source.clone(), source: error })?;
-    decode(&bytes, &Limits::default(), preprocessor.detail())
-        .and_then(|image| preprocessor.preprocess(&image))
-        .map_err(|error| ReadError::Image { input: source.clone(), source: error })
+    let pixels = bytes
+        .and_then(|bytes| decode(&bytes, limits, preprocessor.detail()))
+        .and_then(|image| preprocessor.preprocess(&image));
+    pixels.map_err(|error| match error {
+        Error::Read(error) => ReadError::Io { input: source.clone(), source: error },
+        error => ReadError::Image { input: source.clone(), source: error },
+    })
 }
 
 #[cfg(test)]

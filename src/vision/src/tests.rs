@@ -236,7 +236,7 @@ fn a_decompression_bomb_is_refused_by_its_header() {
 fn both_limits_are_kept() {
     let bytes = encoded(quarters(), ImageFormat::Png);
     let error = |limits| decode(&bytes, &limits, Detail::Full).unwrap_err().to_string();
-    let enough = Limits { pixels: 512, bytes: 3 * 512 };
+    let enough = Limits { pixels: 512, bytes: 3 * 512, ..Limits::default() };
     assert!(decode(&bytes, &enough, Detail::Full).is_ok());
     assert_eq!(
         error(Limits { pixels: 511, ..enough }),
@@ -248,6 +248,71 @@ fn both_limits_are_kept() {
     );
 }
 
+#[test]
+fn an_endless_file_is_read_no_further_than_its_first_bytes_tell() {
+    let mut read = 0;
+    let zeros = std::io::repeat(0);
+    let error = crate::decode::read(Counted(zeros, &mut read), &Limits::default()).unwrap_err();
+    assert!(matches!(error, Error::UnknownFormat { .. }) && read <= 4096, "{error}: {read}");
+    let sound = golden("420.jpg");
+    let endless = std::io::Read::chain(&sound[..], std::io::repeat(0));
+    let limits = Limits { bytes: 1 << 20, ..Limits::default() };
+    let error = crate::decode::read(endless, &limits).unwrap_err();
+    assert!(matches!(error, Error::TooMuchMemory { limit: 0x10_0000 }), "{error}");
+}
+
+struct Counted<'a, R>(R, &'a mut u64);
+
+impl<R: std::io::Read> std::io::Read for Counted<'_, R> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.0.read(out)?;
+        *self.1 += count as u64;
+        Ok(count)
+    }
+}
+
+/// A GIF of 35 bytes with a frame of one pixel.
+fn tiny_gif_of(width: u16, height: u16) -> Vec<u8> {
+    let mut gif = b"GIF89a".to_vec();
+    for side in [width, height] {
+        gif.extend(side.to_le_bytes());
+    }
+    gif.extend([0x80, 0, 0, 0, 0, 0, 255, 255, 255]);
+    gif.extend([0x2C, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 2, 0x44, 1, 0, 0x3B]);
+    gif
+}
+
+#[test]
+fn memory_bounds_a_picture_before_it_is_taken() {
+    let gif = tiny_gif_of(6000, 6000);
+    assert!(gif.len() < 40);
+    // 4 bytes each for the decoder's canvas and what it gives, 7 for the conversion.
+    let limits = Limits::within(700_000_000);
+    assert!(matches!(decode(&gif, &limits, Detail::Full), Err(Error::TooMuchMemory { .. })));
+    assert!(decode(&tiny_gif_of(60, 60), &limits, Detail::Full).is_ok());
+    // A large JPEG is decoded at an eighth of its size.
+    let jpeg = encoded(RgbImage::new(2000, 2000), ImageFormat::Jpeg);
+    let limits = Limits::within(4_000_000);
+    assert!(decode(&jpeg, &limits, Detail::AtLeast { width: 224, height: 224 }).is_ok());
+    assert!(matches!(decode(&jpeg, &limits, Detail::Full), Err(Error::TooMuchMemory { .. })));
+}
+
+#[test]
+fn a_jpeg_of_thousands_of_scans_is_refused() {
+    let file = golden("progressive.jpg");
+    let scan = file.windows(2).position(|bytes| bytes == [0xFF, 0xDA]).unwrap();
+    let (header, scans) = file.split_at(scan);
+    let second =
+        scans[2..].windows(2).position(|bytes| bytes == [0xFF, 0xDA] || bytes == [0xFF, 0xC4]);
+    let first = &scans[..second.unwrap() + 2];
+    let bomb = [header, &first.repeat(2000), &[0xFF, 0xD9]].concat();
+    let expected = "too much work for a picture: 2000 scans, where at most 100 are allowed";
+    assert_eq!(error(&bomb), expected);
+    let frame = FrameView::new(PixelFormat::Mjpeg, (0, 0), Colours::Bt601, &bomb).unwrap();
+    let refused = FrameConverter::new(Turn::default(), 640).convert(frame).unwrap_err();
+    assert_eq!(refused.to_string(), expected);
+}
+
 /// One small sound file of every kind, to be damaged.
 fn sound_files() -> Vec<Vec<u8>> {
     use ImageFormat::{Bmp, Gif, Png, WebP};
@@ -257,7 +322,7 @@ fn sound_files() -> Vec<Vec<u8>> {
 }
 
 /// No file this small needs more.
-const SMALL: Limits = Limits { pixels: 1 << 20, bytes: 4 << 20 };
+const SMALL: Limits = Limits { pixels: 1 << 20, bytes: 4 << 20, scanned_pixels: 1 << 22 };
 
 #[test]
 fn a_truncated_file_ends_in_a_picture_or_an_error() {

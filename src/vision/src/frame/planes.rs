@@ -12,8 +12,11 @@ use crate::{
 };
 
 /// Limits of rare kinds of JPEG.
-const LIMITS: Limits =
-    Limits { pixels: MAX_FRAME_PIXELS as u64, bytes: 3 * MAX_FRAME_PIXELS as u64 };
+const LIMITS: Limits = Limits {
+    pixels: MAX_FRAME_PIXELS as u64,
+    bytes: 3 * MAX_FRAME_PIXELS as u64,
+    scanned_pixels: 2 * MAX_FRAME_PIXELS as u64,
+};
 
 /// The planes of a frame; those of chroma may be smaller.
 pub(super) enum Planes<'a> {

@@ -7,6 +7,9 @@ use super::{
     known_tables::KnownTables,
 };
 
+/// Most tables of a file: building one takes as long as decoding many blocks.
+const MAX_TABLES: usize = 64;
+
 /// A baseline picture with one scan, ready to be decoded.
 pub(super) struct Header<'a> {
     /// Columns of the full picture.
@@ -39,6 +42,8 @@ struct Tables<'k> {
     dc: [Option<Arc<DcTable>>; 4],
     ac: [Option<Arc<AcTable>>; 4],
     restart_interval: usize,
+    /// Tables defined so far, those that were replaced included.
+    defined: usize,
     known: &'k mut KnownTables,
 }
 
@@ -51,6 +56,7 @@ impl<'a> Header<'a> {
             dc: Default::default(),
             ac: Default::default(),
             restart_interval: 0,
+            defined: 0,
             known,
         };
         let mut frame = None;
@@ -126,8 +132,14 @@ fn parse_frame(segment: &[u8]) -> Option<(usize, usize, Layouts)> {
 }
 
 impl Tables<'_> {
+    fn count(&mut self) -> Option<()> {
+        self.defined += 1;
+        (self.defined <= MAX_TABLES).then_some(())
+    }
+
     fn define_quantisation(&mut self, mut segment: &[u8]) -> Option<()> {
         while let Some((&info, rest)) = segment.split_first() {
+            self.count()?;
             let wide = info >> 4 != 0;
             let (values, rest) = rest.split_at_checked(if wide { 128 } else { 64 })?;
             let mut steps = [0; 64];
@@ -142,6 +154,7 @@ impl Tables<'_> {
 
     fn define_huffman(&mut self, mut segment: &[u8]) -> Option<()> {
         while let Some((&info, rest)) = segment.split_first() {
+            self.count()?;
             let symbols: usize = rest.get(..16)?.iter().map(|&count| usize::from(count)).sum();
             let (table, rest) = rest.split_at_checked(16 + symbols)?;
             let slot = usize::from(info & 15);

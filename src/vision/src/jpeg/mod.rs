@@ -14,10 +14,12 @@ mod huffman;
 mod idct;
 mod known_tables;
 mod scaled;
+mod work;
 
 use image::{DynamicImage, GrayImage, RgbImage};
 use jpeg_decoder::PixelFormat;
 pub(super) use scaled::{MAX_FRAME_PIXELS, Scaled, ScaledDecoder, ScaledPlane};
+pub(super) use work::check as check_work;
 
 /// Decodes a picture to 1/`scale` of its size, rounded up; `scale` is 2, 4 or 8.
 ///
