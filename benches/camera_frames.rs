@@ -3,7 +3,7 @@
 //! `cargo bench --bench camera_frames [-- BUNDLE…]`: the embedded model, and those in the folders. The frame is
 //! `tests/photos/coffee.jpg` enlarged to 1920×1080, with sensor noise so that the JPEG is as large as a camera's. One thread;
 //! medians; frames and encoder take turns. Results are kept in `camera_frames.md`.
-#![allow(missing_docs)]
+#![allow(clippy::print_stdout, missing_docs)]
 
 use std::time::{Duration, Instant};
 

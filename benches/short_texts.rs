@@ -4,7 +4,7 @@
 //! `cargo bench --bench short_texts -- MODEL LABELS_FILE [MEASURED]`. Counts the rows of all labels × OpenAI's 80
 //! templates, and times MEASURED labels (default 20), spread evenly over the file: the same sentences in the same batches
 //! through the same text encoder, on one thread, both ways in turns.
-#![allow(missing_docs)]
+#![allow(clippy::print_stdout, missing_docs)]
 
 use std::{
     env, fs,

@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench twelve_megapixels`. The photo is `tests/photos/cat.jpg` enlarged to 4032×3024, with
 //! sensor noise so that the file is as large as a camera's. Rounds of the two are interleaved.
-#![allow(missing_docs)]
+#![allow(clippy::print_stdout, missing_docs)]
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
 //! Draws three captions for a picture at random: `cargo run --example caption -- tests/photos/cat.jpg`
+#![allow(clippy::print_stdout)]
 
 use coca_edge::{
     CaptionOptions, Coca, Search,

@@ -1,4 +1,5 @@
 //! Labels a picture: `cargo run --example label -- tests/photos/cat.jpg cat dog rocket`
+#![allow(clippy::print_stdout)]
 
 use coca_edge::{
     Coca,

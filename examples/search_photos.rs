@@ -1,4 +1,5 @@
 //! Ranks the photos of a folder for a text: `cargo run --example search_photos -- tests/photos "something to drink"`
+#![allow(clippy::print_stderr, clippy::print_stdout)]
 
 use std::path::PathBuf;
 

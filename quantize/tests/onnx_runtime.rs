@@ -2,7 +2,7 @@
 //!
 //! Needs a Python with numpy, onnx and onnxruntime, `python3` or the one that `PYTHON` names; says so and passes
 //! where there is none.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, missing_docs)]
 
 use std::{path::Path, process::Command};
 

@@ -105,7 +105,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
                 bar,
                 &Answer { source, caption: text, tokens, score: caption.score },
             ),
-            Format::Text => output::print(bar, &format!("{source}: {text}")),
+            Format::Text => output::print(bar, [format!("{source}: {text}")]),
         }
     })
 }

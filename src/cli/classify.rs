@@ -50,17 +50,15 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
         let answer = Answer { source, labels: best };
         match format {
             Format::Jsonl => output::print_json(bar, &answer),
-            Format::Text => output::print(bar, &answer.text()),
+            Format::Text => output::print(bar, answer.lines()),
         }
     })
 }
 
 impl Answer<'_> {
-    fn text(&self) -> String {
-        let labels = self
-            .labels
-            .iter()
-            .map(|ScoredLabel { label, score }| format!("\n  {score:.3}  {label}"));
-        std::iter::once(self.source.to_owned()).chain(labels).collect()
+    fn lines(&self) -> impl Iterator<Item = String> {
+        let labels =
+            self.labels.iter().map(|ScoredLabel { label, score }| format!("  {score:.3}  {label}"));
+        std::iter::once(self.source.to_owned()).chain(labels)
     }
 }

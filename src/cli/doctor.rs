@@ -27,19 +27,19 @@ struct Diagnosis {
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
     let findings = examine(&Board::this(&global.engine()?), &global.open_bundle()?);
     let fine = !findings.iter().any(Finding::is_to_do);
-    output::print_report(&match arguments.format {
-        ReportFormat::Text => findings.iter().map(line).collect::<Vec<_>>().join("\n"),
-        ReportFormat::Json => serde_json::to_string_pretty(&Diagnosis { fine, findings })?,
-    })?;
+    match arguments.format {
+        ReportFormat::Text => output::print_report(findings.iter().flat_map(lines))?,
+        ReportFormat::Json => output::print_json_report(&Diagnosis { fine, findings })?,
+    }
     Ok(if fine { Outcome::Done } else { Outcome::SomeFailed })
 }
 
-fn line(Finding { check, found, verdict }: &Finding) -> String {
+fn lines(Finding { check, found, verdict }: &Finding) -> Vec<String> {
     let (mark, advice) = match verdict {
         Verdict::Fine => ("fine", None),
         Verdict::Hint(advice) => ("hint", Some(advice)),
         Verdict::ToDo(advice) => ("TO DO", Some(advice)),
     };
-    let advice = advice.map(|advice| format!("\n                    → {advice}"));
-    format!("{mark:<6} {check:<12} {found}{}", advice.unwrap_or_default())
+    let advice = advice.map(|advice| format!("                    → {advice}"));
+    std::iter::once(format!("{mark:<6} {check:<12} {found}")).chain(advice).collect()
 }

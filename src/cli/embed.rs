@@ -1,14 +1,12 @@
 //! `coca embed`: embeddings of pictures and texts in the joint space.
 
 use std::{
-    fs::File,
     io::{self, BufWriter, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
-use anyhow::Context;
 use clap::ValueEnum;
-use coca_edge::Coca;
+use coca_edge::{Coca, host::OutputFile};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -49,10 +47,15 @@ enum Answer<'a> {
 
 /// Writes rows as they come, or gathers them for one array.
 struct Writer {
-    to: BufWriter<Box<dyn Write>>,
+    to: Destination,
     format: Format,
     rows: Vec<f32>,
     width: usize,
+}
+
+enum Destination {
+    Stdout,
+    File { file: BufWriter<OutputFile>, path: PathBuf },
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
@@ -97,24 +100,45 @@ fn embed_texts(coca: &Coca, texts: &[String], writer: &mut Writer) -> anyhow::Re
     Ok(Outcome::Done)
 }
 
+impl Destination {
+    fn create(path: Option<&PathBuf>) -> anyhow::Result<Self> {
+        let Some(path) = path else { return Ok(Self::Stdout) };
+        let file = OutputFile::create(path).map_err(|error| unwritable(path, error))?;
+        Ok(Self::File { file: BufWriter::new(file), path: path.clone() })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        match self {
+            Self::Stdout => Ok(output::write(bytes)?),
+            Self::File { file, path } => {
+                file.write_all(bytes).map_err(|error| unwritable(path, error))
+            }
+        }
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        let Self::File { file, path } = self else { return Ok(()) };
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error);
+        file.and_then(OutputFile::commit).map_err(|error| unwritable(&path, error))
+    }
+}
+
+fn unwritable(path: &Path, error: io::Error) -> anyhow::Error {
+    anyhow::Error::new(error).context(format!("{}: cannot be written", path.display()))
+}
+
 impl Writer {
     fn new(arguments: &Arguments, coca: &Coca) -> anyhow::Result<Self> {
-        let to: Box<dyn Write> = match &arguments.output {
-            Some(path) => Box::new(
-                File::create(path)
-                    .with_context(|| format!("{}: cannot be written", path.display()))?,
-            ),
-            None => Box::new(io::stdout()),
-        };
+        let to = Destination::create(arguments.output.as_ref())?;
         let width = coca.bundle().config().dimensions.embedding;
-        Ok(Self { to: BufWriter::new(to), format: arguments.format, rows: Vec::new(), width })
+        Ok(Self { to, format: arguments.format, rows: Vec::new(), width })
     }
 
     fn write(&mut self, bar: &ProgressBar, answer: &Answer<'_>) -> anyhow::Result<()> {
         match self.format {
             Format::Jsonl => {
-                let line = serde_json::to_string(answer)?;
-                bar.suspend(|| writeln!(self.to, "{line}").and_then(|()| self.to.flush()))?;
+                let line = output::json(answer)? + "\n";
+                bar.suspend(|| self.to.write(line.as_bytes()))?;
             }
             Format::Npy => match answer {
                 Answer::Image { embedding, .. } | Answer::Text { embedding, .. } => {
@@ -128,12 +152,11 @@ impl Writer {
 
     fn finish(mut self) -> anyhow::Result<()> {
         if self.format == Format::Npy {
-            self.to.write_all(&npy_header(self.rows.len() / self.width, self.width))?;
-            for value in &self.rows {
-                self.to.write_all(&value.to_le_bytes())?;
-            }
+            let mut array = npy_header(self.rows.len() / self.width, self.width);
+            array.extend(self.rows.iter().flat_map(|value| value.to_le_bytes()));
+            self.to.write(&array)?;
         }
-        Ok(self.to.flush()?)
+        self.to.finish()
     }
 }
 

@@ -73,21 +73,26 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     let kernel = coca.engine().cpu().instruction_set().name();
     let parts = coca.load_all()?.into_iter().map(Part::from).collect();
     let info = Info::new(&coca, kernel, parts);
-    output::print_report(&match arguments.format {
-        ReportFormat::Json => serde_json::to_string_pretty(&info)?,
-        ReportFormat::Text => info.text(global.verbose > 0),
-    })?;
+    match arguments.format {
+        ReportFormat::Json => output::print_json_report(&info)?,
+        ReportFormat::Text => output::print_report(info.lines(global.verbose > 0))?,
+    }
     Ok(Outcome::Done)
 }
 
 impl Part {
-    fn text(&self, is_verbose: bool) -> String {
+    fn lines(&self, is_verbose: bool) -> Vec<String> {
         let (part, fused, tract) = (self.part, counts(&self.fused), counts(&self.tract));
-        let mut text = format!("{part}\n  fused       {fused}\n  on tract    {tract}");
-        for Unfused { operator, node, reason } in self.unfused.iter().filter(|_| is_verbose) {
-            text += &format!("\n  not fused   {operator} {node}: {reason}");
-        }
-        text
+        let mut lines = vec![
+            part.to_owned(),
+            format!("  fused       {fused}"),
+            format!("  on tract    {tract}"),
+        ];
+        let unfused = self.unfused.iter().filter(|_| is_verbose);
+        lines.extend(unfused.map(|Unfused { operator, node, reason }| {
+            format!("  not fused   {operator} {node}: {reason}")
+        }));
+        lines
     }
 }
 
@@ -121,7 +126,7 @@ impl<'a> Info<'a> {
     }
 
     /// For people; with why no rule took what looks like a pattern if `is_verbose`.
-    fn text(&self, is_verbose: bool) -> String {
+    fn lines(&self, is_verbose: bool) -> Vec<String> {
         let captions = if self.captions { "labels, captions" } else { "labels (no decoder)" };
         let megabytes = self.bytes as f64 / 1e6;
         let rows = [
@@ -144,8 +149,7 @@ impl<'a> Info<'a> {
             ("coca", self.version.to_owned()),
         ];
         let rows = rows.into_iter().map(|(key, value)| format!("{key:<13} {value}"));
-        let parts = self.parts.iter().map(|part| part.text(is_verbose));
-        rows.chain(parts).collect::<Vec<_>>().join("\n")
+        rows.chain(self.parts.iter().flat_map(|part| part.lines(is_verbose))).collect()
     }
 }
 

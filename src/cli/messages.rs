@@ -5,13 +5,16 @@ use std::{
     io::{self, Write},
 };
 
+use coca_edge::host::printable;
 use log::{LevelFilter, Log, Metadata, Record};
 
 struct Messages;
 
-/// Writes a line. Nobody has to read it: `eprintln!` would end the program when standard error is closed.
+/// Writes a line, without characters that a terminal would obey. Nobody has to read it: one that cannot be written is
+/// dropped.
 pub(super) fn say(message: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "{message}");
+    let message = message.to_string();
+    let _ = writeln!(io::stderr().lock(), "{}", printable(&message));
 }
 
 /// Installs the logger at the level that the user asked for.

@@ -92,7 +92,10 @@ enum Outcome {
 struct Usage(String);
 
 pub(crate) fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(answer) => return output::answer(&answer),
+    };
     messages::start(arguments.global.quiet, arguments.global.verbose);
     match execute(&arguments) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -1,10 +1,12 @@
-//! Printing results, and inputs that failed.
+//! The one writer of results, and of inputs that failed.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
-use anyhow::Context;
 use clap::ValueEnum;
-use coca_edge::vision::ReadError;
+use coca_edge::{host::printable, vision::ReadError};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -27,19 +29,68 @@ pub(super) enum ReportFormat {
     Json,
 }
 
-/// Prints one result, a line or several, around the progress bar.
-pub(super) fn print(bar: &ProgressBar, text: &str) -> anyhow::Result<()> {
-    bar.suspend(|| writeln!(io::stdout().lock(), "{text}")).context(STDOUT)
+/// Prints one result of lines around the progress bar, without characters that a terminal would obey.
+pub(super) fn print<T: AsRef<str>>(
+    bar: &ProgressBar,
+    lines: impl IntoIterator<Item = T>,
+) -> anyhow::Result<()> {
+    let mut text = String::new();
+    for line in lines {
+        text += &printable(line.as_ref());
+        text.push('\n');
+    }
+    Ok(bar.suspend(|| write(text.as_bytes()))?)
 }
 
 /// Prints one result as a JSON line.
 pub(super) fn print_json(bar: &ProgressBar, result: &impl Serialize) -> anyhow::Result<()> {
-    print(bar, &serde_json::to_string(result)?)
+    let line = json(result)? + "\n";
+    Ok(bar.suspend(|| write(line.as_bytes()))?)
 }
 
 /// Prints the one answer of a command.
-pub(super) fn print_report(text: &str) -> anyhow::Result<()> {
-    print(&ProgressBar::hidden(), text)
+pub(super) fn print_report<T: AsRef<str>>(
+    lines: impl IntoIterator<Item = T>,
+) -> anyhow::Result<()> {
+    print(&ProgressBar::hidden(), lines)
+}
+
+/// Prints the one answer of a command as JSON.
+pub(super) fn print_json_report(answer: &impl Serialize) -> anyhow::Result<()> {
+    Ok(write((escape_controls(serde_json::to_string_pretty(answer)?) + "\n").as_bytes())?)
+}
+
+/// One line of JSON without control characters.
+pub(super) fn json(value: &impl Serialize) -> serde_json::Result<String> {
+    serde_json::to_string(value).map(escape_controls)
+}
+
+/// Escapes what JSON allows within strings and terminals obey: delete and the controls behind it.
+fn escape_controls(json: String) -> String {
+    let is_obeyed = |character| matches!(character, '\u{7f}'..='\u{9f}');
+    if !json.contains(is_obeyed) {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len() + 8);
+    for character in json.chars() {
+        if is_obeyed(character) {
+            escaped += &format!("\\u{:04x}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
+/// Standard output cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output: cannot be written: {0}")]
+pub(super) struct OutputError(#[source] io::Error);
+
+/// Writes to standard output, at once: an error that comes only when the program ends would be lost.
+pub(super) fn write(bytes: &[u8]) -> Result<(), OutputError> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(OutputError)
 }
 
 /// An input that could not be answered.
@@ -68,12 +119,35 @@ pub(super) fn report(
     }
 }
 
-const STDOUT: &str = "cannot write to standard output";
+/// Prints help, the version, or what is wrong with the command line, and gives the exit status.
+pub(super) fn answer(answer: &clap::Error) -> ExitCode {
+    let status = u8::try_from(answer.exit_code()).unwrap_or(2);
+    match answer.print() {
+        Err(error) if !answer.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
+            messages::say(format_args!("coca: {}", OutputError(error)));
+            ExitCode::from(1)
+        }
+        _ => ExitCode::from(status),
+    }
+}
 
 /// Whether the reader of standard output went away, as `head` does; that is no failure.
 pub(super) fn is_closed(error: &anyhow::Error) -> bool {
     error
         .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+        .filter_map(|cause| cause.downcast_ref())
+        .any(|OutputError(cause)| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_the_same_value_without_characters_that_a_terminal_obeys() {
+        let name = "a\u{9b}31m\x1b[0m\x7fé\"";
+        let line = json(&name).unwrap();
+        assert!(!line.contains(char::is_control), "{line:?}");
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), name);
+    }
 }

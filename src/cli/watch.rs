@@ -6,7 +6,7 @@ mod options;
 
 use std::{
     fmt::Write as _,
-    io::{self, IsTerminal, Write as _},
+    io::{self, IsTerminal},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,13 +14,17 @@ use std::{
 use anyhow::Context;
 use coca_edge::{
     camera::{self, Capture, PipeInput, RetryPolicy, SourceSpec},
+    host::printable,
     watch::{EventKind, LineWriter, Report, ServiceManager, Step, Watch},
 };
 use ending::Ending;
 use flags::with_flags;
 pub(super) use options::Arguments;
 
-use super::{Global, Outcome, messages, output::Format};
+use super::{
+    Global, Outcome, messages,
+    output::{self, Format},
+};
 
 /// Time for the last lines to be written when everything else is over.
 const LAST_LINES_TIMEOUT: Duration = Duration::from_millis(300);
@@ -86,41 +90,41 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
 }
 
 fn list() -> anyhow::Result<Outcome> {
-    let mut out = io::stdout().lock();
     let cameras = camera::cameras().context("--list")?;
+    let mut lines = Vec::new();
+    for camera in &cameras {
+        lines.push(format!("{}  {}", camera.device, camera.name));
+        lines.extend(camera.formats.iter().map(|format| format!("  {format}")));
+    }
     if cameras.is_empty() {
-        writeln!(out, "no camera found")?;
+        lines.push("no camera found".to_owned());
     }
-    for camera in cameras {
-        writeln!(out, "{}  {}", camera.device, camera.name)?;
-        for format in camera.formats {
-            writeln!(out, "  {format}")?;
-        }
-    }
+    output::print_report(lines)?;
     Ok(Outcome::Done)
 }
 
 impl Arguments {
     fn line(&self, report: &Report) -> anyhow::Result<String> {
         if self.format == Format::Jsonl {
-            return Ok(serde_json::to_string(report)?);
+            return Ok(output::json(report)?);
         }
         let mut line = format!("frame {}, {:.0} ms:", report.frame, report.latency_ms);
         for label in &report.labels {
             let mark = if label.active { "*" } else { "" };
             let _ = write!(line, "  {}{mark} {:.2}", label.label, label.score);
         }
+        let mut lines = vec![line];
         for event in &report.events {
             let verb = match event.event {
                 EventKind::Entered => "entered",
                 EventKind::Left => "left",
             };
-            let _ = write!(line, "\n  {} {verb}", event.label);
+            lines.push(format!("  {} {verb}", event.label));
         }
         if let Some(caption) = &report.caption {
-            let _ = write!(line, "\n  frame {}: {}", caption.frame, caption.text);
+            lines.push(format!("  frame {}: {}", caption.frame, caption.text));
         }
-        Ok(line)
+        Ok(lines.iter().map(|line| printable(line)).collect::<Vec<_>>().join("\n"))
     }
 
     /// A message for every line that is typed, if that asks for captions.

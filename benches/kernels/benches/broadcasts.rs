@@ -7,6 +7,8 @@
 //!
 //! Rounds are interleaved, and long enough that the scheduler takes its turns within each.
 
+#![allow(clippy::print_stdout)]
+
 use std::{
     hint::black_box,
     sync::atomic::{AtomicUsize, Ordering},

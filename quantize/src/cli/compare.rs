@@ -54,7 +54,7 @@ pub(super) fn run(quiet: bool, arguments: &Arguments) -> anyhow::Result<()> {
     })?;
     bar.finish_and_clear();
     match arguments.format {
-        Format::Text => output::result(&report.to_string())?,
+        Format::Text => output::result(&output::printable_lines(&report.to_string()))?,
         Format::Json => output::result(&(serde_json::to_string_pretty(&report)? + "\n"))?,
     }
     match report.failed.as_slice() {

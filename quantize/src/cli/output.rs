@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
+use coca_host::printable;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Writes a result. A reader that is gone wants no more of it; any other failure loses the result.
@@ -14,9 +15,15 @@ pub(super) fn result(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Writes a message. One that nobody can read is dropped: the work is done all the same.
+/// Writes a message of lines, without characters that a terminal would obey. One that nobody can read is dropped: the
+/// work is done all the same.
 pub(super) fn message(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    let _ = io::stderr().lock().write_all(printable_lines(text).as_bytes());
+}
+
+/// The lines of a text without characters that a terminal would obey.
+pub(super) fn printable_lines(text: &str) -> String {
+    text.lines().flat_map(|line| [printable(line), "\n".into()]).collect()
 }
 
 /// A bar on a terminal, hidden elsewhere and with `quiet`.

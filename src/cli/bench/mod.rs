@@ -86,10 +86,10 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
         rss_mb: coca_edge::host::resident_memory().map(|bytes| bytes >> 20),
         profile: arguments.profile.then(|| Profile::new(coca.engine().take_profile())),
     };
-    output::print_report(&match arguments.format {
-        ReportFormat::Json => serde_json::to_string(&answer)?,
-        ReportFormat::Text => answer.text(),
-    })?;
+    match arguments.format {
+        ReportFormat::Json => output::print_report([output::json(&answer)?])?,
+        ReportFormat::Text => output::print_report(answer.text().lines())?,
+    }
     Ok(Outcome::Done)
 }
 

@@ -1,4 +1,4 @@
-//! The machine underneath: its cores, the memory that is left, its temperature, its files.
+//! The machine underneath: its cores, the memory that is left, its temperature, its files and terminal.
 //!
 //! ```
 //! let cores = coca_host::physical_cores();
@@ -13,10 +13,12 @@
 mod control_group;
 mod memory;
 mod output_file;
+mod printable;
 mod processor;
 mod temperature;
 
 pub use memory::{AvailableMemory, number_behind, resident_memory};
 pub use output_file::OutputFile;
+pub use printable::printable;
 pub use processor::{cpu_features, physical_cores};
 pub use temperature::hottest_sensor;

@@ -1,7 +1,7 @@
 //! The blocks of EfficientNet-Lite0 at 224×224 in static int8, with made-up weights: how long each takes.
 //!
 //!     cargo run --release -p coca-kernels --example lite0_trunk
-#![allow(clippy::expect_used)]
+#![allow(clippy::expect_used, clippy::print_stdout)]
 
 use std::time::{Duration, Instant};
 
