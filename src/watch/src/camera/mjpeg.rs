@@ -9,14 +9,23 @@ const MAX_FILE_BYTES: usize = 64 << 20;
 /// Start of image, and the first byte of the marker behind it.
 const START: [u8; 3] = [0xFF, 0xD8, 0xFF];
 
+/// Starts that turn out to be none before what they reached over is given up: each costs a walk over the same bytes.
+const MAX_FALSE_STARTS: u32 = 64;
+
 /// Cuts a stream into JPEG files. Bytes between them, such as boundaries of multipart, are skipped.
+///
+/// Work and memory are bounded whatever comes: a byte is walked over [`MAX_FALSE_STARTS`] times at most.
 #[derive(Default)]
 pub(super) struct MjpegReader {
-    pending: Vec<u8>,
-    /// Bytes of `pending` whose structure is known; a segment may reach beyond what has come.
+    buffer: Vec<u8>,
+    /// Position in `buffer` behind what was given out or skipped.
+    begin: usize,
+    /// Bytes of what is pending whose structure is known; a segment may reach beyond what has come.
     at: usize,
     /// Whether entropy-coded data follows at `at`, rather than a marker.
     is_in_scan: bool,
+    /// Starts since the last file that turned out to be none.
+    false_starts: u32,
 }
 
 /// Outcome of [`MjpegReader::next`].
@@ -45,14 +54,16 @@ impl MjpegReader {
             match self.step() {
                 Step::End(end) => {
                     file.clear();
-                    file.extend_from_slice(&self.pending[..end]);
+                    file.extend_from_slice(&self.pending()[..end]);
                     self.discard(end);
+                    self.false_starts = 0;
                     return Ok(Next::File);
                 }
-                Step::Garbage => self.discard(self.garbage()),
+                Step::Garbage if self.at == 0 => self.discard(self.garbage()),
+                Step::Garbage => self.discard_false_start(self.garbage()),
                 Step::NeedMore => {
-                    if self.pending.len() > MAX_FILE_BYTES {
-                        self.discard(self.pending.len());
+                    if self.pending().len() > MAX_FILE_BYTES {
+                        self.discard(self.pending().len());
                     }
                     if self.read_chunk(stream)? > 0 {
                         continue;
@@ -60,7 +71,9 @@ impl MjpegReader {
                     match self.next_file() {
                         // The length of a segment reaches beyond the end of the stream: these bytes may only have
                         // looked like a start, and hide a file that is whole.
-                        Some(start) if self.at > self.pending.len() => self.discard(start),
+                        Some(start) if self.at > self.pending().len() => {
+                            self.discard_false_start(start);
+                        }
                         _ => return Ok(self.end()),
                     }
                 }
@@ -68,64 +81,87 @@ impl MjpegReader {
         }
     }
 
-    /// Appends what one read gives to `pending`; returns the number of bytes.
+    fn pending(&self) -> &[u8] {
+        &self.buffer[self.begin..]
+    }
+
+    /// Appends what one read gives to `buffer`; returns the number of bytes.
     fn read_chunk(&mut self, stream: &mut impl Read) -> io::Result<usize> {
-        let known = self.pending.len();
-        self.pending.resize(known + CHUNK_BYTES, 0);
+        // What is moved is no longer than what was skipped, so that every byte is moved once.
+        if 2 * self.begin >= self.buffer.len() {
+            self.buffer.drain(..self.begin);
+            self.begin = 0;
+        }
+        let known = self.buffer.len();
+        self.buffer.resize(known + CHUNK_BYTES, 0);
         let read = loop {
-            match stream.read(&mut self.pending[known..]) {
+            match stream.read(&mut self.buffer[known..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => break read,
             }
         };
         let count = if let Ok(count) = read { count } else { 0 };
-        self.pending.truncate(known + count);
+        self.buffer.truncate(known + count);
         read
     }
 
     /// The outcome at the end of the stream. Only what began as a file was cut off: boundaries, line ends and padding
     /// are none.
     fn end(&mut self) -> Next {
-        let is_file = self.pending.starts_with(&START);
-        self.discard(self.pending.len());
+        let is_file = self.pending().starts_with(&START);
+        self.discard(self.pending().len());
         if is_file { Next::CutOff } else { Next::End }
     }
 
     fn discard(&mut self, count: usize) {
-        self.pending.drain(..count);
+        self.begin += count;
         (self.at, self.is_in_scan) = (0, false);
+    }
+
+    /// Skips what looked like a file, up to the next start in it, or all that it reached over if that happens too often.
+    fn discard_false_start(&mut self, next: usize) {
+        self.false_starts += 1;
+        if self.false_starts < MAX_FALSE_STARTS {
+            self.discard(next);
+        } else {
+            self.false_starts = 0;
+            self.discard(self.at.min(self.pending().len()).max(next));
+        }
     }
 
     /// Position of the next start, after the first byte.
     fn next_file(&self) -> Option<usize> {
-        let start = self.pending.windows(START.len()).skip(1).position(|bytes| bytes == START);
+        let start = self.pending().windows(START.len()).skip(1).position(|bytes| bytes == START);
         start.map(|start| start + 1)
     }
 
     /// Number of bytes that belong to no file. The last two may be the beginning of a start.
     fn garbage(&self) -> usize {
-        let all = self.pending.len().saturating_sub(START.len() - 1);
+        let all = self.pending().len().saturating_sub(START.len() - 1);
         self.next_file().unwrap_or(all.max(1))
+    }
+
+    /// What has come behind the bytes whose structure is known.
+    fn unknown(&self) -> &[u8] {
+        let pending = self.pending();
+        &pending[self.at.min(pending.len())..]
     }
 
     /// Walks over the segments as far as they are there.
     fn step(&mut self) -> Step {
         if self.at == 0 {
-            match self.pending.get(..START.len()) {
+            match self.pending().get(..START.len()) {
                 None => return Step::NeedMore,
                 Some(bytes) if bytes == START => self.at = 2,
                 Some(_) => return Step::Garbage,
             }
         }
         loop {
-            let rest = &self.pending[self.at.min(self.pending.len())..];
             if self.is_in_scan {
-                match rest.iter().position(|&byte| byte == 0xFF) {
-                    None => self.at += rest.len(),
-                    Some(at) => self.at += at,
-                }
+                let rest = self.unknown();
+                self.at += rest.iter().position(|&byte| byte == 0xFF).unwrap_or(rest.len());
             }
-            let rest = &self.pending[self.at.min(self.pending.len())..];
+            let rest = self.unknown();
             let (Some(&prefix), Some(&marker)) = (rest.first(), rest.get(1)) else {
                 return Step::NeedMore;
             };
@@ -208,7 +244,7 @@ mod tests {
         let file = jpeg("420.jpg");
         let (mut reader, mut found) = (MjpegReader::default(), Vec::new());
         assert_eq!(reader.next(&mut &file[..], &mut found).unwrap(), Next::File);
-        assert_eq!((found, reader.pending.len()), (file, 0));
+        assert_eq!((found, reader.pending().len()), (file, 0));
     }
 
     /// Outcomes of reading the whole stream.
@@ -247,6 +283,24 @@ mod tests {
         // A segment of 65,535 bytes, which would cover the whole file.
         let stream = [b"\xFF\xD8\xFF\xE1\xFF\xFF", &file[..]].concat();
         assert_eq!(files(&stream, 1000), [file]);
+    }
+
+    #[test]
+    fn millions_of_nested_starts_cost_no_more_than_their_length() {
+        let file = jpeg("420.jpg");
+        for (nested, tail) in [
+            // Each covers the next 65,534 bytes.
+            (&b"\xFF\xD8\xFF\xE1\xFF\xFE\0\0"[..], &b""[..]),
+            (b"\xFF\xD8\xFF\xE1\xFF\xF8\0\0", b""),
+            // Each leads to the same scan, which ends in garbage.
+            (b"\xFF\xD8\xFF\xE1\xFF\xFC\xFF\xDA\0\x02", b"\xFF\xE1\0\x02\0"),
+        ] {
+            let mut stream = nested.repeat(400_000);
+            stream.extend(tail);
+            // A segment may reach over the first of them.
+            stream.extend(file.repeat(40));
+            assert!(files(&stream, 1 << 20).last() == Some(&file), "{nested:x?}");
+        }
     }
 
     proptest! {
