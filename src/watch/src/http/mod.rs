@@ -1,10 +1,10 @@
 //! A small HTTP/1.1 server that bounds what a client can take.
 //!
 //! ```text
-//!                 free slot?         within request_time        within answer_time
-//! TcpListener ──▶ Slots::take ──▶ thread: request::read ──▶ Handler::answer ──▶ Reply
-//!                     │ none                 │ HttpError                         ├─ Response
-//!                     └──▶ 503               └──▶ 4xx, connection closed         └─ Stream
+//!                 displaces          within request_time     free slot?          within answer_time
+//! TcpListener ──▶ Waiting::enter ──▶ thread: request::read ──▶ Handler::admit ──▶ Handler::answer ──▶ Reply
+//!                 the oldest                 │ HttpError          │ none, HttpError                   ├─ Response
+//!                                            └──▶ 4xx             └──▶ 503, 4xx, closed               └─ Stream
 //! ```
 //!
 //! This module knows nothing of cameras, displays or pages: a [`Handler`] is given a parsed [`Request`] and returns a
@@ -18,6 +18,7 @@ mod response;
 mod server;
 mod slots;
 mod stream;
+mod waiting;
 
 pub(crate) use request::{Method, Request};
 pub(crate) use response::{HttpError, Reply, Response};

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,6 +15,7 @@ use super::{
     HttpError, Method, Reply, Request, Response, Slots, TimedStream,
     request::{self, Reading},
     response::head,
+    waiting::{Place, Waiting},
 };
 
 /// Bytes of a connection thread's stack: enough for a request and its answer, also in a debug build.
@@ -28,8 +29,11 @@ const WAKE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Answers requests. Connections call it at the same time.
 pub(crate) trait Handler: Send + Sync + 'static {
-    /// The reply to `request`.
-    fn answer(&self, request: &Request) -> Reply;
+    /// Refuses a request of a client that may not have an answer.
+    fn admit(&self, request: &Request) -> Result<(), HttpError>;
+
+    /// The reply to `request`, which was admitted, of a client at `address`.
+    fn answer(&self, request: &Request, address: IpAddr) -> Reply;
 
     /// Header lines of every answer, refusals included, each ending in CR LF.
     fn headers(&self) -> &str {
@@ -40,8 +44,10 @@ pub(crate) trait Handler: Send + Sync + 'static {
 /// Bounds on what clients can take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Open connections.
+    /// Connections that a request was admitted on; one address gets half of them.
     pub(crate) connections: usize,
+    /// Connections that none was admitted on yet: of more, those that are silent longest are cut.
+    pub(crate) waiting: usize,
     /// Time for a client to send a whole request, silence between two requests included.
     pub(crate) request_time: Duration,
     /// Time for a client to take a whole answer.
@@ -49,10 +55,11 @@ pub(crate) struct Limits {
 }
 
 impl Default for Limits {
-    /// 48 connections, 10 s each way.
+    /// 48 connections and 32 that wait, 10 s each way.
     fn default() -> Self {
         Self {
             connections: 48,
+            waiting: 32,
             request_time: Duration::from_secs(10),
             answer_time: Duration::from_secs(10),
         }
@@ -114,14 +121,15 @@ fn accept(
     limits: Limits,
     stopped: &AtomicBool,
 ) {
-    let connections = Slots::new(limits.connections);
+    let admitted = Slots::new(limits.connections);
+    let waiting = Waiting::new(limits.waiting);
     loop {
         let accepted = listener.accept();
         if stopped.load(Ordering::Acquire) {
             return;
         }
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Mostly too many open files: other connections close theirs in time.
                 log::debug!("web: a connection failed: {error}");
@@ -129,15 +137,15 @@ fn accept(
                 continue;
             }
         };
-        let Some(slot) = connections.take() else {
+        let Ok(place) = waiting.enter(&stream) else {
             refuse(stream, handler.headers());
             continue;
         };
-        let handler = Arc::clone(handler);
+        let (handler, admitted) = (Arc::clone(handler), admitted.clone());
         let started = thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
+            let client = Client { address: peer.ip(), place, admitted };
             // A client that goes away in the middle is nothing to report.
-            let _ = serve(TimedStream::new(stream), &*handler, limits);
-            drop(slot);
+            let _ = serve(TimedStream::new(stream), &*handler, limits, client);
         });
         if let Err(error) = started {
             log::warn!("web: the system refuses another thread: {error}");
@@ -154,18 +162,42 @@ fn refuse(stream: TcpStream, headers: &str) {
     let _ = Response::from(error).write(&mut stream, headers, true, false);
 }
 
+/// The other end of a connection.
+struct Client {
+    address: IpAddr,
+    place: Place,
+    admitted: Slots,
+}
+
 /// Answers the requests of one connection until it is closed.
-fn serve(mut stream: TimedStream, handler: &impl Handler, limits: Limits) -> io::Result<()> {
+fn serve(
+    mut stream: TimedStream,
+    handler: &impl Handler,
+    limits: Limits,
+    Client { address, place, admitted }: Client,
+) -> io::Result<()> {
     stream.send_at_once()?;
     let headers = handler.headers();
     let mut buffer = Vec::new();
+    let mut place = Some(place);
+    let mut slot = None;
     loop {
         stream.allow(limits.request_time);
         let (reply, with_body, keep_alive) = match request::read(&mut stream, &mut buffer) {
             Reading::Closed => return Ok(()),
             Reading::Refused(error) => (Reply::Response(error.into()), true, false),
             Reading::Request(request) => {
-                (handler.answer(&request), request.method != Method::Head, request.keep_alive)
+                let with_body = request.method != Method::Head;
+                let admission = handler.admit(&request).and_then(|()| {
+                    drop(place.take());
+                    slot = slot.take().or_else(|| admitted.take(address));
+                    let too_many = || HttpError::new(503, "too many connections; try again");
+                    slot.as_ref().map(|_| ()).ok_or_else(too_many)
+                });
+                match admission {
+                    Err(error) => (Reply::Response(error.into()), with_body, false),
+                    Ok(()) => (handler.answer(&request, address), with_body, request.keep_alive),
+                }
             }
         };
         stream.allow(limits.answer_time);
@@ -175,7 +207,8 @@ fn serve(mut stream: TimedStream, handler: &impl Handler, limits: Limits) -> io:
             }
             Reply::Stream { content_type, write } => {
                 let head = head(200, content_type, headers, false);
-                stream.write_all(format!("{head}\r\n").as_bytes())?;
+                // A proxy that gathers what a stream writes would hand it on too late, or never.
+                stream.write_all(format!("{head}X-Accel-Buffering: no\r\n\r\n").as_bytes())?;
                 return if with_body { write(&mut stream) } else { Ok(()) };
             }
         }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Counters, FrameCaption,
     camera::{Capture, Frame, Taken},
-    display::Request,
+    display::{DisplaySpec, Request, WebSpec},
 };
 
 /// Longest time that a step waits before it returns to its caller.
@@ -76,7 +76,12 @@ impl Watch {
             false => None,
         };
         coca.load_image_encoder()?;
-        let displays = Displays::open(&options.displays, options.turn)?;
+        let labels_act = !options.actions.is_empty();
+        let displays = options.displays.into_iter().map(|display| match display {
+            DisplaySpec::Web(web) => DisplaySpec::Web(WebSpec { labels_act, ..web }),
+            other => other,
+        });
+        let displays = Displays::open(&displays.collect::<Vec<_>>(), options.turn)?;
         if !displays.is_empty() {
             displays.set_vocabulary(labels.names());
             labels.make_replaceable(Arc::clone(&coca), options.templates)?;

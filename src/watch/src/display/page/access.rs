@@ -107,6 +107,7 @@ mod tests {
             address: ([127, 0, 0, 1], 0).into(),
             token: None,
             host: host.map(str::to_owned),
+            labels_act: false,
         })
     }
 

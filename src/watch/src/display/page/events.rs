@@ -39,6 +39,8 @@ struct Event<'a> {
     /// All labels that are looked for, if this viewer does not have them yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     vocabulary: Option<&'a [String]>,
+    /// Whether this viewer may replace the labels.
+    editable: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,6 +54,7 @@ struct EventCaption<'a> {
 /// Versions that one viewer already has.
 #[derive(Debug, Default)]
 struct Seen {
+    is_editable: bool,
     version: u64,
     captions: u64,
     vocabulary: u64,
@@ -87,6 +90,7 @@ impl Seen {
                 .collect(),
             vocabulary: (newest.vocabulary_version != self.vocabulary)
                 .then_some(&newest.vocabulary[..]),
+            editable: self.is_editable,
         };
         self.version = newest.version;
         self.captions = newest.caption_count;
@@ -101,9 +105,9 @@ fn since_1970(time: SystemTime) -> u128 {
 }
 
 /// Writes events until the viewer leaves or the display is closed.
-pub(super) fn write(stream: &mut TimedStream, live: &Live) -> io::Result<()> {
+pub(super) fn write(stream: &mut TimedStream, live: &Live, is_editable: bool) -> io::Result<()> {
     stream.write_all(b"retry: 2000\n\n")?;
-    let mut seen = Seen::default();
+    let mut seen = Seen { is_editable, ..Seen::default() };
     let mut newest = Some(live.newest());
     loop {
         stream.allow(EVENT_TIMEOUT);
@@ -167,7 +171,7 @@ mod tests {
             "temperature_celsius": 60.5, "threads": 2, "message": null, "picture": 1,
             "labels": [{"label": "cat \"<b>\"", "score": 0.5, "active": true}],
             "captions": [{"text": "a cat", "frame": 3, "time_ms": 1500}],
-            "vocabulary": ["cat", "dog"],
+            "vocabulary": ["cat", "dog"], "editable": false,
         });
         let mut found = event(&mut seen, &live);
         assert!(found["memory_bytes"].take().is_null() || resident_memory().is_some());

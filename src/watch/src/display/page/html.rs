@@ -51,6 +51,14 @@ mod tests {
     }
 
     #[test]
+    fn the_page_asks_for_everything_below_where_it_is() {
+        for path in ["snapshot.jpg", "events", "labels", "caption"] {
+            assert!(PAGE.contains(&format!("\"{path}\"")), "{path}");
+            assert!(!PAGE.contains(&format!("\"/{path}")), "{path}");
+        }
+    }
+
+    #[test]
     fn the_policy_names_the_hashes_of_what_the_page_holds() {
         assert_eq!(security_policy_header().matches("'sha256-").count(), 2);
         assert_eq!(hash_of("video"), "'none'");

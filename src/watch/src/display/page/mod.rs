@@ -35,7 +35,7 @@ use std::{
     sync::{Arc, mpsc::Sender},
 };
 
-use self::{access::Access, live::Live, routes::Routes};
+use self::{live::Live, routes::Routes};
 pub use self::{token::Token, web_spec::WebSpec};
 use super::{Display, Error, Request, View};
 use crate::http;
@@ -91,7 +91,7 @@ impl Web {
         let listener = TcpListener::bind(spec.address).map_err(failed)?;
         let live = Arc::new(Live::default());
         let viewers = http::Slots::new(limits.viewers);
-        let routes = Routes::new(Arc::clone(&live), Access::new(spec), requests, viewers);
+        let routes = Routes::new(Arc::clone(&live), spec, requests, viewers);
         let server =
             http::Server::start(listener, Arc::new(routes), limits.http).map_err(failed)?;
         let name = format!("web:{}", server.address());

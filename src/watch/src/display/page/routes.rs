@@ -1,13 +1,14 @@
 //! Routes.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, mpsc::Sender},
     time::Duration,
 };
 
 use serde_json::json;
 
-use super::{access::Access, events, html, labels, live::Live, metrics};
+use super::{WebSpec, access::Access, events, html, labels, live::Live, metrics};
 use crate::{
     display,
     http::{Handler, HttpError, Method, Reply, Request, Response, Slots},
@@ -21,14 +22,20 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) struct Routes {
     live: Arc<Live>,
     access: Access,
+    /// Whether viewers may replace the labels.
+    is_editable: bool,
     requests: Sender<display::Request>,
     /// One for each stream of events.
     viewers: Slots,
 }
 
 impl Handler for Routes {
-    fn answer(&self, request: &Request) -> Reply {
-        self.route(request).unwrap_or_else(|error| Reply::Response(error.into()))
+    fn admit(&self, request: &Request) -> Result<(), HttpError> {
+        self.access.check(request)
+    }
+
+    fn answer(&self, request: &Request, address: IpAddr) -> Reply {
+        self.route(request, address).unwrap_or_else(|error| Reply::Response(error.into()))
     }
 
     fn headers(&self) -> &str {
@@ -39,20 +46,19 @@ impl Handler for Routes {
 impl Routes {
     pub(super) fn new(
         live: Arc<Live>,
-        access: Access,
+        spec: &WebSpec,
         requests: Sender<display::Request>,
         viewers: Slots,
     ) -> Self {
-        Self { live, access, requests, viewers }
+        Self { live, access: Access::new(spec), is_editable: spec.is_editable(), requests, viewers }
     }
 
-    fn route(&self, request: &Request) -> Result<Reply, HttpError> {
-        self.access.check(request)?;
+    fn route(&self, request: &Request, address: IpAddr) -> Result<Reply, HttpError> {
         let is_post = request.method == Method::Post;
         let response = match (is_post, request.path.as_str()) {
             (false, "/") => Response::new("text/html; charset=utf-8", html::PAGE.as_bytes()),
             (false, "/snapshot.jpg") => self.snapshot()?,
-            (false, "/events") => return self.events(),
+            (false, "/events") => return self.events(address),
             (false, "/metrics") => Response::new(
                 "text/plain; version=0.0.4; charset=utf-8",
                 metrics::text(&self.live.newest(), self.viewers.taken()).into_bytes(),
@@ -84,13 +90,13 @@ impl Routes {
         }
     }
 
-    fn events(&self) -> Result<Reply, HttpError> {
+    fn events(&self, address: IpAddr) -> Result<Reply, HttpError> {
         let too_many = || HttpError::new(503, "too many viewers; close a page");
-        let slot = self.viewers.take().ok_or_else(too_many)?;
-        let live = Arc::clone(&self.live);
+        let slot = self.viewers.take(address).ok_or_else(too_many)?;
+        let (live, is_editable) = (Arc::clone(&self.live), self.is_editable);
         let write = move |stream: &mut _| {
             let _slot = slot;
-            events::write(stream, &live)
+            events::write(stream, &live, is_editable)
         };
         Ok(Reply::Stream { content_type: "text/event-stream", write: Box::new(write) })
     }
@@ -105,6 +111,10 @@ impl Routes {
     }
 
     fn set_labels(&self, body: &[u8]) -> Result<Response, HttpError> {
+        if !self.is_editable {
+            let reason = "labels run commands here, so editing them needs a token: start coca watch with --token";
+            return Err(HttpError::new(403, reason));
+        }
         let labels = labels::parse(body)?;
         self.send(display::Request::Labels(labels.clone()))?;
         self.live.set_vocabulary(&labels);

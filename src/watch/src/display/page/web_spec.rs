@@ -24,6 +24,15 @@ pub struct WebSpec {
     pub token: Option<Token>,
     /// A host name under which browsers reach the page, besides this machine's own.
     pub host: Option<String>,
+    /// Whether labels set something off, such as commands: then only viewers with a token may edit them.
+    pub labels_act: bool,
+}
+
+impl WebSpec {
+    /// Whether viewers may replace the labels.
+    pub(super) fn is_editable(&self) -> bool {
+        self.token.is_some() || !self.labels_act
+    }
 }
 
 impl DisplayKind for WebSpec {
@@ -32,7 +41,7 @@ impl DisplayKind for WebSpec {
             .ok_or_else(|| options.wrong("address", "ADDRESS:PORT, as 127.0.0.1:8080", target))?;
         let token = options.take_as("token", "at least one character", Token::new)?;
         let host = options.take("host");
-        Ok(Self { address, token, host })
+        Ok(Self { address, token, host, labels_act: false })
     }
 
     fn open(&self, requests: Sender<Request>) -> Result<Box<dyn Display>, Error> {

@@ -3,7 +3,7 @@
 use std::{io::ErrorKind, thread, time::Instant};
 
 use super::*;
-use crate::http;
+use crate::{display::Token, http};
 
 const PATHS: [&str; 5] = ["/", "/snapshot.jpg", "/events", "/metrics", "/healthz"];
 
@@ -12,6 +12,7 @@ fn tight() -> Limits {
     Limits {
         http: http::Limits {
             connections: 3,
+            waiting: 3,
             request_time: Duration::from_millis(300),
             answer_time: Duration::from_millis(300),
         },
@@ -122,20 +123,55 @@ fn a_client_that_takes_its_answer_too_slowly_is_cut_off() {
 }
 
 #[test]
+fn silent_connections_without_the_token_keep_nobody_out() {
+    let page = page("token=secret", Limits::default());
+    let mut held = Vec::new();
+    for _ in 0..60 {
+        held.push(page.connect());
+        // One that is refused is closed, and takes no slot.
+        assert_eq!(page.get("/healthz").status, 401);
+        assert_eq!(page.get("/healthz?token=secret").status, 200);
+    }
+}
+
+#[test]
 fn a_connection_too_many_gets_503_and_a_slot_becomes_free_again() {
     let page = page("", tight());
-    let silent: Vec<TcpStream> = (0..3).map(|_| page.connect()).collect();
-    thread::sleep(Duration::from_millis(50));
-    assert_eq!(answer(&mut page.connect()).status, 503);
+    // One address has half of three slots, rounded up.
+    let kept: Vec<TcpStream> = (0..2)
+        .map(|_| {
+            let mut stream = page.connect();
+            let host = page.web.address();
+            write!(stream, "GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+            stream.read_exact(&mut [0; 12]).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(page.get("/healthz").status, 503);
     thread::sleep(Duration::from_millis(500));
     assert_eq!(page.get("/healthz").status, 200, "silent connections were cut off");
-    drop(silent);
+    drop(kept);
+}
+
+#[test]
+fn labels_that_run_commands_are_edited_with_a_token_alone() {
+    let body = r#"{"labels": ["cat"]}"#;
+    for (token, labels_act, status) in
+        [(None, false, 202), (None, true, 403), (Token::new("secret"), true, 202)]
+    {
+        let spec = WebSpec { address: ([127, 0, 0, 1], 0).into(), token, host: None, labels_act };
+        let (asked, requests) = channel();
+        let page = Page { web: Web::listen(&spec, asked).unwrap(), requests };
+        let answer = page.post("/labels", "Authorization: Bearer secret\r\n", body);
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert_eq!(page.requests.try_iter().count(), usize::from(status == 202));
+    }
 }
 
 #[test]
 fn viewers_leave_room_for_the_rest_of_the_site() {
     let page =
-        page("", Limits { http: http::Limits { connections: 8, ..tight().http }, ..tight() });
+        page("", Limits { http: http::Limits { connections: 12, ..tight().http }, viewers: 4 });
     let watch = || {
         let mut stream = page.connect();
         let host = page.web.address();
@@ -155,7 +191,7 @@ fn viewers_leave_room_for_the_rest_of_the_site() {
 fn a_taken_port_is_named() {
     let page = open_page();
     let address = page.web.address();
-    let spec = WebSpec { address, token: None, host: None };
+    let spec = WebSpec { address, token: None, host: None, labels_act: false };
     let error = Web::listen(&spec, channel().0).unwrap_err().to_string();
     assert!(error.starts_with(&format!("web:{address}: cannot listen: ")), "{error}");
 }

@@ -40,6 +40,7 @@ fn a_head_request_gets_the_length_and_no_body() {
     assert!(!answer.head.contains("Content-Length: 0"), "{}", answer.head);
     let events = open_page().ask("HEAD /events", "", "");
     assert_eq!((events.status, events.body.len()), (200, 0));
+    assert!(events.head.contains("X-Accel-Buffering: no"), "{}", events.head);
 }
 
 #[test]
