@@ -1,9 +1,10 @@
 //! Sources without hardware, and sources that fail: the watchdog, recovery, and every kind of damage.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod hanging;
+mod network;
+
 use std::{
-    io::{Read as _, Write},
-    net::{TcpListener, TcpStream},
     path::Path,
     sync::{
         Arc, Mutex,
@@ -25,6 +26,7 @@ const POLICY: RetryPolicy = RetryPolicy {
     stall_timeout: Duration::from_millis(300),
     min_pause: Duration::from_millis(20),
     max_pause: Duration::from_millis(80),
+    refused_pause: Duration::from_millis(80),
 };
 
 fn photo(name: &str) -> String {
@@ -223,76 +225,6 @@ fn a_command_that_closes_its_output_and_goes_on_is_killed_and_started_again() {
     let first = next(&capture);
     let second = next(&capture);
     assert!(second.number > first.number && capture.counters().reopened > 0);
-}
-
-/// Answers connection after connection, each with the next of `answers`; then no more.
-fn server(answers: Vec<Vec<u8>>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}/stream", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        let mut open: Vec<TcpStream> = Vec::new();
-        for answer in answers {
-            let mut connection = listener.accept().unwrap().0;
-            let mut request = Vec::new();
-            while !request.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                connection.read_exact(&mut byte).unwrap();
-                request.extend(byte);
-            }
-            assert!(request.starts_with(b"GET /stream HTTP/1.0\r\n"));
-            connection.write_all(&answer).unwrap();
-            open.push(connection);
-        }
-        thread::sleep(SOON);
-    });
-    address
-}
-
-fn mjpeg_answer(files: &[&[u8]]) -> Vec<u8> {
-    let mut answer =
-        b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=x\r\n\r\n".to_vec();
-    for file in files {
-        answer.extend(format!("--x\r\nContent-Length: {}\r\n\r\n", file.len()).bytes());
-        answer.extend_from_slice(file);
-        answer.extend(b"\r\n");
-    }
-    answer
-}
-
-#[test]
-fn reconnects_to_a_network_camera_that_stalls() {
-    let (cat, coffee) =
-        (std::fs::read(photo("cat.jpg")).unwrap(), std::fs::read(photo("coffee.jpg")).unwrap());
-    let answers = vec![mjpeg_answer(&[&cat]), mjpeg_answer(&[&coffee])];
-    let capture = capture(&server(answers));
-    assert_eq!(next(&capture).bytes, cat);
-    assert_eq!(next(&capture).bytes, coffee);
-    assert_eq!(capture.counters().reopened, 1);
-}
-
-#[test]
-fn reads_a_chunked_answer_of_a_network_camera() {
-    let cat = std::fs::read(photo("cat.jpg")).unwrap();
-    let mut answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n".to_vec();
-    answer.extend(b"Content-Type: multipart/x-mixed-replace; boundary=x\r\n\r\n");
-    for chunk in [&b"--x\r\nContent-Type: image/jpeg\r\n\r\n"[..], &cat[..1000], &cat[1000..]] {
-        answer.extend(format!("{:X};part=1\r\n", chunk.len()).bytes());
-        answer.extend_from_slice(chunk);
-        answer.extend(b"\r\n");
-    }
-    assert_eq!(next(&capture(&server(vec![answer]))).bytes, cat);
-}
-
-#[test]
-fn reports_a_server_that_sends_no_mjpeg() {
-    let source: SourceSpec =
-        server(vec![b"HTTP/1.1 404 Not Found\r\n\r\n".to_vec()]).parse().unwrap();
-    let error = source.open(&SourceSettings::default()).err().unwrap().to_string();
-    assert!(error.contains("HTTP status 200") && error.contains("404"), "{error}");
-    let page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n".to_vec();
-    let source: SourceSpec = server(vec![page]).parse().unwrap();
-    let error = source.open(&SourceSettings::default()).err().unwrap().to_string();
-    assert!(error.contains("multipart/x-mixed-replace") && error.contains("text/html"), "{error}");
 }
 
 /// What a source does at one read.

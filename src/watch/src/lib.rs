@@ -28,12 +28,17 @@ pub mod doctor;
 mod frame_caption;
 mod http;
 pub mod pipeline;
+mod redact;
 mod tracked_label;
 
 pub use coca_vision as vision;
 pub use counters::Counters;
 pub use frame_caption::FrameCaption;
+pub use redact::redact;
 pub use tracked_label::TrackedLabel;
+
+/// The environment variable in which `coca watch` is given the page's token: no program that is started here gets it.
+const TOKEN_VARIABLE: &str = "COCA_TOKEN";
 
 /// README's example, compiled with the documentation's tests.
 #[cfg(doctest)]

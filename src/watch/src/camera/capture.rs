@@ -8,6 +8,7 @@
 //!
 //! A source may block for ever, fail, or panic. The watchdog then logs it, closes the source, and opens it again after a
 //! pause that grows with each failure. A reader that hangs in a source is left behind: what it still delivers is ignored.
+//! While [`MAX_HANGING`] of them hang, the source is not opened again, so that threads and memory have a ceiling.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -19,6 +20,9 @@ use std::{
 use super::{Error, Frame, FrameSource, Interrupt, NewestFrame, Read, Taken};
 use crate::Counters;
 
+/// Most readers that were left behind and have not ended yet.
+const MAX_HANGING: usize = 2;
+
 /// Times after which a source is given up and tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -28,15 +32,18 @@ pub struct RetryPolicy {
     pub min_pause: Duration,
     /// Longest pause before a source is opened again.
     pub max_pause: Duration,
+    /// Pause after a source has refused user or password: many lock an account after a few wrong ones.
+    pub refused_pause: Duration,
 }
 
 impl Default for RetryPolicy {
-    /// 5 s; from 0.5 s to 30 s.
+    /// 5 s; from 0.5 s to 30 s; 10 min.
     fn default() -> Self {
         Self {
             stall_timeout: Duration::from_secs(5),
             min_pause: Duration::from_millis(500),
             max_pause: Duration::from_secs(30),
+            refused_pause: Duration::from_secs(600),
         }
     }
 }
@@ -164,8 +171,9 @@ impl Drop for Capture {
 impl Shared {
     fn watch(self: Arc<Self>, policy: RetryPolicy, open: Arc<Open>) {
         let mut pause = policy.min_pause;
+        let mut readers = Vec::new();
         loop {
-            let error = match self.read_once(policy, &open) {
+            let error = match self.read_once(policy, &open, &mut readers) {
                 Ok(()) => break,
                 Err(error) => error,
             };
@@ -177,14 +185,14 @@ impl Shared {
             if delivered > 0 {
                 pause = policy.min_pause;
             }
-            log::warn!("{error}; opening it again in {:.1} s", pause.as_secs_f32());
+            let present_pause = if error.is_refusal() { policy.refused_pause } else { pause };
+            log::warn!("{error}; opening it again in {:.1} s", present_pause.as_secs_f32());
             self.report(&error);
-            if self.is_stopped_within(pause) {
+            if self.is_stopped_within(present_pause) {
                 break;
             }
             // A frame that nobody took until now is stale.
             self.newest.clear();
-            self.lock().status.counters.reopened += 1;
             pause = (pause * 2).min(policy.max_pause);
         }
         self.newest.close();
@@ -199,17 +207,28 @@ impl Shared {
         }
     }
 
-    /// Reads until the source ends, fails or hangs, or until the capture is over.
-    fn read_once(self: &Arc<Self>, policy: RetryPolicy, open: &Arc<Open>) -> Result<(), Error> {
+    /// Reads until the source ends, fails or hangs, or until the capture is over. `readers` are the threads so far.
+    fn read_once(
+        self: &Arc<Self>,
+        policy: RetryPolicy,
+        open: &Arc<Open>,
+        readers: &mut Vec<JoinHandle<()>>,
+    ) -> Result<(), Error> {
+        readers.retain(|reader| !reader.is_finished());
         let mut state = self.lock();
+        state.delivered = 0;
+        if readers.len() >= MAX_HANGING {
+            return Err(Error::Hanging { source_name: self.name.clone(), readers: readers.len() });
+        }
+        state.status.counters.reopened += u64::from(state.reader > 0);
         state.reader += 1;
         state.since = Some(Instant::now());
-        (state.interval, state.end, state.delivered) = (Duration::ZERO, None, 0);
+        (state.interval, state.end) = (Duration::ZERO, None);
         let reader = state.reader;
         drop(state);
         let (shared, open) = (Arc::clone(self), Arc::clone(open));
-        spawn("capture", move || shared.read(reader, &*open))
-            .map_err(|error| self.broken_down(error))?;
+        let thread = spawn("capture", move || shared.read(reader, &*open));
+        readers.push(thread.map_err(|error| self.broken_down(error))?);
 
         let mut state = self.lock();
         let outcome = loop {

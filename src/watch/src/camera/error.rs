@@ -104,6 +104,48 @@ pub enum Error {
         /// Time waited.
         waited: Duration,
     },
+    /// Readers of the source hang in it, so that it is not opened once more.
+    #[error(
+        "{source_name}: {readers} attempts to read it hang in it, so it is not opened once more until one of them ends"
+    )]
+    Hanging {
+        /// The source.
+        source_name: String,
+        /// Number of the readers.
+        readers: usize,
+    },
+    /// A network camera answered that it gives nothing to this user, or nothing at this address.
+    #[error("{source_name}: {answer}: {advice}")]
+    Refused {
+        /// The source.
+        source_name: String,
+        /// Status of its answer, as 401.
+        status: u16,
+        /// The status in words.
+        answer: &'static str,
+        /// The way out.
+        advice: String,
+    },
+    /// A network camera sent this client to another host, where its user and password do not belong.
+    #[error(
+        "{source_name}: redirects to {to}: name that address as the source if it is the right one"
+    )]
+    Redirected {
+        /// The source.
+        source_name: String,
+        /// The other address.
+        to: String,
+    },
+    /// A file that is no regular one, such as a FIFO: reading it as a picture may never end.
+    #[error("{}: {kind}, not a picture: expected {advice}", path.display())]
+    NoFile {
+        /// The file.
+        path: PathBuf,
+        /// Kind of file.
+        kind: &'static str,
+        /// The source that it can be.
+        advice: String,
+    },
     /// The thread that read frames broke down.
     #[error("{source_name}: reading broke down: {reason}")]
     BrokenDown {
@@ -120,12 +162,18 @@ impl Error {
         move |error| Self::Io { source_name, error }
     }
 
+    /// Whether the source does not let this user in, so that asking often may lock an account.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { status: 401 | 403, .. })
+    }
+
     /// Whether opening the source again cannot help: the user has to name another.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {
             Self::Spec { .. } | Self::NoCameras { .. } => true,
-            Self::NoPictures { .. } | Self::Picture { .. } => true,
+            Self::NoPictures { .. } | Self::Picture { .. } | Self::NoFile { .. } => true,
             Self::Io { error, source_name } => {
                 error.kind() == io::ErrorKind::NotFound && !source_name.starts_with("/dev/")
             }

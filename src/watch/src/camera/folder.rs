@@ -1,15 +1,19 @@
 //! Pictures in files, shown over and over: `dir:PATH`, or a file's path.
 
 use std::{
+    borrow::Cow,
     fmt,
-    fs::{self, File},
+    fs::{self, FileType},
+    os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use coca_host::AvailableMemory;
 use coca_vision::{self as vision, Detail, Limits, PixelFormat, Source, sources};
 
 use super::{Error, Frame, FrameSource, Read, SourceSettings, pace::Pace, source_kind::SourceKind};
+use crate::redact;
 
 /// Resolution at which photos are decoded at least: about that of a camera's frames.
 const DETAIL: Detail = Detail::AtLeast { width: 960, height: 720 };
@@ -72,8 +76,17 @@ impl SourceKind for FileSpec {
         }
         if text.contains("://") {
             return Some(Err(Error::Spec {
+                spec: redact(text).into(),
+                expected: format!(
+                    "of addresses, only http:// is read directly; {}",
+                    through_ffmpeg(text)
+                ),
+            }));
+        }
+        if is_video(Path::new(text)) {
+            return Some(Err(Error::Spec {
                 spec: text.to_owned(),
-                expected: "of addresses, only http:// is known".to_owned(),
+                expected: format!("a video is read through ffmpeg: {}", through_ffmpeg(text)),
             }));
         }
         Some(Ok(Self { path: text.into() }))
@@ -82,6 +95,30 @@ impl SourceKind for FileSpec {
     fn open(&self, settings: &SourceSettings) -> Result<Box<dyn FrameSource>, Error> {
         Ok(Box::new(Folder::open_file(&self.path, settings.fps)?))
     }
+}
+
+/// Whether a file's name is that of a video.
+fn is_video(path: &Path) -> bool {
+    const EXTENSIONS: [&str; 9] =
+        ["mp4", "m4v", "mkv", "mov", "avi", "webm", "mpg", "mpeg", "h264"];
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|found| EXTENSIONS.iter().any(|known| found.eq_ignore_ascii_case(known)))
+}
+
+/// The source that reads an address or a file with ffmpeg.
+fn through_ffmpeg(input: &str) -> String {
+    let options = match input.split_once("://") {
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("rtsp") => "-rtsp_transport tcp ",
+        Some(_) => "",
+        None => "-re ",
+    };
+    let shown = match redact(input) {
+        // The user puts in what is not shown.
+        redacted if redacted != input => redacted.replacen("://", "://USER:PASSWORD@", 1),
+        same => same.into_owned(),
+    };
+    let input = shlex::try_quote(&shown).map_or_else(|_| "FILE".to_owned(), Cow::into_owned);
+    format!("try \"cmd:ffmpeg -loglevel error {options}-i {input} -f mjpeg -q:v 4 -\"")
 }
 
 impl fmt::Display for FileSpec {
@@ -112,8 +149,11 @@ impl Folder {
     }
 
     fn open_file(path: &Path, fps: Option<f32>) -> Result<Self, Error> {
-        File::open(path).map_err(Error::io(path.display()))?;
-        vision::open(path, &Limits::default(), DETAIL)
+        let metadata = fs::metadata(path).map_err(Error::io(path.display()))?;
+        if !metadata.is_file() {
+            return Err(no_file(path, metadata.file_type()));
+        }
+        vision::open(path, &limits(), DETAIL)
             .map_err(|error| Error::Picture { path: path.to_owned(), error })?;
         let mut file = Self::new(path, fps);
         file.list();
@@ -137,6 +177,24 @@ impl Folder {
     }
 }
 
+/// Limits of a picture by the memory that is left.
+fn limits() -> Limits {
+    AvailableMemory::now().map_or_else(Limits::default, |left| Limits::within(left.bytes))
+}
+
+/// The error for what is no regular file.
+fn no_file(path: &Path, file: FileType) -> Error {
+    let shown = path.display();
+    let (kind, advice) = if file.is_dir() {
+        ("a folder", format!("dir:{shown}, for the pictures in it"))
+    } else if file.is_fifo() {
+        ("a FIFO", format!("cmd:cat {shown}, for frames that come through it"))
+    } else {
+        ("a device or socket", "a file, or a source of another kind".to_owned())
+    };
+    Error::NoFile { path: path.to_owned(), kind, advice }
+}
+
 impl FrameSource for Folder {
     fn read(&mut self, frame: &mut Frame) -> Result<Read, Error> {
         self.pace.wait();
@@ -149,7 +207,14 @@ impl FrameSource for Folder {
             }
             let path = &self.pictures[self.next];
             self.next += 1;
-            let picture = match vision::open(path, &Limits::default(), DETAIL) {
+            // A file that became a FIFO would be waited for without end.
+            let picture = match fs::metadata(path) {
+                Ok(metadata) if !metadata.is_file() => {
+                    return Err(no_file(path, metadata.file_type()));
+                }
+                _ => vision::open(path, &limits(), DETAIL),
+            };
+            let picture = match picture {
                 Ok(picture) => picture,
                 Err(error) => {
                     log::warn!("{}: {error}", path.display());

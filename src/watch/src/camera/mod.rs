@@ -23,6 +23,7 @@ mod source;
 mod source_kind;
 mod source_spec;
 mod stream_format;
+mod wait;
 
 pub use capture::{Capture, CaptureStatus, RetryPolicy};
 pub use device::{CameraInfo, CameraSpec, cameras};

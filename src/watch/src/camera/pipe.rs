@@ -1,8 +1,7 @@
 //! Frames through a pipe: standard input, or a command's standard output.
 
 use std::{
-    fmt,
-    io::{self, Stdin},
+    fmt, io,
     os::unix::process::CommandExt,
     process::{self, Child, ChildStdout, ExitStatus, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,9 +12,12 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{
-    Error, Frame, FrameSource, Interrupt, Read, SourceSettings, StreamFormat, frames::Frames,
+    Error, Frame, FrameSource, Interrupt, Read, SourceSettings, StreamFormat,
+    frames::Frames,
     source_kind::SourceKind,
+    wait::{End, Endable, UnbufferedStdin},
 };
+use crate::{TOKEN_VARIABLE, redact};
 
 /// Time between two looks at a command that has closed its output.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -42,7 +44,7 @@ impl SourceKind for PipeSpec {
     fn parse(text: &str) -> Option<Result<Self, Error>> {
         let (format, input) = split(text)?;
         let refuse = |expected: &str| {
-            Some(Err(Error::Spec { spec: text.to_owned(), expected: expected.to_owned() }))
+            Some(Err(Error::Spec { spec: redact(text).into(), expected: expected.to_owned() }))
         };
         let Ok(format) = format.parse() else {
             return refuse(
@@ -61,7 +63,7 @@ impl SourceKind for PipeSpec {
         Ok(match &self.input {
             PipeInput::Stdin => {
                 let name = format!("{}:-", self.format);
-                Box::new(StandardInput(Frames::new(io::stdin(), name, self.format)))
+                Box::new(StandardInput::new(name, self.format))
             }
             PipeInput::Command(command) => Box::new(Command::start(self.format, command)?),
         })
@@ -90,23 +92,40 @@ impl fmt::Display for PipeSpec {
         }
         match &self.input {
             PipeInput::Stdin => f.write_str("-"),
-            PipeInput::Command(command) => write!(f, "cmd:{command}"),
+            PipeInput::Command(command) => f.write_str(&redact(&format!("cmd:{command}"))),
         }
     }
 }
 
 /// Frames from standard input.
-struct StandardInput(Frames<Stdin>);
+struct StandardInput {
+    frames: Frames<Endable<UnbufferedStdin>>,
+    end: End,
+}
+
+impl StandardInput {
+    fn new(name: String, format: StreamFormat) -> Self {
+        let input = Endable::new(UnbufferedStdin);
+        Self { end: input.end(), frames: Frames::new(input, name, format) }
+    }
+}
 
 impl FrameSource for StandardInput {
     fn read(&mut self, frame: &mut Frame) -> Result<Read, Error> {
-        self.0.read(frame)
+        self.frames.read(frame)
+    }
+
+    fn interrupt(&self) -> Interrupt {
+        let end = self.end.clone();
+        Box::new(move || end.end())
     }
 }
 
 /// Frames from a command, which is killed with all that it started when this is dropped.
 struct Command {
-    frames: Frames<ChildStdout>,
+    frames: Frames<Endable<ChildStdout>>,
+    /// Ends a read though something that the command started keeps its output open.
+    end: End,
     child: Arc<Mutex<Child>>,
 }
 
@@ -114,7 +133,7 @@ impl Command {
     /// Starts a program in a process group of its own; it inherits standard error.
     fn start(format: StreamFormat, command: &str) -> Result<Self, Error> {
         let refuse = |expected: &str| Error::Spec {
-            spec: format!("cmd:{command}"),
+            spec: redact(&format!("cmd:{command}")).into(),
             expected: expected.to_owned(),
         };
         let words =
@@ -126,11 +145,14 @@ impl Command {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .process_group(0)
+            .env_remove(TOKEN_VARIABLE)
             .spawn()
             .map_err(Error::io(program))?;
         let Some(output) = child.stdout.take() else { return Err(refuse("it has no output")) };
+        let output = Endable::new(output);
+        let end = output.end();
         let frames = Frames::new(output, program.clone(), format);
-        Ok(Self { frames, child: Arc::new(Mutex::new(child)) })
+        Ok(Self { frames, end, child: Arc::new(Mutex::new(child)) })
     }
 
     /// Waits for the command's end without holding the lock, so that [`kill`] can end a command that closed its output
@@ -159,8 +181,11 @@ impl FrameSource for Command {
     }
 
     fn interrupt(&self) -> Interrupt {
-        let child = Arc::clone(&self.child);
-        Box::new(move || kill(&child))
+        let (child, end) = (Arc::clone(&self.child), self.end.clone());
+        Box::new(move || {
+            end.end();
+            kill(&child);
+        })
     }
 }
 

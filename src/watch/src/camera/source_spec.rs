@@ -11,6 +11,7 @@ use super::{
     pipe::PipeSpec,
     source_kind::SourceKind,
 };
+use crate::redact;
 
 /// Defines [`SourceSpec`]: a line for each kind, in the order in which they are asked to read a text.
 macro_rules! kinds {
@@ -64,7 +65,7 @@ macro_rules! kinds {
                 $(if let Some(parsed) = <$spec>::parse(text) {
                     return parsed.map(Self::$variant);
                 })+
-                Err(Error::Spec { spec: text.to_owned(), expected: EXPECTED.to_owned() })
+                Err(Error::Spec { spec: redact(text).into(), expected: EXPECTED.to_owned() })
             }
         }
 
@@ -137,6 +138,12 @@ mod tests {
             ("dir:x?fps=0", "0.01 to 240"),
             ("dir:x?speed=1", "0.01 to 240"),
             ("https://camera", "only http://"),
+            (
+                "rtsp://camera/1",
+                "cmd:ffmpeg -loglevel error -rtsp_transport tcp -i rtsp://camera/1",
+            ),
+            ("film 1.MP4", "cmd:ffmpeg -loglevel error -re -i 'film 1.MP4' -f mjpeg"),
+            ("http://a b/", "http://[USER:PASSWORD@]HOST"),
         ] {
             let error = text.parse::<SourceSpec>().unwrap_err().to_string();
             assert!(error.starts_with(text) && error.contains(expected), "{error}");

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{Error, Event, EventKind};
+use crate::TOKEN_VARIABLE;
 
 /// Least time from one run of an action to the next.
 const MIN_INTERVAL: Duration = Duration::from_secs(5);
@@ -104,6 +105,7 @@ impl Running {
         self.started = Some(Instant::now());
         let child = Command::new(&self.action.program)
             .args(&self.action.arguments)
+            .env_remove(TOKEN_VARIABLE)
             .env("COCA_LABEL", &event.label)
             .env("COCA_SCORE", event.score.to_string())
             .env("COCA_FRAME", frame.to_string())

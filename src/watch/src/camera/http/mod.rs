@@ -1,38 +1,62 @@
 //! MJPEG over HTTP, as network cameras send it: `multipart/x-mixed-replace`.
+//!
+//! ```text
+//! Address ── request ──▶ Head ─┬─ 200 ──▶ Body ──▶ Frames
+//!    ▲                         ├─ 3xx ──▶ redirect on the same host
+//!    └─────────────────────────┴─ 401 ──▶ Challenge: Digest, else Basic
+//! ```
+
+mod address;
+mod answer;
+mod login;
 
 use std::{
     fmt,
-    io::{self, BufRead, BufReader, Read as _, Write},
+    io::{self, BufReader, Write},
     net::{Shutdown, TcpStream, ToSocketAddrs},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use percent_encoding::percent_decode_str;
-
+use self::{
+    address::{Address, Redirect},
+    answer::{Body, Head, HeadError},
+    login::Challenge,
+};
 use super::{
     Error, Frame, FrameSource, Interrupt, Read, SourceSettings, StreamFormat, frames::Frames,
     source_kind::SourceKind,
 };
+use crate::{http::TimedStream, redact};
 
-/// Time for connecting, and for each read.
+/// Time for connecting, for a whole head, and for each read of the body.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes of the answer's head.
-const MAX_HEAD_BYTES: u64 = 16 << 10;
-/// Bytes of the line in front of a chunk.
-const MAX_CHUNK_LINE_BYTES: u64 = 1 << 10;
+/// Redirects that are followed one after the other.
+const MAX_REDIRECTS: usize = 4;
+/// Bytes of the buffer in front of the body.
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// A network camera: `http://[USER:PASSWORD@]HOST[:PORT][/PATH]`.
 ///
 /// User and password are neither in the [`Display`](fmt::Display) nor in the [`Debug`] text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpSpec {
-    address: String,
+    /// As it was written.
+    text: Box<str>,
+    address: Box<Address>,
 }
 
 impl SourceKind for HttpSpec {
     fn parse(text: &str) -> Option<Result<Self, Error>> {
-        text.starts_with("http://").then(|| Ok(Self { address: text.to_owned() }))
+        let scheme = text.get(.."http://".len())?;
+        scheme.eq_ignore_ascii_case("http://").then(|| match Address::parse(text) {
+            Some(address) => Ok(Self { text: text.into(), address: Box::new(address) }),
+            None => Err(Error::Spec {
+                spec: redact(text).into(),
+                expected: "expected http://[USER:PASSWORD@]HOST[:PORT]/PATH, other characters than letters and \
+                           digits in user and password written as %40 for @"
+                    .to_owned(),
+            }),
+        })
     }
 
     fn open(&self, _settings: &SourceSettings) -> Result<Box<dyn FrameSource>, Error> {
@@ -42,89 +66,141 @@ impl SourceKind for HttpSpec {
 
 impl fmt::Display for HttpSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&shown(&self.address))
+        f.write_str(&redact(&self.text))
     }
 }
 
 impl fmt::Debug for HttpSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("HttpSpec").field(&shown(&self.address)).finish()
+        f.debug_tuple("HttpSpec").field(&redact(&self.text)).finish()
     }
 }
 
 /// A connection that pictures come in on.
 struct MjpegStream {
-    frames: Frames<Body>,
+    frames: Frames<Body<BufReader<Answer>>>,
     connection: TcpStream,
 }
 
-/// `http://[USER:PASSWORD@]HOST[:PORT][/PATH]`, taken apart.
-struct Address<'a> {
-    user: Option<&'a str>,
-    host: &'a str,
-    path: &'a str,
+/// The bytes of an answer: the whole head has one deadline, each read of the body its own.
+struct Answer {
+    stream: TimedStream,
+    is_body: bool,
 }
 
-impl<'a> Address<'a> {
-    fn parse(address: &'a str) -> Option<Self> {
-        let rest = address.strip_prefix("http://")?;
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let (user, host) = match authority.rsplit_once('@') {
-            Some((user, host)) => (Some(user), host),
-            None => (None, authority),
-        };
-        let is_sound = !host.is_empty() && !address.contains(|c: char| c.is_control() || c == ' ');
-        is_sound.then_some(Self { user, host, path: if path.is_empty() { "/" } else { path } })
-    }
-
-    /// The request's header line with user and password (Basic authentication); empty without them.
-    fn authorization(&self) -> String {
-        let Some(user) = self.user else { return String::new() };
-        let secret: Vec<u8> = percent_decode_str(user).collect();
-        format!("Authorization: Basic {}\r\n", BASE64_STANDARD.encode(secret))
+impl io::Read for Answer {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.is_body {
+            self.stream.allow(TIMEOUT);
+        }
+        self.stream.read(out)
     }
 }
 
-/// The address as it may be shown: without user and password.
-fn shown(address: &str) -> String {
-    match Address::parse(address) {
-        Some(Address { user: Some(user), .. }) => address.replacen(&format!("{user}@"), "", 1),
-        _ => address.to_owned(),
-    }
+/// A connection on which a request was answered.
+struct Answered {
+    head: Head,
+    answer: BufReader<Answer>,
+    connection: TcpStream,
 }
 
 impl MjpegStream {
-    /// Connects to `http://[USER:PASSWORD@]HOST[:PORT][/PATH]`.
-    fn connect(address: &str) -> Result<Self, Error> {
-        let name = shown(address);
-        let parts = Address::parse(address).ok_or_else(|| Error::Spec {
-            spec: name.clone(),
-            expected: "expected http://HOST:PORT/PATH".to_owned(),
-        })?;
-        let connection = connect(parts.host).map_err(Error::io(&name))?;
-        connection.set_read_timeout(Some(TIMEOUT)).map_err(Error::io(&name))?;
-        // Version 1.0 keeps the answer of most servers free of chunks.
-        write!(
-            &connection,
-            "GET {} HTTP/1.0\r\nHost: {}\r\n{}Accept: multipart/x-mixed-replace\r\n\r\n",
-            parts.path,
-            parts.host,
-            parts.authorization()
-        )
-        .map_err(Error::io(&name))?;
-        let mut answer = BufReader::new(connection.try_clone().map_err(Error::io(&name))?);
-        let is_chunked = read_header(&mut answer, &name)?;
-        let body = Body { answer, chunk: is_chunked.then_some(0), line: Vec::new() };
+    /// Connects, follows redirects on the same host, and logs in if the camera asks for it.
+    fn connect(address: &Address) -> Result<Self, Error> {
+        let mut address = address.clone();
+        let mut authorization = None;
+        let mut redirects = 0;
+        loop {
+            let name = shown(&address);
+            let answered = request(&address, authorization.as_deref(), &name)?;
+            let head = &answered.head;
+            match head.status {
+                200 => return Self::new(answered, name),
+                301 | 302 | 303 | 307 | 308 if redirects < MAX_REDIRECTS => {
+                    redirects += 1;
+                    let location = head.header("location").unwrap_or_default();
+                    match address.redirect(location) {
+                        Redirect::SameHost(to) => {
+                            log::warn!("{name}: redirected to {}", shown(&to));
+                            (address, authorization) = (to, None);
+                        }
+                        Redirect::Elsewhere(to) => {
+                            return Err(Error::Redirected {
+                                source_name: name,
+                                to: redact(&to).into(),
+                            });
+                        }
+                    }
+                }
+                401 if authorization.is_none() && address.user.is_some() => {
+                    let challenge = Challenge::strongest(head.all("www-authenticate"))
+                        .ok_or_else(|| unknown_login(&name, head))?;
+                    let user = address.user.as_ref();
+                    authorization = user.map(|user| challenge.answer(user, &address.path));
+                }
+                status => return Err(refused(name, status, address.user.is_some())),
+            }
+        }
+    }
+
+    fn new(
+        Answered { head, mut answer, connection }: Answered,
+        name: String,
+    ) -> Result<Self, Error> {
+        let kind = head.header("content-type").unwrap_or_default().to_ascii_lowercase();
+        if !kind.starts_with("multipart/") {
+            return Err(Error::Protocol {
+                source_name: name,
+                expected: "multipart/x-mixed-replace",
+                found: if kind.is_empty() { "no type of content".to_owned() } else { kind },
+            });
+        }
+        answer.get_mut().is_body = true;
+        let body = Body::new(answer, head.is_chunked());
         Ok(Self { frames: Frames::new(body, name, StreamFormat::Mjpeg), connection })
     }
 }
 
+/// The address as it may be shown: without user, password, and parameters that sound like secrets.
+fn shown(address: &Address) -> String {
+    redact(&address.to_string()).into_owned()
+}
+
+/// Sends a request on a new connection and reads the answer's head.
+fn request(address: &Address, authorization: Option<&str>, name: &str) -> Result<Answered, Error> {
+    let connection = connect(&address.host_and_port()).map_err(Error::io(name))?;
+    let mut stream = TimedStream::new(connection.try_clone().map_err(Error::io(name))?);
+    stream.allow(TIMEOUT);
+    let authorization = match authorization {
+        Some(answer) => format!("Authorization: {answer}\r\n"),
+        None => String::new(),
+    };
+    // Version 1.0 keeps the answer of most servers free of chunks.
+    let request = format!(
+        "GET {} HTTP/1.0\r\nHost: {}\r\n{authorization}Accept: multipart/x-mixed-replace\r\n\r\n",
+        address.path, address.host
+    );
+    stream.write_all(request.as_bytes()).map_err(Error::io(name))?;
+    let mut answer = BufReader::with_capacity(BUFFER_BYTES, Answer { stream, is_body: false });
+    let head = Head::read(&mut answer).map_err(|error| match error {
+        HeadError::Io(error) => Error::io(name)(error),
+        HeadError::Malformed { expected, found } => {
+            Error::Protocol { source_name: name.to_owned(), expected, found }
+        }
+    })?;
+    Ok(Answered { head, answer, connection })
+}
+
+/// Connects to one of the host's addresses within [`TIMEOUT`].
 fn connect(host: &str) -> io::Result<TcpStream> {
-    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let host = if has_port { host.to_owned() } else { format!("{host}:80") };
+    let end = Instant::now() + TIMEOUT;
     let mut last = io::ErrorKind::NotFound.into();
     for address in host.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, TIMEOUT) {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match TcpStream::connect_timeout(&address, left) {
             Ok(connection) => return Ok(connection),
             Err(error) => last = error,
         }
@@ -132,88 +208,40 @@ fn connect(host: &str) -> io::Result<TcpStream> {
     Err(last)
 }
 
-/// Reads up to the empty line, and makes sure that pictures follow; tells whether they come in chunks.
-fn read_header(answer: &mut impl BufRead, name: &str) -> Result<bool, Error> {
-    let mut header = answer.take(MAX_HEAD_BYTES);
-    let mut next_line = || {
-        let mut line = Vec::new();
-        header.read_until(b'\n', &mut line).map_err(Error::io(name))?;
-        Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+fn unknown_login(name: &str, head: &Head) -> Error {
+    let asked = head.all("www-authenticate").collect::<Vec<_>>().join(", ");
+    Error::Protocol {
+        source_name: name.to_owned(),
+        expected: "a login of kind Basic or Digest",
+        found: if asked.is_empty() { "none".to_owned() } else { format!("{asked:?}") },
+    }
+}
+
+/// The error of an answer other than 200.
+fn refused(source_name: String, status: u16, has_user: bool) -> Error {
+    let (answer, advice) = match status {
+        401 if has_user => (
+            "401 Unauthorized",
+            "user or password is wrong; it is tried again rarely, so that no account is locked",
+        ),
+        401 => (
+            "401 Unauthorized",
+            "it asks for a user and a password: http://USER:PASSWORD@HOST/PATH",
+        ),
+        403 => (
+            "403 Forbidden",
+            "this user, or this machine, may not see the stream: see the camera's settings",
+        ),
+        404 => ("404 Not Found", "there is no stream at this path: the camera's manual names it"),
+        status => {
+            return Error::Protocol {
+                source_name,
+                expected: "HTTP status 200",
+                found: format!("status {status}"),
+            };
+        }
     };
-    let wrong = |expected, found: String| {
-        Err(Error::Protocol { source_name: name.to_owned(), expected, found })
-    };
-    let status = next_line()?;
-    if !status.starts_with("HTTP/1.") || status.split(' ').nth(1) != Some("200") {
-        return wrong("HTTP status 200", format!("{status:?}"));
-    }
-    let (mut kind, mut is_chunked) = (String::new(), false);
-    loop {
-        let line = next_line()?;
-        match line.split_once(':') {
-            Some((name, value)) if name.eq_ignore_ascii_case("content-type") => {
-                kind = value.trim().to_ascii_lowercase();
-            }
-            Some((name, value)) if name.eq_ignore_ascii_case("transfer-encoding") => {
-                is_chunked = value.trim().eq_ignore_ascii_case("chunked");
-            }
-            Some(_) => {}
-            None if line.is_empty() => break,
-            None => return wrong("an HTTP header", format!("{line:?}")),
-        }
-    }
-    if kind.starts_with("multipart/") {
-        Ok(is_chunked)
-    } else {
-        wrong("multipart/x-mixed-replace", kind)
-    }
-}
-
-/// The body without the framing of chunks: small cameras send them whatever version is asked for.
-struct Body {
-    answer: BufReader<TcpStream>,
-    /// Bytes left of the present chunk, if there are chunks.
-    chunk: Option<u64>,
-    line: Vec<u8>,
-}
-
-impl io::Read for Body {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let Some(mut left) = self.chunk else { return self.answer.read(out) };
-        if left == 0 {
-            left = self.next_chunk()?;
-        }
-        let count = (&mut self.answer).take(left).read(out)?;
-        self.chunk = Some(left - count as u64);
-        Ok(count)
-    }
-}
-
-impl Body {
-    /// The size of the next chunk, 0 at the end.
-    fn next_chunk(&mut self) -> io::Result<u64> {
-        loop {
-            self.line.clear();
-            let mut answer = (&mut self.answer).take(MAX_CHUNK_LINE_BYTES);
-            if answer.read_until(b'\n', &mut self.line)? == 0 {
-                return Ok(0);
-            }
-            let line = self.line.trim_ascii();
-            // An empty line ends the chunk before.
-            if line.is_empty() {
-                continue;
-            }
-            return chunk_size(line).ok_or_else(|| {
-                io::Error::new(io::ErrorKind::InvalidData, "not the size of a chunk")
-            });
-        }
-    }
-}
-
-/// The size in a line `1F4;extension`.
-fn chunk_size(line: &[u8]) -> Option<u64> {
-    let digits = line.split(|&byte| byte == b';').next()?;
-    u64::from_str_radix(str::from_utf8(digits).ok()?.trim(), 16).ok()
+    Error::Refused { source_name, status, answer, advice: advice.to_owned() }
 }
 
 impl FrameSource for MjpegStream {
@@ -243,21 +271,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_sent_and_never_shown() {
-        let address = "http://viewer:p%40ss@10.0.0.3:81/stream?fps=5";
-        let parts = Address::parse(address).unwrap();
-        assert_eq!((parts.host, parts.path), ("10.0.0.3:81", "/stream?fps=5"));
-        assert_eq!(parts.authorization(), "Authorization: Basic dmlld2VyOnBAc3M=\r\n");
-        assert_eq!(shown(address), "http://10.0.0.3:81/stream?fps=5");
-        assert_eq!(shown("http://10.0.0.3/a@b"), "http://10.0.0.3/a@b");
-        let spec = HttpSpec::parse(address).unwrap().unwrap();
-        assert!(!format!("{spec} {spec:?}").contains("p%40ss"));
-    }
-
-    #[test]
-    fn malformed_addresses_are_refused() {
-        for address in ["http://", "http:///path", "http://a b/", "http://user@/", "ftp://a"] {
-            assert!(Address::parse(address).is_none(), "{address}");
+    fn a_password_is_never_shown() {
+        for text in [
+            "http://viewer:hush@10.0.0.3:81/stream?fps=5",
+            "http://viewer:hu/hush@10.0.0.3/",
+            "http://10.0.0.3/video.cgi?user=viewer&pwd=hush",
+            "http://viewer:hush hush@10.0.0.3/",
+        ] {
+            let shown = match HttpSpec::parse(text).unwrap() {
+                Ok(spec) => format!("{spec} {spec:?} {}", shown(&spec.address)),
+                Err(error) => format!("{error} {error:?}"),
+            };
+            assert!(!shown.contains("hush"), "{shown}");
         }
     }
 }
