@@ -77,14 +77,14 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
         let answer = Answer { source, scores: scorer.score(picture)? };
         match format {
             Format::Jsonl => output::print_json(bar, &answer),
-            Format::Text => output::print(bar, &answer.text()),
+            Format::Text => output::print(bar, answer.lines()),
         }
     })
 }
 
 impl Answer<'_> {
     /// Best first, unlike in JSON, where texts keep their order.
-    fn text(&self) -> String {
+    fn lines(&self) -> impl Iterator<Item = String> {
         let mut best: Vec<&ScoredText> = self.scores.iter().collect();
         best.sort_by(|a, b| b.score.total_cmp(&a.score));
         let lines = best.into_iter().map(|scored| {
@@ -93,9 +93,9 @@ impl Answer<'_> {
                 .zip(*prior)
                 .map(|(log_prob, prior)| format!(", log P {log_prob:.2}, prior {prior:.2}"));
             let likelihood = likelihood.unwrap_or_default();
-            format!("\n  {score:.3}  {text}  (cosine {cosine:.3}{likelihood})")
+            format!("  {score:.3}  {text}  (cosine {cosine:.3}{likelihood})")
         });
-        std::iter::once(self.source.to_owned()).chain(lines).collect()
+        std::iter::once(self.source.to_owned()).chain(lines)
     }
 }
 
