@@ -10,7 +10,7 @@ use crate::{
     ymm::Ymm,
 };
 #[cfg(target_arch = "aarch64")]
-use crate::{dotprod::Dotprod, i8mm::I8mm, neon::Neon};
+use crate::{dotprod::Sdot, i8mm::Smmla, neon::Neon, smull::Smull};
 use crate::{
     isa::{Isa, Operation, PanelShape},
     scalar::Scalar,
@@ -76,11 +76,11 @@ impl InstructionSet {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Vnni => Avx512Vnni::detect().is_some(),
             #[cfg(target_arch = "aarch64")]
-            Self::Neon => Neon::detect().is_some(),
+            Self::Neon => Neon::<Smull>::detect().is_some(),
             #[cfg(target_arch = "aarch64")]
-            Self::NeonDotprod => Dotprod::detect().is_some(),
+            Self::NeonDotprod => Neon::<Sdot>::detect().is_some(),
             #[cfg(target_arch = "aarch64")]
-            Self::NeonI8mm => I8mm::detect().is_some(),
+            Self::NeonI8mm => Neon::<Smmla>::detect().is_some(),
             #[allow(unreachable_patterns)]
             _ => false,
         }
@@ -172,11 +172,11 @@ impl Cpu {
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx512Vnni => run_on!(Avx512Vnni),
             #[cfg(target_arch = "aarch64")]
-            InstructionSet::Neon => run_on!(Neon),
+            InstructionSet::Neon => run_on!(Neon<Smull>),
             #[cfg(target_arch = "aarch64")]
-            InstructionSet::NeonDotprod => run_on!(Dotprod),
+            InstructionSet::NeonDotprod => run_on!(Neon<Sdot>),
             #[cfg(target_arch = "aarch64")]
-            InstructionSet::NeonI8mm => run_on!(I8mm),
+            InstructionSet::NeonI8mm => run_on!(Neon<Smmla>),
             _ => {}
         }
         operation.run(Scalar)

@@ -6,51 +6,34 @@
 use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
 
 use crate::{
-    isa::{Isa, Operation, PanelShape, QuantizedRow},
-    neon::{Neon, PREFETCH, prefetch},
-    scalar::Scalar,
+    isa::{Operation, PanelShape, QuantizedRow},
+    neon::{ByteProduct, Neon, PREFETCH, prefetch},
+    smull::Smull,
 };
 
 /// Proof that the CPU has NEON and `sdot`.
 #[derive(Clone, Copy)]
-pub(crate) struct Dotprod(Neon);
+pub(crate) struct Sdot(Smull);
 
-impl Dotprod {
-    /// The proof, if the CPU has them.
-    pub(crate) fn detect() -> Option<Self> {
-        is_aarch64_feature_detected!("dotprod").then(Neon::detect)?.map(Self)
+impl ByteProduct for Sdot {
+    const PANEL: PanelShape = PanelShape { columns: 16, depth: 4, offset: 0 };
+    const INT8_ROWS: usize = 6;
+
+    fn detect() -> Option<Self> {
+        is_aarch64_feature_detected!("dotprod").then(Smull::detect)?.map(Self)
     }
 
-    /// Runs an operation compiled for NEON with `sdot`.
-    pub(crate) fn run<O: Operation>(self, operation: O) -> O::Output {
+    fn run<O: Operation>(self, operation: O) -> O::Output {
         #[target_feature(enable = "neon,dotprod")]
-        fn compiled<O: Operation>(isa: Dotprod, operation: O) -> O::Output {
+        fn compiled<O: Operation>(isa: Neon<Sdot>, operation: O) -> O::Output {
             operation.run(isa)
         }
         // SAFETY: `self` proves that the CPU has every feature that `compiled` enables.
-        unsafe { compiled(self, operation) }
-    }
-}
-
-impl Isa for Dotprod {
-    type Lanes = Neon;
-    type Codes = Scalar;
-    const PANEL: PanelShape = PanelShape { columns: 16, depth: 4, offset: 0 };
-    const INT8_ROWS: usize = 6;
-    const F32_ROWS: usize = Neon::F32_ROWS;
-
-    #[inline(always)]
-    fn lanes(self) -> Neon {
-        self.0
+        unsafe { compiled(Neon::proven_by(self), operation) }
     }
 
     #[inline(always)]
-    fn codes(self) -> Scalar {
-        Scalar
-    }
-
-    #[inline(always)]
-    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], _: &[i8], sums: &mut [i32]) {
+    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], sums: &mut [i32]) {
         match rows.len() {
             1 => self.tile::<1>(rows, panel, sums),
             2 => self.tile::<2>(rows, panel, sums),
@@ -60,9 +43,24 @@ impl Isa for Dotprod {
             _ => self.tile::<6>(rows, panel, sums),
         }
     }
+
+    #[inline(always)]
+    fn dot(self, mut sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
+        // SAFETY: one instruction over registers, which `self` proves.
+        unsafe {
+            asm!(
+                "sdot {sums:v}.4s, {a:v}.16b, {b:v}.16b",
+                sums = inout(vreg) sums,
+                a = in(vreg) a,
+                b = in(vreg) b,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        sums
+    }
 }
 
-impl Dotprod {
+impl Sdot {
     /// `R` rows by 16 columns: `4 R` quadruples of sums stay in registers, beside `R` of activations
     /// and one or two of weights.
     #[inline(always)]

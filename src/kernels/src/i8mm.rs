@@ -3,60 +3,48 @@
 use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
 
 use crate::{
-    isa::{Isa, Operation, PanelShape, QuantizedRow},
-    neon::{Neon, PREFETCH, prefetch},
-    scalar::Scalar,
+    dotprod::Sdot,
+    isa::{Operation, PanelShape, QuantizedRow},
+    neon::{ByteProduct, Neon, PREFETCH, prefetch},
 };
 
-/// Proof that the CPU has NEON and `smmla`.
+/// Proof that the CPU has NEON, `sdot` and `smmla`.
 #[derive(Clone, Copy)]
-pub(crate) struct I8mm(Neon);
+pub(crate) struct Smmla(Sdot);
 
-impl I8mm {
-    /// The proof, if the CPU has them.
-    pub(crate) fn detect() -> Option<Self> {
-        is_aarch64_feature_detected!("i8mm").then(Neon::detect)?.map(Self)
+impl ByteProduct for Smmla {
+    const PANEL: PanelShape = PanelShape { columns: 16, depth: 8, offset: 0 };
+    const INT8_ROWS: usize = 6;
+
+    fn detect() -> Option<Self> {
+        is_aarch64_feature_detected!("i8mm").then(Sdot::detect)?.map(Self)
     }
 
-    /// Runs an operation compiled for NEON with `smmla`.
-    pub(crate) fn run<O: Operation>(self, operation: O) -> O::Output {
-        #[target_feature(enable = "neon,i8mm")]
-        fn compiled<O: Operation>(isa: I8mm, operation: O) -> O::Output {
+    fn run<O: Operation>(self, operation: O) -> O::Output {
+        #[target_feature(enable = "neon,dotprod,i8mm")]
+        fn compiled<O: Operation>(isa: Neon<Smmla>, operation: O) -> O::Output {
             operation.run(isa)
         }
         // SAFETY: `self` proves that the CPU has every feature that `compiled` enables.
-        unsafe { compiled(self, operation) }
-    }
-}
-
-impl Isa for I8mm {
-    type Lanes = Neon;
-    type Codes = Scalar;
-    const PANEL: PanelShape = PanelShape { columns: 16, depth: 8, offset: 0 };
-    const INT8_ROWS: usize = 6;
-    const F32_ROWS: usize = Neon::F32_ROWS;
-
-    #[inline(always)]
-    fn lanes(self) -> Neon {
-        self.0
+        unsafe { compiled(Neon::proven_by(self), operation) }
     }
 
     #[inline(always)]
-    fn codes(self) -> Scalar {
-        Scalar
-    }
-
-    #[inline(always)]
-    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], _: &[i8], sums: &mut [i32]) {
+    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], sums: &mut [i32]) {
         match rows.len() {
             1 | 2 => self.tile::<1>(rows, panel, sums),
             3 | 4 => self.tile::<2>(rows, panel, sums),
             _ => self.tile::<3>(rows, panel, sums),
         }
     }
+
+    #[inline(always)]
+    fn dot(self, sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
+        self.0.dot(sums, a, b)
+    }
 }
 
-impl I8mm {
+impl Smmla {
     /// `P` pairs of rows by 8 pairs of columns: `8 P` quadruples of sums stay in registers, beside `P` of
     /// activations and one or two of weights. A last row without a partner is its own.
     #[inline(always)]

@@ -67,6 +67,8 @@ mod rows;
 #[cfg(test)]
 mod same_everywhere_tests;
 mod scalar;
+#[cfg(target_arch = "aarch64")]
+mod smull;
 pub mod static_int8;
 #[cfg(test)]
 mod tests;

@@ -1,34 +1,93 @@
-//! Any 64-bit Arm: `smull` and `smlal2` add two products of bytes in 16 bits, `sadalp` adds pairs of those to 32-bit sums.
+//! 64-bit Arm with NEON: the float operations and the int8 products of every instruction set of theirs.
 //!
-//! Two products of integers within ±127 fit 16 bits; a third need not. Sixteen inputs of a column
-//! meet sixteen of a row, and the four sums that a pair of them keeps are added up in the end.
+//! They differ in how they multiply bytes, which is a type of its own: [`ByteProduct`].
 
-use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
+use std::arch::{aarch64::*, asm};
 
 use crate::{
     isa::{Isa, Operation, PanelShape, QuantizedRow},
     lanes::Lanes,
-    scalar::Scalar,
 };
 
-/// Proof that the CPU has NEON; `sdot` and `smmla` have proofs of their own and compute floats with this one.
+/// Proof that the CPU has NEON and the instruction that `P` multiplies bytes with.
 #[derive(Clone, Copy)]
-pub(crate) struct Neon(());
+pub(crate) struct Neon<P>(P);
 
-impl Neon {
-    /// The proof, if the CPU has it.
+/// A way to multiply signed bytes in 128-bit registers. A value proves that the CPU has NEON and its instruction.
+pub(crate) trait ByteProduct: Copy {
+    /// The layout of int8 weights that its products read.
+    const PANEL: PanelShape;
+    /// The most rows that its products take.
+    const INT8_ROWS: usize;
+
+    /// The proof, if the CPU has them.
+    fn detect() -> Option<Self>;
+
+    /// Runs an operation compiled for NEON and its instruction.
+    fn run<O: Operation>(self, operation: O) -> O::Output;
+
+    /// Multiplies rows by a panel of weights into `sums`: see [`Isa::int8_products`].
+    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], sums: &mut [i32]);
+
+    /// Adds to each of four sums the products of its four bytes of `a`, -128 among them, with its four of `b`, in ±127.
+    fn dot(self, sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t;
+}
+
+impl<P: ByteProduct> Neon<P> {
+    /// The proof, if the CPU has them.
     pub(crate) fn detect() -> Option<Self> {
-        is_aarch64_feature_detected!("neon").then_some(Self(()))
+        P::detect().map(Self)
     }
 
-    /// Runs an operation compiled for NEON.
+    /// The proof that `product` is.
+    pub(crate) fn proven_by(product: P) -> Self {
+        Self(product)
+    }
+
+    /// The way to multiply bytes.
+    #[inline(always)]
+    pub(crate) fn product(self) -> P {
+        self.0
+    }
+
+    /// Runs an operation compiled for the instruction set.
     pub(crate) fn run<O: Operation>(self, operation: O) -> O::Output {
-        #[target_feature(enable = "neon")]
-        fn compiled<O: Operation>(isa: Neon, operation: O) -> O::Output {
-            operation.run(isa)
-        }
-        // SAFETY: `self` proves that the CPU has every feature that `compiled` enables.
-        unsafe { compiled(self, operation) }
+        self.0.run(operation)
+    }
+}
+
+impl<P: ByteProduct> Isa for Neon<P> {
+    type Lanes = Self;
+    type Codes = Self;
+    const PANEL: PanelShape = P::PANEL;
+    const INT8_ROWS: usize = P::INT8_ROWS;
+    const F32_ROWS: usize = 6;
+
+    #[inline(always)]
+    fn lanes(self) -> Self {
+        self
+    }
+
+    #[inline(always)]
+    fn codes(self) -> Self {
+        self
+    }
+
+    #[inline(always)]
+    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], _: &[i8], sums: &mut [i32]) {
+        self.0.int8_products(rows, panel, sums);
+    }
+}
+
+/// How far ahead of the product the weights are asked for, in bytes.
+pub(crate) const PREFETCH: usize = 1024;
+
+/// Asks for the cache line at an address, which may be any.
+#[inline(always)]
+pub(crate) fn prefetch(at: *const i8) {
+    // SAFETY: a prefetch of an address that is not there does nothing.
+    unsafe {
+        asm!("prfm pldl1keep, [{at}]", at = in(reg) at, options(nomem, nostack, preserves_flags));
     }
 }
 
@@ -45,7 +104,7 @@ fn pairs(a: F32, b: F32, f: impl Fn(float32x4_t, float32x4_t) -> float32x4_t) ->
     [f(a[0], b[0]), f(a[1], b[1]), f(a[2], b[2]), f(a[3], b[3])]
 }
 
-impl Lanes for Neon {
+impl<P: ByteProduct> Lanes for Neon<P> {
     type F32 = F32;
 
     #[inline(always)]
@@ -161,98 +220,5 @@ impl Lanes for Neon {
             let exponent = vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127));
             vmulq_f32(a, vreinterpretq_f32_s32(vshlq_n_s32::<23>(exponent)))
         })
-    }
-}
-
-impl Isa for Neon {
-    type Lanes = Self;
-    type Codes = Scalar;
-    const PANEL: PanelShape = PanelShape { columns: 16, depth: 16, offset: 0 };
-    const INT8_ROWS: usize = 4;
-    const F32_ROWS: usize = 6;
-
-    #[inline(always)]
-    fn lanes(self) -> Self {
-        self
-    }
-
-    #[inline(always)]
-    fn codes(self) -> Scalar {
-        Scalar
-    }
-
-    #[inline(always)]
-    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], _: &[i8], sums: &mut [i32]) {
-        match rows.len() {
-            1 => self.tile::<1, 8>(rows, panel, sums),
-            2 => self.tile::<2, 4>(rows, panel, sums),
-            3 => self.tile::<3, 4>(rows, panel, sums),
-            _ => self.tile::<4, 4>(rows, panel, sums),
-        }
-    }
-}
-
-/// How far ahead of the product the weights are asked for, in bytes.
-pub(crate) const PREFETCH: usize = 1024;
-
-/// Asks for the cache line at an address, which may be any.
-#[inline(always)]
-pub(crate) fn prefetch(at: *const i8) {
-    // SAFETY: a prefetch of an address that is not there does nothing.
-    unsafe {
-        asm!("prfm pldl1keep, [{at}]", at = in(reg) at, options(nomem, nostack, preserves_flags));
-    }
-}
-
-impl Neon {
-    /// `R` rows by 16 columns, `C` columns at a time: `R C` quadruples of sums stay in registers,
-    /// beside `R` of activations, one of weights and `R` of 16-bit products.
-    #[inline(always)]
-    fn tile<const R: usize, const C: usize>(
-        self,
-        rows: &[QuantizedRow<'_>],
-        panel: &[i8],
-        sums: &mut [i32],
-    ) {
-        let columns = Self::PANEL.columns;
-        let inputs = panel.len() / columns;
-        assert!(rows.len() >= R && sums.len() >= R * columns && inputs.is_multiple_of(16));
-        assert!(rows.iter().all(|row| row.values.len() >= inputs));
-        let activations: [*const i8; R] = std::array::from_fn(|r| rows[r].values.as_ptr());
-        for first in (0..columns).step_by(C) {
-            let weights = panel[16 * first..].as_ptr();
-            // SAFETY: NEON, proven by `self`. Group g of sixteen inputs reads bytes 16g..16g+16 of every row and, of the
-            // panel, sixteen for each of the C columns from `first` on, in 256g..256g+256; g < inputs / 16.
-            unsafe {
-                let mut quadruples = [[vdupq_n_s32(0); C]; R];
-                for group in 0..inputs / 16 {
-                    let at = weights.add(group * 16 * columns);
-                    for line in 0..C / 4 {
-                        prefetch(at.wrapping_add(PREFETCH + 64 * line));
-                    }
-                    let values: [int8x16_t; R] =
-                        std::array::from_fn(|r| vld1q_s8(activations[r].add(16 * group)));
-                    for c in 0..C {
-                        let weights = vld1q_s8(at.add(16 * c));
-                        // All rows of one step before the next step: an in-order core waits for nothing.
-                        let low = values.map(|v| vmull_s8(vget_low_s8(weights), vget_low_s8(v)));
-                        let both: [int16x8_t; R] =
-                            std::array::from_fn(|r| vmlal_high_s8(low[r], weights, values[r]));
-                        for r in 0..R {
-                            quadruples[r][c] = vpadalq_s16(quadruples[r][c], both[r]);
-                        }
-                    }
-                }
-                for (quadruples, sums) in quadruples.iter().zip(sums.chunks_exact_mut(columns)) {
-                    for (four, sums) in
-                        quadruples.chunks_exact(4).zip(sums[first..].chunks_exact_mut(4))
-                    {
-                        let left = vpaddq_s32(four[0], four[1]);
-                        let right = vpaddq_s32(four[2], four[3]);
-                        vst1q_s32(sums.as_mut_ptr(), vpaddq_s32(left, right));
-                    }
-                }
-            }
-        }
     }
 }
