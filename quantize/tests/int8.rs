@@ -54,7 +54,7 @@ impl Model {
 fn keep(patterns: &[&str]) -> Options {
     Options {
         keep_f32: patterns.iter().map(|&pattern| pattern.to_owned()).collect(),
-        calibrate: None,
+        ..Options::default()
     }
 }
 
@@ -312,7 +312,7 @@ fn a_target_that_cannot_be_written_is_refused() {
 }
 
 fn calibrated_with(pictures: &Path) -> Options {
-    Options { keep_f32: Vec::new(), calibrate: Some(pictures.to_owned()) }
+    Options { calibrate: Some(pictures.to_owned()), ..Options::default() }
 }
 
 #[test]
@@ -347,7 +347,7 @@ fn a_checkpoint_becomes_the_same_int8_model_without_the_larger_one_between() {
     let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/photos");
     for (name, calibrate) in [("pooler", Some(pictures)), ("plain", None)] {
         let model = Model::imported(name, Storage::F32);
-        let options = Options { keep_f32: Vec::new(), calibrate };
+        let options = Options { calibrate, ..Options::default() };
         let twice = model.int8(&options).unwrap();
         let checkpoint =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/open_clip").join(name);

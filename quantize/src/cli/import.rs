@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use coca_quantize::{import, int8, onnx::Storage};
 use indicatif::{HumanBytes, ProgressBar};
 
-use super::{Usage, output};
+use super::{Usage, Verbosity, output};
 
 /// Turn an open_clip checkpoint into a model for coca.
 #[derive(Debug, clap::Args)]
@@ -54,18 +54,19 @@ impl Arguments {
     }
 }
 
-pub(super) fn run(quiet: bool, arguments: Arguments) -> anyhow::Result<()> {
+pub(super) fn run(verbosity: Verbosity, arguments: Arguments) -> anyhow::Result<()> {
     let to = arguments.to();
     if arguments.calibrate.is_some() && to != To::Int8 {
         return Err(Usage("--calibrate needs --to int8".to_owned()).into());
     }
+    let quiet = verbosity == Verbosity::Errors;
     let progress = !quiet && std::io::stderr().is_terminal();
     let storage = if to == To::F16 { Storage::F16 } else { Storage::F32 };
     let options = import::Options { storage, config: arguments.config, progress };
     let (checkpoint, out) = (arguments.checkpoint, arguments.out);
     if to == To::Int8 {
         let quantization = int8::Options { calibrate: arguments.calibrate, ..Default::default() };
-        return super::quantize(quiet, |progress| {
+        return super::int8::quantize(verbosity, |progress| {
             int8::import(&checkpoint, &out, &options, &quantization, progress)
         });
     }

@@ -11,6 +11,9 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
     match error.downcast_ref::<int8::Error>() {
         Some(int8::Error::Import(error)) => import_message(error, sentence),
         Some(int8::Error::Picture(_) | int8::Error::Run(_)) => format!("--calibrate: {sentence}"),
+        Some(int8::Error::NoConvolutions { .. }) => {
+            format!("{sentence}: leave --static out")
+        }
         Some(int8::Error::Pattern { .. } | int8::Error::NoSuchLayer { .. }) => {
             format!("--keep-f32 {sentence}")
         }

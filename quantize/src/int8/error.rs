@@ -46,6 +46,22 @@ pub enum Error {
         /// The reason.
         reason: String,
     },
+    /// Convolutions are to be quantised statically, without pictures.
+    #[error(
+        "expected pictures to measure the ranges of activations on, found none: convolutions cannot be quantised \
+         statically without"
+    )]
+    NoPictures,
+    /// Convolutions are to be quantised statically, and there are none.
+    #[error(
+        "{}: expected an image encoder with convolutions in floating point, found none to quantise statically: its \
+         layers are linear, or static int8 already",
+        path.display()
+    )]
+    NoConvolutions {
+        /// The bundle.
+        path: PathBuf,
+    },
     /// A part is no ONNX file, or refers to its external data in a wrong way.
     #[error("{part}: {source}")]
     Onnx {

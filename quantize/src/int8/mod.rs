@@ -2,8 +2,13 @@
 //!
 //! Every output channel of a linear layer or convolution has its own scale, and so has every row of the token
 //! embedding; there are no zero points. [`Report::left`] lists the weights that stay, with the reasons.
+//!
+//! Linear layers round what they read as they run. The convolutions of an image encoder are quantised statically where
+//! there are pictures to measure on: activations are 8-bit codes from one layer to the next ([`StaticConvolutions`]).
 
 mod calibrate;
+mod convolutions;
+mod decibels;
 mod error;
 mod keep;
 mod origin;
@@ -26,6 +31,7 @@ use std::{
 pub use calibrate::{Calibrated, FLOOR, MAX_PICTURES};
 use coca_engine::Engine;
 use coca_model::bundle::{Bundle, Config, Precision};
+pub use convolutions::{ASKED_PICTURES, StaticConvolutions};
 pub use error::Error;
 pub use progress::Progress;
 pub use report::{Left, PartReport, Report};
@@ -33,6 +39,7 @@ pub use uses::Reason;
 
 use self::{
     calibrate::Model,
+    convolutions::Region,
     keep::Keep,
     origin::Origin,
     part::{Part, Rewritable},
@@ -42,14 +49,21 @@ use self::{
 };
 use crate::{bundle_writer::BundleWriter, import};
 
+/// The part whose convolutions are quantised statically: it reads nothing but pixels.
+const IMAGE_ENCODER: &str = "image_encoder.onnx";
+
 /// Options of quantising.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Weights that stay as they are: names with `*`, `?` and `[abc]` in them.
+    /// Weights that stay as they are: names with `*`, `?` and `[abc]` in them. Convolutions may be named by their nodes
+    /// too, or by a piece of the node's name.
     pub keep_f32: Vec<String>,
-    /// A folder of images: the model runs on at most [`MAX_PICTURES`] of them, and the inputs of its layers decide
-    /// which outliers are moved into weights and which layers stay.
+    /// A folder of images. The image encoder's convolutions are quantised statically by the ranges that activations have
+    /// for [`ASKED_PICTURES`] of them or more; the rest of the model runs on at most [`MAX_PICTURES`], and the inputs of
+    /// its layers decide which outliers are moved into weights and which layers stay.
     pub calibrate: Option<PathBuf>,
+    /// Refuse a model without convolutions to quantise statically, and to go on without images.
+    pub require_static: bool,
 }
 
 /// Stores the bundle in the folder `bundle` as the bundle `out` with 8-bit weights. `progress` is called as the work
@@ -82,7 +96,7 @@ pub fn int8(
     if is_same_folder(bundle, out) {
         return Err(Error::InPlace { path: out.to_owned() });
     }
-    quantize(&origin, bundle, out, &keep, options.calibrate.as_deref(), progress)
+    quantize(&origin, bundle, out, &keep, options, progress)
 }
 
 /// Imports `checkpoint`, a folder, a weights file or a hub id, as the bundle `out` with 8-bit weights: what
@@ -99,7 +113,7 @@ pub fn import(
 ) -> Result<Report, Error> {
     let keep = Keep::parse(&options.keep_f32)?;
     let origin = Origin::Checkpoint(import::open(checkpoint, import)?);
-    quantize(&origin, Path::new(checkpoint), out, &keep, options.calibrate.as_deref(), progress)
+    quantize(&origin, Path::new(checkpoint), out, &keep, options, progress)
 }
 
 /// `named` is the origin's path, for errors.
@@ -108,23 +122,36 @@ fn quantize(
     named: &Path,
     out: &Path,
     keep: &Keep,
-    calibrate: Option<&Path>,
+    options: &Options,
     progress: &dyn Fn(Progress),
 ) -> Result<Report, Error> {
     let mut files = SourceFiles::new(origin);
-    let (parts, before) = read_parts(origin, &mut files)?;
-    let mut plan = Plan::of(&parts, keep)?;
-    check_layers(&plan, named)?;
+    let (mut parts, before) = read_parts(origin, &mut files)?;
+    let encoder = parts.iter().position(|part| part.name == IMAGE_ENCODER);
+    let encoder = encoder.filter(|_| options.calibrate.is_some());
+    let region = encoder.map(|at| Region::find(parts[at].index(), &files, keep));
+    let mut plan = Plan::of(&parts, keep, region.as_ref().map(|region| (IMAGE_ENCODER, region)))?;
+    let region = region.filter(|region| !region.is_empty());
+    check_static(region.as_ref(), options, named)?;
+    if region.is_none() {
+        check_layers(&plan, named)?;
+    }
     // Before the images are run: a target that cannot be written should not cost minutes.
     let mut store = Store::new(BundleWriter::create(out)?);
-    let calibrated = match calibrate {
-        Some(pictures) => {
-            let engine = Engine::new().map_err(coca_model::Error::from)?;
-            let model = Model { engine: &engine, origin, parts: &parts, files: &files };
-            Some(calibrate::calibrate(&model, &mut plan, pictures, progress)?)
+    let (mut calibrated, mut convolutions) = (None, None);
+    if let Some(pictures) = &options.calibrate {
+        let engine = Engine::new().map_err(coca_model::Error::from)?;
+        if let Some((at, region)) = encoder.zip(region) {
+            let (part, report) =
+                convolutions::quantize(&engine, origin, &parts[at], region, pictures, progress)?;
+            convolutions = Some(report);
+            parts[at] = part;
         }
-        None => None,
-    };
+        let model = Model { engine: &engine, origin, parts: &parts, files: &files };
+        if plan.layers() > 0 {
+            calibrated = Some(calibrate::calibrate(&model, &mut plan, pictures, progress)?);
+        }
+    }
     let parts = rewrite_parts(parts, &plan, &files, &mut store, progress)?;
     let mut writer = store.finish()?;
     let mut sizes = BTreeMap::new();
@@ -139,7 +166,7 @@ fn quantize(
     let config = Config { precision: Precision::Int8, ..origin.config().clone() };
     let config = writer.finish(config)?;
     let written = config.files.values().map(|file| file.bytes).sum();
-    Ok(Report::new(&plan, &sizes, [origin.bytes(), written], calibrated))
+    Ok(Report::new(&plan, &sizes, [origin.bytes(), written], calibrated, convolutions))
 }
 
 /// Whether both paths lead to one folder. One that does not exist yet is no other's.
@@ -158,6 +185,16 @@ fn read_parts(origin: &Origin, files: &mut SourceFiles) -> Result<(Vec<Part>, Ve
         parts.push(part);
     }
     Ok((parts, sizes))
+}
+
+/// Refuses to go on without what [`Options::require_static`] asks for.
+fn check_static(region: Option<&Region>, options: &Options, bundle: &Path) -> Result<(), Error> {
+    let path = bundle.to_owned();
+    match (options.require_static, &options.calibrate, region) {
+        (true, None, _) => Err(Error::NoPictures),
+        (true, Some(_), None) => Err(Error::NoConvolutions { path }),
+        _ => Ok(()),
+    }
 }
 
 fn check_layers(plan: &Plan, bundle: &Path) -> Result<(), Error> {

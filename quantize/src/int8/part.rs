@@ -93,6 +93,20 @@ impl Part {
         self.index.graph()
     }
 
+    pub(super) fn opset(&self) -> Opset {
+        self.index.opset()
+    }
+
+    /// The model without its graph.
+    pub(super) fn rest(&self) -> &ModelProto {
+        &self.rest
+    }
+
+    /// The part with another graph.
+    pub(super) fn with_graph(&self, graph: GraphProto) -> Result<Self, Error> {
+        Self::new(&self.name, GraphIndex::new(graph, self.opset()), self.rest.clone())
+    }
+
     /// The weights of two or more dimensions.
     pub(super) fn matrices(&self) -> impl Iterator<Item = &TensorProto> {
         self.graph().initializer.iter().filter(|tensor| tensor.dims.len() >= 2)

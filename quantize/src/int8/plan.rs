@@ -8,6 +8,7 @@ use std::{
 use coca_onnx::pb::{TensorProto, tensor_proto::DataType};
 
 use super::{
+    convolutions::Region,
     error::Error,
     keep::Keep,
     part::Part,
@@ -70,22 +71,36 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Every layer that can be becomes int8, but for those that `keep` names.
-    pub(super) fn of(parts: &[Part], keep: &Keep) -> Result<Self, Error> {
+    /// Every layer that can be becomes int8, but for those that `keep` names. The convolutions of the region of a part
+    /// are another matter.
+    pub(super) fn of(
+        parts: &[Part],
+        keep: &Keep,
+        region: Option<(&str, &Region)>,
+    ) -> Result<Self, Error> {
         let mut plan = Self::default();
         for part in parts {
+            let region = region.filter(|(name, _)| *name == part.name).map(|(_, region)| region);
+            let elsewhere = region.map(Region::weights).unwrap_or_default();
+            let kept = region.map(Region::kept_weights).unwrap_or_default();
             for tensor in part.matrices() {
+                let name = tensor.name.as_str();
+                if elsewhere.contains(name) {
+                    continue;
+                }
                 if source::is_float(tensor) {
                     let Some(uses) = part.uses(tensor) else { continue };
                     let id = source::id(&part.name, tensor)?;
-                    plan.add(id, tensor, &part.name, uses.form.clone());
+                    let asked = kept.contains(name).then_some(Err(Reason::Asked));
+                    plan.add(id, tensor, &part.name, asked.unwrap_or_else(|| uses.form.clone()));
                 } else if tensor.data_type == DataType::Int8 as i32 {
                     plan.int8_before += 1;
                 }
             }
         }
         let layers = || plan.weights.values().filter(|w| matches!(w.treatment, Treatment::Int8(_)));
-        keep.check(layers().map(|weight| weight.name.as_str()))?;
+        let nodes = region.into_iter().flat_map(|(_, region)| region.names());
+        keep.check(layers().map(|weight| weight.name.as_str()), nodes)?;
         for weight in plan.weights.values_mut().filter(|weight| keep.matches(&weight.name)) {
             weight.treatment = Treatment::Keep(Reason::Asked);
         }

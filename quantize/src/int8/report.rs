@@ -7,6 +7,7 @@ use indicatif::HumanBytes;
 
 use super::{
     calibrate::Calibrated,
+    convolutions::StaticConvolutions,
     error::Error,
     plan::{Plan, Treatment},
     source,
@@ -24,6 +25,8 @@ pub struct Report {
     pub bytes: [u64; 2],
     /// Results of the calibration, if one was asked for.
     pub calibrated: Option<Calibrated>,
+    /// Results of quantising the image encoder's convolutions statically, if it has some and there were pictures.
+    pub convolutions: Option<StaticConvolutions>,
 }
 
 /// Results for one part.
@@ -65,11 +68,17 @@ impl Report {
         parts: &BTreeMap<String, [u64; 2]>,
         bytes: [u64; 2],
         calibrated: Option<Calibrated>,
+        convolutions: Option<StaticConvolutions>,
     ) -> Self {
+        let quantized = |name: &str| {
+            let here = convolutions.as_ref().filter(|convolutions| convolutions.part == name);
+            here.map_or(0, |convolutions| convolutions.convolutions)
+        };
         let part = |(name, &bytes): (&String, &[u64; 2])| {
             let weights = || plan.weights.values().filter(|weight| weight.parts.contains(name));
             let int8 = weights().filter(|w| matches!(w.treatment, Treatment::Int8(_))).count();
-            PartReport { name: name.clone(), int8, left: weights().count() - int8, bytes }
+            let left = weights().count() - int8;
+            PartReport { name: name.clone(), int8: int8 + quantized(name), left, bytes }
         };
         let left = plan.weights.values().filter_map(|weight| {
             let (stored, reason) = match &weight.treatment {
@@ -80,7 +89,8 @@ impl Report {
             };
             Some(Left { name: weight.name.clone(), stored, reason: reason.clone() })
         });
-        Self { parts: parts.iter().map(part).collect(), left: left.collect(), bytes, calibrated }
+        let (parts, left) = (parts.iter().map(part).collect(), left.collect());
+        Self { parts, left, bytes, calibrated, convolutions }
     }
 }
 
@@ -96,6 +106,7 @@ impl fmt::Display for Report {
         for Left { name, stored, reason } in &self.left {
             writeln!(f, "left as {stored}: {name}: {reason}")?;
         }
+        self.convolutions.as_ref().map_or(Ok(()), |convolutions| convolutions.fmt(f))?;
         self.calibrated.as_ref().map_or(Ok(()), |calibrated| calibrated.fmt(f))
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use coca_onnx::{
     NodeId,
     attribute::of_integer,
-    element_count,
+    element_count, is_external,
     pb::{AttributeProto, NodeProto, TensorProto, tensor_proto::DataType},
 };
 
@@ -32,13 +32,16 @@ pub(super) fn rewrite(
 ) -> Result<(), Error> {
     let mut edits = Edits::of(part);
     let all_uses = std::mem::take(&mut part.uses);
-    for tensor in &std::mem::take(&mut part.graph.initializer) {
+    let initializers = std::mem::take(&mut part.graph.initializer);
+    let home = home(&part.name, &initializers)?;
+    for tensor in &initializers {
         let id = source::id(&part.name, tensor)?;
         let names = edits.names(&tensor.name);
         let stored = match store.again(&id, &names) {
             Some(stored) => stored,
             None => {
-                let source = weight::Source { files, part: &part.name, tensor };
+                let home = home.as_deref();
+                let source = weight::Source { files, part: &part.name, home, tensor };
                 weight::store(&source, plan, id.clone(), &names, store)?
             }
         };
@@ -63,6 +66,12 @@ pub(super) fn rewrite(
     }
     edits.apply(part);
     Ok(())
+}
+
+/// The file of weights that a part's first external tensor stands in.
+fn home(part: &str, tensors: &[TensorProto]) -> Result<Option<String>, Error> {
+    let external = tensors.iter().find(|tensor| is_external(tensor));
+    external.map(|tensor| Ok(source::id(part, tensor)?.file)).transpose()
 }
 
 fn bytes(tensor: &TensorProto) -> u64 {

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use coca_onnx::{
-    ExternalRange, element_count, is_external,
+    ExternalFiles, ExternalRange, element_count, is_external,
     pb::{TensorProto, tensor_proto::DataType},
 };
 use half::{f16, slice::HalfFloatSliceExt};
@@ -34,6 +34,16 @@ impl TensorId {
     /// Bytes in a file of weights.
     pub(super) fn length(&self) -> usize {
         self.length
+    }
+}
+
+/// Files that are not written yet have no bytes side by side, and are none here.
+impl ExternalFiles for SourceFiles<'_> {
+    fn file(&self, name: &str) -> Option<&[u8]> {
+        match self.files.get(name)? {
+            WeightBytes::Checked(bytes) => Some((**bytes).as_ref()),
+            WeightBytes::Unwritten(_) => None,
+        }
     }
 }
 

@@ -56,13 +56,15 @@ impl Store {
         Some(tensors)
     }
 
-    /// Stores `tensors` in place of the tensor `id`; returns the graph's references to them.
+    /// Stores `tensors` in place of the tensor `id`; returns the graph's references to them. Those of a tensor inside a
+    /// graph go to the file `home`, or to one beside the part.
     pub(super) fn put(
         &mut self,
         id: TensorId,
+        home: Option<&str>,
         tensors: Vec<Stored>,
     ) -> Result<Vec<TensorProto>, Error> {
-        let location = location(&id);
+        let location = location(&id, home);
         let stored: Vec<_> = tensors
             .into_iter()
             .map(|tensor| self.store(&location, tensor))
@@ -107,10 +109,11 @@ impl Store {
     }
 }
 
-/// The file that takes a tensor up: the one it stood in, or one beside the part that held it.
-fn location(id: &TensorId) -> String {
-    match id.file.strip_suffix(".onnx") {
-        Some(part) => format!("{part}.bin"),
-        None => id.file.clone(),
+/// The file that takes a tensor up: the one it stood in, or for one inside a part `home` or one beside the part.
+fn location(id: &TensorId, home: Option<&str>) -> String {
+    match (id.file.strip_suffix(".onnx"), home) {
+        (Some(_), Some(home)) => home.to_owned(),
+        (Some(part), None) => format!("{part}.bin"),
+        (None, _) => id.file.clone(),
     }
 }

@@ -186,7 +186,7 @@ fn is_depthwise(weight: &TensorProto, node: &NodeProto) -> bool {
 }
 
 /// Whether windows do not overlap and are wider than a pixel: a linear layer over patches.
-fn is_patch_embedding(weight: &TensorProto, convolution: &NodeProto) -> bool {
+pub(super) fn is_patch_embedding(weight: &TensorProto, convolution: &NodeProto) -> bool {
     let kernel = weight.dims.get(2..);
     let strides = attribute::integers(convolution, "strides");
     strides == kernel && kernel.is_some_and(|kernel| kernel.iter().all(|&size| size > 1))

@@ -16,12 +16,15 @@ use super::{
     store::{Store, Stored},
     uses::Form,
 };
+use crate::onnx::external_data::INLINE_BELOW;
 
 /// A tensor of the source.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
     pub(super) files: &'a SourceFiles<'a>,
     pub(super) part: &'a str,
+    /// The file of weights that other tensors of the part stand in.
+    pub(super) home: Option<&'a str>,
     pub(super) tensor: &'a TensorProto,
 }
 
@@ -85,7 +88,7 @@ pub(super) fn store(
             let values = source.values(plan, &id)?;
             vec![Stored::f32(tensor.name.clone(), &tensor.dims, &values)]
         }
-        _ if is_external(tensor) => {
+        _ if is_external(tensor) || tensor.raw_data.len() >= INLINE_BELOW => {
             let kind = DataType::try_from(tensor.data_type).map_err(|_| Error::Tensor {
                 part: source.part.to_owned(),
                 tensor: tensor.name.clone(),
@@ -97,7 +100,7 @@ pub(super) fn store(
         }
         _ => return Ok(vec![tensor.clone()]),
     };
-    store.put(id, stored)
+    store.put(id, source.home, stored)
 }
 
 fn int8(

@@ -137,7 +137,7 @@ mod tests {
         ];
         let part = Part::of_graph("part.onnx", graph);
         let keep = super::super::super::keep::Keep::parse(&[]).unwrap();
-        let plan = Plan::of(std::slice::from_ref(&part), &keep).unwrap();
+        let plan = Plan::of(std::slice::from_ref(&part), &keep, None).unwrap();
         let id = |name: &str| source::id("part.onnx", &tensor(name, &[])).unwrap();
         let found = biases(&[part], &plan).unwrap();
         let expected = [("behind_matmul", "matmul"), ("of_gemm", "gemm")];

@@ -171,7 +171,7 @@ mod tests {
         let source = Origin::Bundle(Bundle::open(from).unwrap());
         let mut files = SourceFiles::new(&source);
         let (parts, _) = read_parts(&source, &mut files).unwrap();
-        let mut plan = Plan::of(&parts, &Keep::parse(&[]).unwrap()).unwrap();
+        let mut plan = Plan::of(&parts, &Keep::parse(&[]).unwrap(), None).unwrap();
         let groups = find(&parts, &plan).unwrap();
         for group in &groups {
             let factors: Vec<f32> = (0..64).map(|i| (i as f32 * seed).sin().exp()).collect();

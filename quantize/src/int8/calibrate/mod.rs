@@ -21,8 +21,9 @@ use ndarray::{Array1, Array2, Axis};
 
 pub use self::runs::MAX_PICTURES;
 pub(super) use self::runs::Model;
-use self::{inputs::LayerInput, noise::Noise, runner::Collected, samples::Samples};
+use self::{inputs::LayerInput, runner::Collected, samples::Samples};
 use super::{
+    decibels::Noise,
     error::Error,
     part::Part,
     plan::{Plan, Smoothing, Treatment},
@@ -120,7 +121,7 @@ impl Layers<'_> {
                 found: "none".to_owned(),
             });
         };
-        let source = Source { files: self.model.files, part: &part.name, tensor };
+        let source = Source { files: self.model.files, part: &part.name, home: None, tensor };
         samples::matrix(source.values(plan, id)?, &tensor.dims, form).map_err(|mismatch| {
             Error::Tensor {
                 part: part.name.clone(),

@@ -1,35 +1,14 @@
 //! Noise of rounding a layer: the 8-bit product compared with the exact one.
 
-use std::ops::AddAssign;
-
 use ndarray::{Array2, ArrayView2, Axis};
 
-use super::super::rounding::{Channels, Int8};
+use super::super::{
+    decibels::Noise,
+    rounding::{Channels, Int8},
+};
 
 /// Columns that are rounded and multiplied at a time, so that a caption head needs no second copy.
 const BLOCK: usize = 1024;
-
-/// The energy of a layer's products, and that of their errors.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Noise {
-    pub(super) signal: f64,
-    pub(super) noise: f64,
-}
-
-impl Noise {
-    /// Signal-to-noise ratio in dB; `None` for a layer without a signal.
-    pub(super) fn decibels(self) -> Option<f64> {
-        let ratio = self.signal / self.noise.max(f64::MIN_POSITIVE);
-        (self.signal > 0.0).then(|| 10.0 * ratio.log10())
-    }
-}
-
-impl AddAssign for Noise {
-    fn add_assign(&mut self, other: Self) {
-        self.signal += other.signal;
-        self.noise += other.noise;
-    }
-}
 
 /// The noise of `rows × weight`, `[rows, in] × [in, out]`, with both rounded to 8 bits: each row with a scale of its
 /// own, as runtimes do, and each output channel.
@@ -40,8 +19,7 @@ pub(super) fn of_product(rows: ArrayView2<f32>, weight: ArrayView2<f32>) -> Nois
         let exact = rows.dot(&block);
         let found = rounded_rows.dot(&rounded_weight(block));
         for (exact, found) in exact.iter().zip(&found) {
-            noise.signal += f64::from(*exact).powi(2);
-            noise.noise += f64::from(exact - found).powi(2);
+            noise.add(*exact, *found);
         }
     }
     noise

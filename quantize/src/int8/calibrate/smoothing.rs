@@ -8,10 +8,10 @@ use std::sync::Arc;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
 
 use super::{
-    super::{error::Error, plan::Plan},
+    super::{decibels::Noise, error::Error, plan::Plan},
     Layers,
     groups::Group,
-    noise::{self, Noise},
+    noise,
 };
 
 /// Migration strengths to try: at 0 an outlier stays, at 1 all of it moves.

@@ -1,0 +1,94 @@
+//! A graph, or a piece of it, that the engine runs with any of its tensors as inputs and outputs.
+
+use std::collections::BTreeSet;
+
+use coca_engine::{Arithmetic, Engine, Graph, Onnx, Weights};
+use coca_onnx::{
+    Model,
+    pb::{GraphProto, ModelProto, tensor_proto::DataType},
+    value_info,
+};
+use ndarray::ArrayD;
+
+use super::super::{error::Error, origin::Origin};
+
+/// What graphs of a part are run with.
+pub(super) struct Runtime<'a> {
+    pub(super) engine: &'a Engine,
+    /// The part's file name.
+    pub(super) part: &'a str,
+    /// The part without its graph.
+    pub(super) rest: &'a ModelProto,
+    weights: Weights,
+}
+
+impl<'a> Runtime<'a> {
+    /// Opens the files of weights that `graph` refers to.
+    pub(super) fn new(
+        engine: &'a Engine,
+        origin: &Origin,
+        part: &'a str,
+        rest: &'a ModelProto,
+        graph: &GraphProto,
+    ) -> Result<Self, Error> {
+        let mut weights = Weights::new();
+        let model = ModelProto { graph: Some(graph.clone()), ..rest.clone() };
+        let model = Model::from_proto(model)
+            .map_err(|source| Error::Onnx { part: part.to_owned(), source })?;
+        for file in model.external_files() {
+            weights = weights.with(&file, origin.whole_weights(&file)?);
+        }
+        Ok(Self { engine, part, rest, weights })
+    }
+
+    /// For graphs whose weights stand in themselves.
+    #[cfg(test)]
+    pub(super) fn of_graph(engine: &'a Engine, part: &'a str, rest: &'a ModelProto) -> Self {
+        Self { engine, part, rest, weights: Weights::new() }
+    }
+
+    /// Prepares what computes `outputs` of the tensors `inputs` of these shapes, which may be any of `graph`.
+    pub(super) fn prepare(
+        &self,
+        mut graph: GraphProto,
+        inputs: &[(&str, &[usize])],
+        outputs: &[&str],
+    ) -> Result<Subgraph, Error> {
+        let described = inputs.iter().map(|(name, shape)| {
+            let dims: Vec<_> = shape.iter().map(|&size| size.into()).collect();
+            value_info::tensor(name, DataType::Float, &dims)
+        });
+        graph.input = described.collect();
+        let wanted: BTreeSet<&str> = outputs.iter().copied().collect();
+        let described =
+            wanted.iter().map(|name| value_info::tensor_of_any_shape(name, DataType::Float));
+        graph.output = described.collect();
+        let model = ModelProto { graph: Some(graph), ..self.rest.clone() };
+        let model = Model::from_proto(model)
+            .map_err(|source| Error::Onnx { part: self.part.to_owned(), source })?;
+        let onnx = Onnx::new(self.part, model);
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let inputs: Vec<&str> = inputs.iter().map(|(name, _)| *name).collect();
+        let (inputs, outputs) = (names(&inputs), names(outputs));
+        let arithmetic = Arithmetic::F32;
+        let graph = Graph::prepare(onnx, &self.weights, &inputs, &outputs, arithmetic, self.engine)
+            .map_err(coca_model::Error::from)?;
+        Ok(Subgraph(graph))
+    }
+}
+
+/// A piece of a graph, ready to run.
+pub(super) struct Subgraph(Graph);
+
+impl Subgraph {
+    /// The outputs in the order asked for.
+    pub(super) fn run(&self, inputs: Vec<ArrayD<f32>>) -> Result<Vec<ArrayD<f32>>, Error> {
+        let inputs = inputs.into_iter().map(Into::into).collect();
+        Ok(self.0.run(inputs).map_err(coca_model::Error::from)?)
+    }
+
+    /// The only output.
+    pub(super) fn run_one(&self, inputs: Vec<ArrayD<f32>>) -> Result<ArrayD<f32>, Error> {
+        Ok(self.run(inputs)?.pop().unwrap_or_default())
+    }
+}
