@@ -73,10 +73,13 @@ impl<'a, G: Borrow<GraphProto>, F: ExternalFiles + ?Sized> Constants<'a, G, F> {
         Self { index, files }
     }
 
-    /// The elements of a small constant of 32-bit or 16-bit floating point.
+    /// The elements of a small constant of 32-bit or 16-bit floating point, or of a quantised bias.
     #[must_use]
     pub fn floats(&self, name: &str) -> Option<Vec<f32>> {
-        let stored = self.weight(name)?;
+        let Some(stored) = self.weight(name) else {
+            let bias = self.dequantized_integers32(name)?;
+            return Some(bias.into_iter().map(|element| element as f32).collect());
+        };
         match stored.elements {
             Elements::F32 | Elements::F16 if !stored.transposed => Some(stored.to_f32()),
             _ => None,
@@ -304,6 +307,46 @@ mod tests {
         assert_eq!(values, [0.5, 1.0, 6.0, -8.0]);
         assert_eq!(elements, Elements::Int8 { scales: vec![0.5, 2.0], axis: 0 });
         assert!(transposed);
+    }
+
+    #[test]
+    fn one_scale_of_int8_is_that_of_every_entry() {
+        let tensors =
+            vec![int8("q", &[2, 2], &[1, 2, 3, 4]), builder::f32_tensor("s", &[], &[0.5])];
+        let (values, elements, _) = weight(vec![dequantize(Vec::new())], tensors, "w").unwrap();
+        assert_eq!(values, [0.5, 1.0, 1.5, 2.0]);
+        assert_eq!(elements, Elements::Int8 { scales: vec![0.5, 0.5], axis: 1 });
+    }
+
+    #[test]
+    fn zero_points_of_i8_are_moved_to_those_of_u8() {
+        let unsigned = builder::raw_tensor("unsigned", DataType::Uint8, &[], vec![7]);
+        let pair = builder::raw_tensor("pair", DataType::Uint8, &[2], vec![7, 7]);
+        let initializer = vec![unsigned, int8("signed", &[1], &[-128]), pair];
+        let graph = GraphProto { initializer, ..GraphProto::default() };
+        let index = GraphIndex::new(&graph, Opset::new(17));
+        let files = BTreeMap::new();
+        let constants = Constants::new(&index, &files);
+        let found = ["unsigned", "signed", "pair"].map(|name| constants.zero_point(name));
+        assert_eq!(found, [Some(7), Some(0), None]);
+    }
+
+    #[test]
+    fn a_quantised_bias_is_seen_through_its_dequantisation() {
+        let bytes = [3_i32, -4].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let graph = GraphProto {
+            node: vec![dequantize(vec![attribute::of_integer("axis", 0)])],
+            initializer: vec![
+                builder::raw_tensor("q", DataType::Int32, &[2], bytes),
+                builder::f32_tensor("s", &[2], &[0.5, 2.0]),
+            ],
+            ..GraphProto::default()
+        };
+        let index = GraphIndex::new(&graph, Opset::new(17));
+        let files = BTreeMap::new();
+        let constants = Constants::new(&index, &files);
+        assert_eq!(constants.dequantized_integers32("w"), Some(vec![1.5, -8.0]));
+        assert_eq!(constants.floats("w"), Some(vec![1.5, -8.0]));
     }
 
     #[test]

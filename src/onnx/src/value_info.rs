@@ -64,6 +64,18 @@ pub fn shape(info: &ValueInfoProto) -> Option<&TensorShapeProto> {
     tensor.shape.as_ref()
 }
 
+/// The same tensor of another type, with its axes in this order; `None` if it has other axes.
+#[must_use]
+pub fn reordered(
+    info: &ValueInfoProto,
+    data_type: DataType,
+    order: &[usize],
+) -> Option<ValueInfoProto> {
+    let stated = shape(info).filter(|shape| shape.dim.len() == order.len())?;
+    let dim = order.iter().map(|&axis| stated.dim.get(axis).cloned()).collect::<Option<_>>()?;
+    Some(of_shape(&info.name, data_type, Some(TensorShapeProto { dim })))
+}
+
 /// The dimensions that `info` states, to be changed.
 pub fn dimensions_mut(info: &mut ValueInfoProto) -> impl Iterator<Item = &mut Dimension> {
     let kind = info.r#type.as_mut().and_then(|kind| kind.value.as_mut());

@@ -6,7 +6,7 @@ use coca_onnx::{NodeId, Opset, attribute, operator, pb::NodeProto};
 use super::{Rewriter, other_operand};
 
 /// Bounds are inputs of `Clip` since this version, attributes before.
-const CLIP_WITH_INPUTS: Opset = Opset::new(11);
+pub(super) const CLIP_WITH_INPUTS: Opset = Opset::new(11);
 
 impl Rewriter<'_> {
     /// The activation that alone reads `name`, and the node at which it ends.
@@ -25,7 +25,8 @@ impl Rewriter<'_> {
         self.gelu(name).or_else(|| self.quick_gelu(name))
     }
 
-    fn clip(&self, node: &NodeProto) -> Option<Activation> {
+    /// The clamp that a `Clip` is.
+    pub(super) fn clip(&self, node: &NodeProto) -> Option<Activation> {
         if self.graph.opset() < CLIP_WITH_INPUTS {
             let low = attribute::float(node, "min", f32::MIN);
             let high = attribute::float(node, "max", f32::MAX);

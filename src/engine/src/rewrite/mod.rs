@@ -73,6 +73,8 @@ pub(super) fn rewrite(
     if engine.rules() == Rules::On && !is_old {
         if int8 {
             rewriter.fuse_integer_regions();
+        } else {
+            rewriter.apply("DequantizeLinear", Rewriter::clamp_without_rounding);
         }
         rewriter.apply("Conv", Rewriter::fuse_patch_embedding);
         rewriter.apply("Conv", Rewriter::fuse_convolution);

@@ -8,6 +8,8 @@
 //! regions     passes that one operator holds, with no other node between them
 //! operator    images, inputs and outputs of a region
 //! ```
+//!
+//! Where everything is computed in f32, `unrounded` keeps of `QuantizeLinear` only that it clamps.
 
 mod codes;
 mod layer;
@@ -16,6 +18,7 @@ mod parameters;
 mod passes;
 mod regions;
 mod shape;
+mod unrounded;
 
 use super::Rewriter;
 
