@@ -70,7 +70,9 @@ fn describe(name: &str, input: &Input) -> Value {
         Input::I64(array) => {
             json!({"name": name, "type": "int64", "shape": array.shape(), "values": array.iter().collect::<Vec<_>>()})
         }
-        Input::Shared(_) => unreachable!("every input is made for this test"),
+        Input::Codes(_) | Input::Shared(_) => {
+            unreachable!("every input is made for this test")
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use coca_kernels::static_int8::Quantization;
 use ndarray::{Array, Array2, ArrayD, Dimension};
 use tract_onnx::prelude::{
     InferenceModelExt, IntoRunnable, IntoTensor, TValue, TVec, TractError, TypedRunnableModel,
@@ -22,6 +23,8 @@ pub enum Input {
     F32(ArrayD<f32>),
     /// Token ids and positions.
     I64(ArrayD<i64>),
+    /// Codes of a picture's pixels, `[N, H, W, 3]`: see [`Graph::pixel_codes`].
+    Codes(ArrayD<u8>),
     /// A tensor that is given again and again, and never copied.
     Shared(SharedTensor),
 }
@@ -35,6 +38,12 @@ impl<D: Dimension> From<Array<f32, D>> for Input {
 impl<D: Dimension> From<Array<i64, D>> for Input {
     fn from(array: Array<i64, D>) -> Self {
         Self::I64(array.into_dyn())
+    }
+}
+
+impl<D: Dimension> From<Array<u8, D>> for Input {
+    fn from(array: Array<u8, D>) -> Self {
+        Self::Codes(array.into_dyn())
     }
 }
 
@@ -131,7 +140,51 @@ impl Graph {
             expected: format!("number {index}"),
             found: self.inputs.join(", "),
         })?;
-        Ok(SharedTensor::from(layout.pack(tensor)))
+        Ok(match layout {
+            Layout::PixelCodes(quantization) => {
+                self.codes_of_planes(index, *quantization, &tensor)?.into()
+            }
+            layout => layout.pack(tensor).into(),
+        })
+    }
+
+    /// If input `index`, which the file declares as a picture `[N, 3, H, W]`, may be given as codes `[N, H, W, 3]`
+    /// ([`Input::Codes`]): the code of each level of each channel, where `levels` are their values.
+    ///
+    /// Such a graph begins with int8 layers; a picture of bytes needs no f32 between its bytes and theirs.
+    #[must_use]
+    pub fn pixel_codes(&self, index: usize, levels: &[[f32; 256]; 3]) -> Option<[[u8; 256]; 3]> {
+        match self.layouts.get(index)? {
+            Layout::PixelCodes(quantization) => {
+                Some(levels.map(|channel| channel.map(|level| quantization.code(level))))
+            }
+            _ => None,
+        }
+    }
+
+    /// The codes of the planes that input `at` is given as.
+    fn codes_of_planes(
+        &self,
+        at: usize,
+        quantization: Quantization,
+        planes: &ArrayD<f32>,
+    ) -> Result<ArrayD<u8>, Error> {
+        let name = &self.inputs[at];
+        let &[batch, 3, height, width] = planes.shape() else {
+            return Err(self.unexpected(name, "[N,3,H,W]", format!("{:?}", planes.shape())));
+        };
+        let planes = planes.as_standard_layout();
+        let elements = planes.as_slice().unwrap_or_default();
+        let mut codes = ArrayD::zeros(vec![batch, height, width, 3]);
+        let image = (3 * height * width).max(1);
+        let slice = codes.as_slice_mut().unwrap_or_default();
+        let cpu = self.engine.cpu();
+        for (planes, codes) in elements.chunks_exact(image).zip(slice.chunks_exact_mut(image)) {
+            if !quantization.quantize_interleaved(cpu, planes, codes) {
+                return Err(Error::NotFinite { part: self.part.clone(), layer: name.clone() });
+            }
+        }
+        Ok(codes)
     }
 
     /// What it really runs on.
@@ -164,9 +217,14 @@ impl Graph {
         if self.takes_slot_mapping() && inputs.len() == self.layouts.len() {
             self.page_caches(&mut inputs)?;
         }
-        for (input, layout) in inputs.iter_mut().zip(&self.layouts) {
+        for (at, (input, layout)) in inputs.iter_mut().zip(&self.layouts).enumerate() {
             if let Input::F32(array) = input {
-                *array = layout.pack(std::mem::take(array));
+                *input = match layout {
+                    Layout::PixelCodes(quantization) => {
+                        Input::Codes(self.codes_of_planes(at, *quantization, array)?)
+                    }
+                    layout => Input::F32(layout.pack(std::mem::take(array))),
+                };
             }
         }
         let inputs = inputs.into_iter().map(|input| self.value(input));
@@ -195,6 +253,7 @@ impl Graph {
                 None => array.into_tensor().into(),
             },
             Input::I64(array) => array.into_tensor().into(),
+            Input::Codes(array) => array.into_tensor().into(),
             Input::Shared(tensor) => TValue::from_const(tensor.into_tensor()),
         })
     }

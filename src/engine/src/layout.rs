@@ -1,10 +1,10 @@
 //! How a graph takes an input: as its file says, or laid out for what the graph does with it.
 
-use coca_kernels::{PANEL_COLUMNS, pack_keys, pack_values};
+use coca_kernels::{PANEL_COLUMNS, pack_keys, pack_values, static_int8::Quantization};
 use ndarray::{ArrayD, IxDyn};
 
 /// The layout of one input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Layout {
     /// As the file declares it.
     AsDeclared,
@@ -14,13 +14,15 @@ pub(crate) enum Layout {
     PackedKeys { heads: usize, head_width: usize },
     /// Values `[1, keys, heads × head_width]` packed as `[heads, panels, keys, 16]`.
     PackedValues { heads: usize, head_width: usize },
+    /// A picture `[N, 3, H, W]` as codes `[N, H, W, 3]`.
+    PixelCodes(Quantization),
 }
 
 impl Layout {
     /// The axes of so many packed keys or values; `None` for what is not packed.
     pub(crate) fn packed_axes(self, keys: usize) -> Option<[usize; 4]> {
         let (heads, columns, rows) = match self {
-            Self::AsDeclared | Self::PagedCache => return None,
+            Self::AsDeclared | Self::PagedCache | Self::PixelCodes(_) => return None,
             Self::PackedKeys { heads, head_width } => (heads, keys, head_width),
             Self::PackedValues { heads, head_width } => (heads, head_width, keys),
         };

@@ -5,13 +5,19 @@ use std::sync::Arc;
 use ndarray::ArrayD;
 use tract_onnx::prelude::{IntoTensor, Tensor};
 
-/// A tensor of 32-bit numbers that many runs share.
+/// A tensor of 32-bit numbers, or of codes of pixels, that many runs share.
 #[derive(Debug, Clone)]
 pub struct SharedTensor(Arc<Tensor>);
 
 impl From<ArrayD<f32>> for SharedTensor {
     fn from(array: ArrayD<f32>) -> Self {
         Self(Arc::new(array.into_tensor()))
+    }
+}
+
+impl From<ArrayD<u8>> for SharedTensor {
+    fn from(codes: ArrayD<u8>) -> Self {
+        Self(Arc::new(codes.into_tensor()))
     }
 }
 
@@ -26,6 +32,12 @@ impl SharedTensor {
     #[must_use]
     pub fn elements_mut(&mut self) -> Option<&mut [f32]> {
         Arc::get_mut(&mut self.0)?.to_plain_array_view_mut::<f32>().ok()?.into_slice()
+    }
+
+    /// The codes in row-major order, to be overwritten between two runs; `None` while another clone exists.
+    #[must_use]
+    pub fn codes_mut(&mut self) -> Option<&mut [u8]> {
+        Arc::get_mut(&mut self.0)?.to_plain_array_view_mut::<u8>().ok()?.into_slice()
     }
 
     pub(crate) fn into_tensor(self) -> Arc<Tensor> {

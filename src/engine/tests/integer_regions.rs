@@ -1,10 +1,10 @@
 //! Quantised networks: which of their layers run in codes, and that every code is the one that ONNX's integer operators give.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod qdq;
 
-use coca_engine::{Engine, Rules};
+use coca_engine::{Arithmetic, Engine, Rules};
 use coca_kernels::{Cpu, InstructionSet};
 use coca_onnx::{
     builder::Value,
@@ -166,6 +166,80 @@ fn a_number_that_is_not_finite_is_an_error() {
     let graph = case.prepare(&engine(Rules::On));
     let error = graph.run(vec![case.inputs[0].clone().into()]).unwrap_err();
     assert!(error.to_string().contains("not finite"), "{error}");
+}
+
+/// Values of the levels of a byte: about -1 to 1, as many pictures are normalised.
+fn levels() -> [[f32; 256]; 3] {
+    [0, 1, 2].map(|channel| {
+        std::array::from_fn(|level| level as f32 / 127.5 - 1.0 + 0.01 * channel as f32)
+    })
+}
+
+#[test]
+fn a_picture_of_bytes_is_given_as_codes() {
+    let mut net = Net::new(12);
+    let outputs = trunk(&mut net, [32, 30]);
+    let mut case = net.finish(&outputs.iter().map(|codes| &codes.value).collect::<Vec<_>>());
+    let bytes = ndarray::Array4::from_shape_fn((1, 32, 30, 3), |(_, y, x, c)| {
+        (7 * y + 11 * x * x + 99 * c) as u8
+    });
+    let levels = levels();
+    case.inputs[0] = ndarray::Array4::from_shape_fn((1, 3, 32, 30), |(_, c, y, x)| {
+        levels[c][usize::from(bytes[[0, y, x, c]])]
+    })
+    .into_dyn();
+    let engine = engine(Rules::On);
+    let graph = case.prepare(&engine);
+    let table = graph.pixel_codes(0, &levels).expect("the graph begins with a stem");
+    let codes =
+        ndarray::Array4::from_shape_fn(bytes.dim(), |at| table[at.3][usize::from(bytes[at])]);
+    let found = graph.run(vec![codes.into()]).unwrap();
+    let found: Vec<Vec<f32>> =
+        found.into_iter().map(|output| output.into_iter().collect()).collect();
+    assert_same(&found, &case.run(&engine), "codes");
+}
+
+#[test]
+fn a_picture_that_others_read_too_stays_f32() {
+    let mut net = Net::new(13);
+    let image = net.image(3, [8, 8]);
+    let x = net.conv(&image, Conv::stem(16));
+    let x = net.conv(&x, Conv::depthwise(16, 3, 1));
+    let negated = net.graph.op("Neg", &[&image.value]);
+    let case = net.finish(&[&x.value, &negated]);
+    assert_eq!(case.prepare(&engine(Rules::On)).pixel_codes(0, &levels()), None);
+    let found = case.run(&engine(Rules::On));
+    assert_same(&found[..1], &[x.values()], "f32");
+}
+
+#[test]
+fn in_f32_nothing_is_rounded_and_codes_still_clamp() {
+    let mut net = Net::new(14);
+    let (x, _) = net.input(4, [4, 4]);
+    let scaled = net.graph.constant(0.25);
+    let x = net.graph.op("Mul", &[&x, &scaled]);
+    let value = net.quantized(&x, 0.125, 1);
+    let case = net.finish(&[&value]);
+    let found = case.run_in(Arithmetic::F32, &engine(Rules::On)).remove(0);
+    let expected: Vec<f32> =
+        case.inputs[0].iter().map(|v| (0.25 * v).clamp(-0.125, 254.0 * 0.125)).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn in_f32_layers_are_those_of_the_dequantised_network() {
+    let mut net = Net::new(15);
+    let outputs = trunk(&mut net, [32, 32]);
+    let case = net.finish(&outputs.iter().map(|codes| &codes.value).collect::<Vec<_>>());
+    let found = case.prepare_in(Arithmetic::F32, &engine(Rules::On)).execution();
+    assert_eq!(found.fused["FusedConvolution"] + found.fused["FusedDepthwiseConvolution"], 13);
+    assert!(!found.tract.contains_key("QuantizeLinearU8"), "{found:?}");
+    let found = case.run_in(Arithmetic::F32, &engine(Rules::On));
+    for (found, codes) in found.iter().zip(&outputs) {
+        let steps = |(a, b): (&f32, &f32)| (a - b).abs() / codes.scale;
+        let mean = found.iter().zip(&codes.values()).map(steps).sum::<f32>() / found.len() as f32;
+        assert!(mean < 4.0, "{mean} codes on average");
+    }
 }
 
 /// Why rules leave nodes of a network.

@@ -14,7 +14,7 @@ pub(super) use attention::{Attention, Memory, Operand};
 pub(super) use convolution::{Convolution, DepthwiseConvolution};
 pub(super) use embedding::{Embedding, Numbers, Table};
 pub(super) use integer_region::{
-    ImageId, IntegerRegion, Memories, Operation, Picture, PictureId, Project, RegionInput,
+    Form, ImageId, IntegerRegion, Memories, Operation, Picture, PictureId, Project, RegionInput,
     RegionOutput, Step, StepSource,
 };
 pub(super) use layer_norm::LayerNormalization;

@@ -299,17 +299,25 @@ pub struct Case {
 
 impl Case {
     pub fn prepare(&self, engine: &Engine) -> Graph {
+        self.prepare_in(Arithmetic::Int8, engine)
+    }
+
+    pub fn prepare_in(&self, arithmetic: Arithmetic, engine: &Engine) -> Graph {
         let names = |infos: &[ValueInfoProto]| infos.iter().map(|i| i.name.clone()).collect();
         let inputs: Vec<String> = names(&self.model.graph().input);
         let outputs: Vec<String> = names(&self.model.graph().output);
         let onnx = Onnx::new("test.onnx", self.model.clone());
-        Graph::prepare(onnx, &Weights::new(), &inputs, &outputs, Arithmetic::Int8, engine).unwrap()
+        Graph::prepare(onnx, &Weights::new(), &inputs, &outputs, arithmetic, engine).unwrap()
     }
 
     /// The outputs as `engine` computes them.
     pub fn run(&self, engine: &Engine) -> Vec<Vec<f32>> {
+        self.run_in(Arithmetic::Int8, engine)
+    }
+
+    pub fn run_in(&self, arithmetic: Arithmetic, engine: &Engine) -> Vec<Vec<f32>> {
         let inputs = self.inputs.iter().cloned().map(Input::F32).collect();
-        let outputs = self.prepare(engine).run(inputs).unwrap();
+        let outputs = self.prepare_in(arithmetic, engine).run(inputs).unwrap();
         outputs.into_iter().map(|output| output.into_iter().collect()).collect()
     }
 

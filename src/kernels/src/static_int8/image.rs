@@ -152,6 +152,20 @@ impl PixelLines {
         }
     }
 
+    /// Writes a line of codes, `[column][3]`.
+    ///
+    /// # Panics
+    /// When there is no such line, or the codes are not the line's.
+    pub fn write_codes(&mut self, line: usize, codes: &[u8]) {
+        assert!(line < self.size[0], "not a line of the picture");
+        let flip = self.flip;
+        let to = self.line_mut(line);
+        assert_eq!(to.len(), codes.len(), "not a line of the picture");
+        for (to, &code) in to.iter_mut().zip(codes) {
+            *to = code ^ flip;
+        }
+    }
+
     /// The stored bytes of a line of the picture, `[column][3]`.
     pub(super) fn line_mut(&mut self, line: usize) -> &mut [u8] {
         let at = (line + self.pads[0]) * self.stride + (LEAD + self.pads[1]) * Self::CHANNELS;

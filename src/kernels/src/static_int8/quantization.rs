@@ -73,6 +73,21 @@ impl Quantization {
         })
     }
 
+    /// Writes the codes of the three `planes` `[3, pixels]` of a picture side by side, `[pixels, 3]`. Says whether all elements
+    /// are finite.
+    ///
+    /// # Panics
+    /// When there are more or fewer elements than codes.
+    #[must_use]
+    pub fn quantize_interleaved(self, cpu: Cpu, planes: &[f32], codes: &mut [u8]) -> bool {
+        assert_eq!(planes.len(), codes.len(), "planes of another size than the codes");
+        let pixels = (planes.len() / PixelLines::CHANNELS).max(1);
+        planes.chunks_exact(pixels).enumerate().fold(true, |finite, (channel, values)| {
+            let to = Strided { bytes: &mut codes[channel..], step: PixelLines::CHANNELS };
+            cpu.run(Quantize { quantization: self, values, to, flip: 0 }) && finite
+        })
+    }
+
     /// Writes the values of an image's codes to `planes` `[channels, height, width]`.
     ///
     /// # Panics
@@ -206,7 +221,11 @@ mod tests {
                     (0..210).map(|i| values[i % 3 * 140 + line * 70 + i / 3] as u8).collect();
                 bytes.write_line(line, &row, &codes);
             }
+            let mut side_by_side = vec![0; values.len()];
+            assert!(quantization.quantize_interleaved(cpu, &values, &mut side_by_side));
             for line in 0..2 {
+                assert_eq!(planes.line_mut(line), bytes.line_mut(line));
+                planes.write_codes(line, &side_by_side[210 * line..][..210]);
                 assert_eq!(planes.line_mut(line), bytes.line_mut(line));
             }
         }

@@ -11,7 +11,7 @@ mod step;
 
 use std::sync::{Mutex, PoisonError};
 
-use coca_kernels::static_int8::Quantization;
+use coca_kernels::static_int8::{PixelLines, Quantization};
 use memory::Memory;
 pub(crate) use step::{ImageId, Operation, PictureId, Project, Step, StepSource};
 use tract_onnx::tract_hir::internal::*;
@@ -40,6 +40,26 @@ pub(crate) struct RegionInput {
     pub(crate) quantization: Quantization,
     pub(crate) channels: usize,
     pub(crate) image: Option<ImageId>,
+    pub(crate) form: Form,
+}
+
+/// How an input is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// f32 `[N, C, H, W]`
+    Planes,
+    /// Codes of a picture, `[N, H, W, 3]`, for stems alone.
+    Codes,
+}
+
+impl Form {
+    /// The axes of channels, lines and columns.
+    fn axes(self) -> [usize; 3] {
+        match self {
+            Self::Planes => [1, 2, 3],
+            Self::Codes => [3, 1, 2],
+        }
+    }
 }
 
 /// The lines of an input that a stem reads.
@@ -96,6 +116,18 @@ impl IntegerRegion {
         (images, pictures)
     }
 
+    /// Writes the codes `[H, W, 3]` of an input to the pictures that stems read.
+    fn write_pictures(&self, input: usize, codes: &[u8], pictures: &mut [PixelLines]) {
+        for (picture, lines) in self.pictures.iter().zip(pictures) {
+            if picture.input == input {
+                let line = (codes.len() / lines.size()[0].max(1)).max(1);
+                for (at, codes) in codes.chunks_exact(line).enumerate() {
+                    lines.write_codes(at, codes);
+                }
+            }
+        }
+    }
+
     /// Quantises image `at` of the batch, runs all steps and writes the outputs.
     fn run_image(
         &self,
@@ -108,6 +140,11 @@ impl IntegerRegion {
         let cpu = engine.cpu();
         for (i, (input, tensor)) in self.inputs.iter().zip(inputs).enumerate() {
             let length = input.channels * memory.inputs[i].iter().product::<usize>();
+            if input.form == Form::Codes {
+                let codes = &numbers::<u8>(tensor)?[at * length..][..length];
+                self.write_pictures(i, codes, &mut memory.pictures);
+                continue;
+            }
             let planes = &numbers(tensor)?[at * length..][..length];
             let mut finite = true;
             if let Some(image) = input.image {
@@ -149,7 +186,8 @@ impl FusedOperator for IntegerRegion {
     fn output_shapes(&self, inputs: &[&[TDim]]) -> TractResult<TVec<TVec<TDim>>> {
         let mut sizes = Vec::with_capacity(inputs.len());
         for (input, shape) in self.inputs.iter().zip(inputs) {
-            let [_, channels, height, width] = shape else { bail!("an image has four axes") };
+            ensure!(shape.len() == 4, "an image has four axes");
+            let [channels, height, width] = input.form.axes().map(|axis| &shape[axis]);
             if let Ok(channels) = channels.to_usize() {
                 ensure!(channels == input.channels, "{channels} channels for {}", input.channels);
             }
@@ -168,11 +206,11 @@ impl FusedOperator for IntegerRegion {
         let batch = inputs.first().and_then(|input| input.shape().first()).copied();
         let batch = batch.context("a region without inputs")?;
         for (input, tensor) in self.inputs.iter().zip(inputs) {
-            let &[images, channels, height, width] = tensor.shape() else {
-                bail!("an image has four axes")
-            };
+            let shape = tensor.shape();
+            ensure!(shape.len() == 4, "an image has four axes");
+            let [channels, height, width] = input.form.axes().map(|axis| shape[axis]);
             ensure!(channels == input.channels, "{channels} channels for {}", input.channels);
-            ensure!(images == batch, "batches of {batch} and {images}");
+            ensure!(shape[0] == batch, "batches of {batch} and {}", shape[0]);
             sizes.push([height, width]);
         }
         let memory = self.memories.take(&sizes);

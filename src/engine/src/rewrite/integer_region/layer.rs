@@ -174,11 +174,11 @@ impl Rewriter<'_> {
     /// The elements of a bias, in f32 or dequantised from 32-bit integers.
     fn added(&self, bias: Option<&str>) -> Result<Option<Vec<f64>>, Miss> {
         let Some(name) = bias else { return Ok(None) };
-        if let Some(elements) = self.constants().floats(name) {
-            return Ok(Some(elements.into_iter().map(f64::from).collect()));
+        if let Some(elements) = self.constants().dequantized_integers32(name) {
+            return Ok(Some(elements));
         }
-        let elements = self.constants().dequantized_integers32(name);
-        elements.map(Some).or_near("its bias is no constant")
+        let elements = self.constants().floats(name).or_near("its bias is no constant")?;
+        Ok(Some(elements.into_iter().map(f64::from).collect()))
     }
 
     /// Notes why nodes with codes around them are no layers in codes.

@@ -3,16 +3,19 @@
 use std::collections::{BTreeSet, HashMap};
 
 use coca_kernels::static_int8::{DepthwiseLayer, Patches, PointwiseLayer, Residual};
-use coca_onnx::{Consumer, NodeId, builder};
+use coca_onnx::{Consumer, NodeId, builder, pb::tensor_proto::DataType, value_info};
 
 use super::{
     super::Rewriter,
     codes::Codes,
     layer::{Kind, Layer, LayerInput},
 };
-use crate::fused::{
-    ImageId, IntegerRegion, Memories, Operation, Picture, PictureId, Project, RegionInput,
-    RegionOutput, Step, StepSource,
+use crate::{
+    fused::{
+        Form, ImageId, IntegerRegion, Memories, Operation, Picture, PictureId, Project,
+        RegionInput, RegionOutput, Step, StepSource,
+    },
+    layout::Layout,
 };
 
 impl Rewriter<'_> {
@@ -26,6 +29,7 @@ impl Rewriter<'_> {
             made.extend(pass.last().map(|layer| layer.output.clone()));
             region.add(pass);
         }
+        self.take_codes_of_pixels(&mut region, &nodes);
         let name = format!("integer region {}", self.operators.len());
         let mut readers: Vec<(String, Vec<NodeId>)> = Vec::new();
         for codes in made {
@@ -43,6 +47,34 @@ impl Rewriter<'_> {
         for (output, dequantizers) in readers {
             dequantizers.into_iter().for_each(|id| self.read_instead(id, &output, &nodes));
         }
+    }
+
+    /// Makes the graph's inputs that only stems of the region read inputs of codes, `[N, H, W, 3]`.
+    fn take_codes_of_pixels(&mut self, region: &mut Region, nodes: &BTreeSet<NodeId>) {
+        for (input, source) in region.inputs.iter_mut().zip(&region.sources) {
+            let is_for_stems = input.image.is_none() && self.is_only_quantized_for(source, nodes);
+            let found = self.graph.graph().input.iter().find(|info| info.name == *source);
+            let codes = found.filter(|_| is_for_stems);
+            let codes =
+                codes.and_then(|info| value_info::reordered(info, DataType::Uint8, &[0, 2, 3, 1]));
+            if let Some(codes) = codes {
+                self.graph.set_input(codes);
+                self.layouts.insert(source.clone(), Layout::PixelCodes(input.quantization));
+                input.form = Form::Codes;
+            }
+        }
+    }
+
+    /// Whether a tensor is quantised once, and `nodes` alone read its codes.
+    fn is_only_quantized_for(&self, source: &str, nodes: &BTreeSet<NodeId>) -> bool {
+        let quantize = self.graph.only_consumed_by("QuantizeLinear", source);
+        let Some(codes) = quantize.and_then(|(_, node)| node.output.first()) else { return false };
+        let is_for_nodes = |value: &String| {
+            !self.graph.is_read_elsewhere(value)
+                && self.graph.consumers(value).all(|(reader, _)| nodes.contains(&reader.node))
+        };
+        !self.graph.is_read_elsewhere(codes)
+            && self.graph.consumers(codes).all(|(_, node)| node.output.iter().all(is_for_nodes))
     }
 
     /// Notes which f32 tensors the codes that a layer reads are made of. What an earlier region has made is read as it is.
@@ -198,6 +230,7 @@ impl Region {
                 quantization: read.codes.quantization,
                 channels: read.channels,
                 image: None,
+                form: Form::Planes,
             });
             self.inputs.len() - 1
         })
