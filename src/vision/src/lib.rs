@@ -49,7 +49,7 @@ mod upright_image;
 pub use decode::{Detail, Limits, decode, open};
 pub use error::Error;
 pub use frame::{Colours, FrameConverter, FramePreprocessor, FrameView, PixelFormat, Turn};
-pub use preprocess::{Pixels, Preprocessor};
+pub use preprocess::{CodeTable, Pixels, Preprocessor};
 pub use reader::{ImageReader, ReadError, Source, sources};
 pub use spec::{Interpolation, PixelSpec, Resize};
 pub use upright_image::Image;

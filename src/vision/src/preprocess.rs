@@ -45,6 +45,9 @@ impl Pixels {
     }
 }
 
+/// For each channel the code of each of the 256 levels, where a model's first layer is of int8.
+pub type CodeTable = [[u8; 256]; 3];
+
 /// Resizes, crops and normalises images for one model.
 ///
 /// ```
@@ -92,6 +95,12 @@ impl Preprocessor {
         &self.spec
     }
 
+    /// For each channel the normalised value of each of the 256 levels.
+    #[must_use]
+    pub fn levels(&self) -> &[[f32; 256]; 3] {
+        &self.levels
+    }
+
     /// The resolution that [`decode`](super::decode) must at least keep for this input.
     #[must_use]
     pub fn detail(&self) -> Detail {
@@ -108,6 +117,37 @@ impl Preprocessor {
     pub fn black(&self) -> Pixels {
         let shape = (1, 3, self.spec.height as usize, self.spec.width as usize);
         Pixels(Array4::from_shape_fn(shape, |(_, channel, ..)| self.levels[channel][0]))
+    }
+
+    /// The codes of a black image, `[1, height, width, 3]`: a buffer for the codes of others.
+    #[must_use]
+    pub fn black_codes(&self, table: &CodeTable) -> Array4<u8> {
+        let shape = (1, self.spec.height as usize, self.spec.width as usize, 3);
+        Array4::from_shape_fn(shape, |(.., channel)| table[channel][0])
+    }
+
+    /// Writes rows of RGB to `codes` `[height, width, 3]`, from the column and row `start` on; what they do not cover becomes
+    /// black.
+    pub(crate) fn write_codes<'a>(
+        &self,
+        rows: impl Iterator<Item = impl Iterator<Item = &'a [u8; 3]>>,
+        size: (u32, u32),
+        start: (u32, u32),
+        table: &CodeTable,
+        codes: &mut [u8],
+    ) {
+        let (codes, _) = codes.as_chunks_mut::<3>();
+        let [of_red, of_green, of_blue] = table;
+        if size != (self.spec.width, self.spec.height) {
+            codes.fill([of_red[0], of_green[0], of_blue[0]]);
+        }
+        let lines = codes.chunks_exact_mut(self.spec.width as usize).skip(start.1 as usize);
+        for (codes, row) in lines.zip(rows) {
+            for (codes, &[r, g, b]) in codes[start.0 as usize..].iter_mut().zip(row) {
+                *codes =
+                    [of_red[usize::from(r)], of_green[usize::from(g)], of_blue[usize::from(b)]];
+            }
+        }
     }
 
     /// Normalises rows of RGB into `values` `[3, height, width]`, from the column and row `start` on; what they do not
@@ -156,6 +196,25 @@ impl Preprocessor {
         }
         let shape = (1, 3, self.spec.height as usize, self.spec.width as usize);
         Array4::from_shape_vec(shape, values).map(Pixels).map_err(Error::resize)
+    }
+
+    /// Resizes and crops an image as [`Preprocessor::preprocess`] does, to codes `[1, height, width, 3]` of its levels.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] if the image has no pixels.
+    pub fn preprocess_codes<'a>(
+        &self,
+        picture: impl Into<Image<'a>>,
+        table: &CodeTable,
+    ) -> Result<Array4<u8>, Error> {
+        let mut codes = self.resize(&picture.into())?;
+        for pixel in codes.as_chunks_mut::<3>().0 {
+            for (level, codes) in pixel.iter_mut().zip(table) {
+                *level = codes[usize::from(*level)];
+            }
+        }
+        let shape = (1, self.spec.height as usize, self.spec.width as usize, 3);
+        Array4::from_shape_vec(shape, codes).map_err(Error::resize)
     }
 
     /// The image in RGB, resized to the input's size.
@@ -292,6 +351,21 @@ mod tests {
         let pixels = preprocessor.preprocess(RgbImage::from_pixel(8, 4, Rgb([255; 3]))).unwrap();
         let first_column: Vec<f32> = (0..4).map(|row| pixels.view()[[0, 0, row, 0]]).collect();
         assert_eq!(first_column, [-1.0, 1.0, 1.0, -1.0]);
+    }
+
+    #[test]
+    fn codes_are_those_of_the_values() {
+        let preprocessor =
+            Preprocessor::new(PixelSpec { resize: Resize::Longest, ..spec(7, 5) }).unwrap();
+        let picture = RgbImage::from_fn(20, 9, |x, y| Rgb([12 * x as u8, 25 * y as u8, 77]));
+        let code = |value: f32| (value * 20.0) as i32 as u8;
+        let table = preprocessor.levels().map(|levels| levels.map(code));
+        let pixels = preprocessor.preprocess(&picture).unwrap();
+        let codes = preprocessor.preprocess_codes(&picture, &table).unwrap();
+        assert_eq!(codes.dim(), (1, 5, 7, 3));
+        for ((_, y, x, channel), &found) in codes.indexed_iter() {
+            assert_eq!(found, code(pixels.view()[[0, channel, y, x]]));
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use coca_engine::Input;
 use coca_text::TokenIds;
-use coca_vision::{self as vision, Pixels};
+use coca_vision::{self as vision, CodeTable, Pixels};
 use ndarray::{Array2, aview1};
 
 use super::{Coca, Embedding, EncodedImage, Error, on_demand::OnDemand, output::checked_output};
@@ -21,7 +21,17 @@ impl Coca {
         &self,
         image: impl Into<vision::Image<'a>>,
     ) -> Result<EncodedImage, Error> {
-        self.encode_pixels(self.preprocessor.preprocess(image)?)
+        match self.pixel_codes()? {
+            Some(table) => {
+                self.encode_input(self.preprocessor.preprocess_codes(image, &table)?.into())
+            }
+            None => self.encode_pixels(self.preprocessor.preprocess(image)?),
+        }
+    }
+
+    /// The codes of a picture's levels, if the image encoder takes them in the place of normalised pixels.
+    pub(super) fn pixel_codes(&self) -> Result<Option<CodeTable>, Error> {
+        Ok(self.image_encoder()?.pixel_codes(0, self.preprocessor.levels()))
     }
 
     /// Encodes a preprocessed image.
@@ -32,7 +42,7 @@ impl Coca {
         self.encode_input(pixels.into_array().into())
     }
 
-    /// Runs the image encoder on its input `[1, 3, H, W]`.
+    /// Runs the image encoder on its input, pixels `[1, 3, H, W]` or, where it takes them, codes `[1, H, W, 3]`.
     pub(super) fn encode_input(&self, input: Input) -> Result<EncodedImage, Error> {
         let mut outputs = self.image_encoder()?.run(vec![input])?.into_iter();
         let shape = [1, self.bundle.config().dimensions.embedding];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coca_engine::SharedTensor;
-use coca_vision::{FramePreprocessor, FrameView, Turn};
+use coca_vision::{CodeTable, FramePreprocessor, FrameView, Turn};
 
 use super::{Coca, EncodedImage, Error};
 
@@ -28,8 +28,16 @@ use super::{Coca, EncodedImage, Error};
 pub struct FrameEncoder {
     coca: Arc<Coca>,
     preprocessor: FramePreprocessor,
-    /// `[1, 3, height, width]`
-    input: SharedTensor,
+    /// `None` before the first frame.
+    input: Option<FrameInput>,
+}
+
+/// The image encoder's input, which every frame overwrites.
+struct FrameInput {
+    /// Pixels `[1, 3, height, width]`, or codes `[1, height, width, 3]`.
+    tensor: SharedTensor,
+    /// The codes of a frame's levels, if the encoder takes them.
+    table: Option<Box<CodeTable>>,
 }
 
 impl FrameEncoder {
@@ -38,7 +46,7 @@ impl FrameEncoder {
     pub fn new(coca: Arc<Coca>, turn: Turn) -> Self {
         Self {
             preprocessor: FramePreprocessor::new(coca.preprocessor().clone(), turn),
-            input: empty_input(&coca),
+            input: None,
             coca,
         }
     }
@@ -54,17 +62,44 @@ impl FrameEncoder {
     /// # Errors
     /// [`Error::Vision`] for a damaged frame, [`Error::Model`] when the image encoder cannot be loaded.
     pub fn encode(&mut self, frame: FrameView<'_>) -> Result<EncodedImage, Error> {
-        if self.input.elements_mut().is_none() {
-            // A failed run may still hold the last input.
-            self.input = empty_input(&self.coca);
-        }
-        #[expect(clippy::expect_used, reason = "an invariant of the lines above")]
-        let values = self.input.elements_mut().expect("the input has no other owner");
-        self.preprocessor.preprocess_into(frame, values)?;
-        self.coca.encode_input(self.input.clone().into())
+        let input = self.input.take().map_or_else(|| FrameInput::new(&self.coca), Ok)?;
+        let input = self.input.insert(input);
+        let written = match input.write(&mut self.preprocessor, frame) {
+            Some(written) => written,
+            None => {
+                // A failed run may still hold the last input.
+                *input = FrameInput::new(&self.coca)?;
+                #[expect(clippy::expect_used, reason = "an invariant of the line above")]
+                input.write(&mut self.preprocessor, frame).expect("the input has no other owner")
+            }
+        };
+        written?;
+        self.coca.encode_input(input.tensor.clone().into())
     }
 }
 
-fn empty_input(coca: &Coca) -> SharedTensor {
-    SharedTensor::from(coca.preprocessor().black().into_array().into_dyn())
+impl FrameInput {
+    fn new(coca: &Coca) -> Result<Self, Error> {
+        let (preprocessor, table) = (coca.preprocessor(), coca.pixel_codes()?.map(Box::new));
+        let tensor = match &table {
+            Some(table) => SharedTensor::from(preprocessor.black_codes(table).into_dyn()),
+            None => SharedTensor::from(preprocessor.black().into_array().into_dyn()),
+        };
+        Ok(Self { tensor, table })
+    }
+
+    /// Writes a frame; `None` while something else holds the tensor.
+    fn write(
+        &mut self,
+        preprocessor: &mut FramePreprocessor,
+        frame: FrameView<'_>,
+    ) -> Option<Result<(), coca_vision::Error>> {
+        match &self.table {
+            Some(table) => {
+                let codes = self.tensor.codes_mut()?;
+                Some(preprocessor.preprocess_codes_into(frame, table, codes))
+            }
+            None => Some(preprocessor.preprocess_into(frame, self.tensor.elements_mut()?)),
+        }
+    }
 }

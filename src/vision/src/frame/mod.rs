@@ -22,7 +22,7 @@ use scaler::PlaneScaler;
 pub use turn::Turn;
 use yuv::{YuvPlanarImage, yuv444_to_rgb};
 
-use super::{Error, Interpolation, Pixels, Preprocessor, geometry::Placement};
+use super::{CodeTable, Error, Interpolation, Pixels, Preprocessor, geometry::Placement};
 
 /// Preprocesses camera frames for one model.
 ///
@@ -83,7 +83,25 @@ impl FramePreprocessor {
     /// [`Error::DamagedFrame`] for a JPEG frame that is cut off or garbled, [`Error::PixelsLength`] for `values` of
     /// another length than the model's input.
     pub fn preprocess_into(&mut self, frame: FrameView, values: &mut [f32]) -> Result<(), Error> {
-        let (expected, found) = (self.preprocessor.values(), values.len());
+        self.write(frame, Target::Values(values))
+    }
+
+    /// Writes a frame to `codes` `[height, width, 3]` of its levels, for a model that begins with int8 layers: no normalised
+    /// pixels lie between.
+    ///
+    /// # Errors
+    /// As [`FramePreprocessor::preprocess_into`].
+    pub fn preprocess_codes_into(
+        &mut self,
+        frame: FrameView,
+        table: &CodeTable,
+        codes: &mut [u8],
+    ) -> Result<(), Error> {
+        self.write(frame, Target::Codes(table, codes))
+    }
+
+    fn write(&mut self, frame: FrameView, target: Target<'_>) -> Result<(), Error> {
+        let (expected, found) = (self.preprocessor.values(), target.len());
         if found != expected {
             return Err(Error::PixelsLength { expected, found });
         }
@@ -106,8 +124,30 @@ impl FramePreprocessor {
         let (rgb, _) = rgb.as_chunks::<3>();
         let lines = (0..down.length as usize).map(|row| self.turn.row(rgb, size, row));
         let (size, start) = ((across.length, down.length), (across.start, down.start));
-        self.preprocessor.write(lines, size, start, values);
+        match target {
+            Target::Values(values) => self.preprocessor.write(lines, size, start, values),
+            Target::Codes(table, codes) => {
+                self.preprocessor.write_codes(lines, size, start, table, codes);
+            }
+        }
         Ok(())
+    }
+}
+
+/// What a frame's pixels are written to.
+enum Target<'a> {
+    /// Normalised values, `[3, height, width]`.
+    Values(&'a mut [f32]),
+    /// Codes of levels, `[height, width, 3]`.
+    Codes(&'a CodeTable, &'a mut [u8]),
+}
+
+impl Target<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Values(values) => values.len(),
+            Self::Codes(_, codes) => codes.len(),
+        }
     }
 }
 

@@ -120,6 +120,27 @@ fn check(
 }
 
 #[test]
+fn a_frame_in_codes_has_the_codes_of_its_values() {
+    let picture = scene(90, 40);
+    let bytes = raw(&picture, PixelFormat::Yuv420, Colours::Bt601);
+    for resize in [Resize::Squash, Resize::Longest] {
+        let mut frames = FramePreprocessor::new(preprocessor(resize), Turn::default());
+        let code = |value: f32| (value * 100.0) as i32 as u8;
+        let table = preprocessor(resize).levels().map(|levels| levels.map(code));
+        let frame =
+            || FrameView::new(PixelFormat::Yuv420, (90, 40), Colours::Bt601, &bytes).unwrap();
+        let mut codes = vec![1; 3 * 64 * 64];
+        frames.preprocess_codes_into(frame(), &table, &mut codes).unwrap();
+        let pixels = frames.preprocess(frame()).unwrap().view();
+        for (at, &found) in codes.iter().enumerate() {
+            assert_eq!(found, code(pixels[[0, at % 3, at / 3 / 64, at / 3 % 64]]));
+        }
+        let error = frames.preprocess_codes_into(frame(), &table, &mut codes[1..]).unwrap_err();
+        assert!(matches!(error, Error::PixelsLength { .. }));
+    }
+}
+
+#[test]
 fn every_format_gives_what_the_picture_gives_the_long_way() {
     let picture = scene(320, 240);
     for format in FORMATS {

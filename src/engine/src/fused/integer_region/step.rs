@@ -16,6 +16,7 @@ pub(crate) struct Step {
 }
 
 /// What a step computes.
+#[expect(clippy::large_enum_variant, reason = "most steps of a network are of the largest")]
 pub(crate) enum Operation {
     /// An inverted residual: expand → depthwise → project → residual, or a part of it that ends with the depthwise layer.
     Bottleneck { source: StepSource, depthwise: DepthwiseLayer, project: Option<Project> },
