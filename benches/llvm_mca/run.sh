@@ -12,16 +12,18 @@ mca=$(compgen -c llvm-mca | sort -uV | tail -1)
 
 cd "$here/../.."
 emit=$kept/kernels.s
-cargo rustc --quiet --locked --package coca-kernels --lib --release --target $target -- --emit asm="$emit"
+cargo rustc --quiet --locked --package coca-kernels --lib --release --target $target -- -C codegen-units=1 --emit asm="$emit"
 
 # One loop a kernel, known by how many of its instructions a pass has: rows × columns × inputs of the largest tile.
 inner_loop() {
     awk -v wanted="$2" -v times="$3" -v unwanted="${4:-}" -f "$here/inner_loop.awk" "$emit" >"$kept/$1.s"
     [ -s "$kept/$1.s" ] || { echo "no loop of $3 $2 in $emit" >&2; exit 1; }
 }
-inner_loop neon 'smull|smlal2' 32       # 4 × 4 × 16, eight multiply-adds each
+inner_loop neon 'smull|sadalp' 32 addp  # 4 × 4 × 16, eight multiply-adds each in 32 smull and smlal2
 inner_loop dotprod sdot 96              # 6 × 16 × 16, sixteen each
 inner_loop i8mm smmla 24                # 6 × 16 × 8, thirty-two each
+inner_loop codes-neon smull 32          # static pointwise, 4 × 16 × 4, eight each in smull
+inner_loop codes-dotprod sdot 16        # static pointwise, 4 × 16 × 4, sixteen each
 inner_loop f32 fmla 24 'fmul|fadd|fsub' # 6 × 16 × 1, four each
 
 cycles() { # CORE FILE: of one pass, when many follow each other
@@ -33,17 +35,21 @@ limit() { # CORE FILE: of its multiply-adds alone, if nothing kept them waiting
 }
 
 echo "$(rustc --version), $($mca --version | grep -o 'LLVM version.*'), $(date -u +%F)"
-printf '%-12s %-8s %13s %13s %6s\n' core loop 'limit, cycles' 'loop, cycles' share
+printf '%-12s %-14s %13s %13s %6s\n' core loop 'limit, cycles' 'loop, cycles' share
 while read -r core loop multiply_add; do
     awk -v wanted="^($multiply_add)$" '$1 ~ wanted' "$kept/$loop.s" >"$kept/alone.s"
     awk -v core="$core" -v loop="$loop" -v limit="$(limit "$core" "$kept/alone.s")" -v cycles="$(cycles "$core" "$kept/$loop.s")" \
-        'BEGIN { printf "%-12s %-8s %13.1f %13.1f %5.1f%%\n", core, loop, limit, cycles, 100 * limit / cycles }'
+        'BEGIN { printf "%-12s %-14s %13.1f %13.1f %5.1f%%\n", core, loop, limit, cycles, 100 * limit / cycles }'
 done <<'LOOPS'
 cortex-a53 neon smull|smlal2
 cortex-a72 neon smull|smlal2
 cortex-a76 dotprod sdot
 neoverse-n1 dotprod sdot
 neoverse-n2 i8mm smmla
+cortex-a53 codes-neon smull
+cortex-a72 codes-neon smull
+cortex-a76 codes-dotprod sdot
+neoverse-n1 codes-dotprod sdot
 cortex-a53 f32 fmla
 cortex-a72 f32 fmla
 cortex-a76 f32 fmla
