@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`bundle`] | a model's files: `coca.json`, ONNX parts, weights |
 //! | [`generate`] | beam searches, greedy search and sampling, without a model |
-//! | [`tasks`] | [`Coca`]: labels, captions, embeddings |
+//! | [`teach`] | classifiers from a few embeddings for each label, without a model |
+//! | [`tasks`] | [`Coca`]: labels, captions, embeddings, scores of texts |
 //!
 //! ```
 //! # #[cfg(feature = "pocket")] {
@@ -26,10 +27,11 @@
 pub mod bundle;
 pub mod generate;
 pub mod tasks;
+pub mod teach;
 
 pub use bundle::Bundle;
 pub use generate::{CaptionOptions, Search};
 pub use tasks::{
-    Caption, Coca, Embedding, EncodedImage, Error, FrameEncoder, Labels, ScoredLabel, ScoredText,
-    TextScorer,
+    Answer, Asker, Caption, Coca, Embedding, EncodedImage, Error, FrameEncoder, Labels,
+    ScoredLabel, ScoredText, Teacher, TextScorer,
 };

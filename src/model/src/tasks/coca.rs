@@ -6,7 +6,7 @@ use coca_engine::{Engine, Execution, Graph};
 use coca_text::Tokenizer;
 use coca_vision::Preprocessor;
 
-use super::{EncodedImage, Error, on_demand::OnDemand};
+use super::{Cohort, EncodedImage, Error, on_demand::OnDemand};
 use crate::{bundle::Bundle, generate::CaptionSettings};
 
 /// An opened CoCa model: the entry point of the library.
@@ -34,6 +34,7 @@ pub struct Coca {
     tokenizer: Arc<OnDemand<Tokenizer>>,
     pub(super) image_encoder: Arc<OnDemand<Graph>>,
     text_encoder: Arc<OnDemand<Graph>>,
+    pub(super) cohort: Arc<OnDemand<Cohort>>,
     pub(super) caption_parts: Arc<CaptionParts>,
 }
 
@@ -117,6 +118,7 @@ impl Coca {
             tokenizer: Arc::new(OnDemand::new()),
             image_encoder: Arc::new(OnDemand::new()),
             text_encoder: Arc::new(OnDemand::new()),
+            cohort: Arc::new(OnDemand::new()),
             caption_parts: CaptionParts::new(engine),
         })
     }

@@ -51,6 +51,40 @@ pub enum Error {
     /// The list of labels is empty.
     #[error("no labels: at least one is needed")]
     NoLabels,
+    /// There is a label of this name.
+    #[error("{name:?}: there is such a label already")]
+    LabelExists {
+        /// The name.
+        name: String,
+    },
+    /// There is no label of this name.
+    #[error("{name:?}: expected one of the labels {}", labels.join(", "))]
+    NoSuchLabel {
+        /// The name.
+        name: String,
+        /// The labels that there are.
+        labels: Vec<String>,
+    },
+    /// There is a label for everything else.
+    #[error("the labels have {name:?} for everything else already")]
+    NoneExists {
+        /// Its name.
+        name: String,
+    },
+    /// Pictures taught these labels, and their names count for nothing; so only pictures can teach what is none of them.
+    #[error(
+        "the labels know pictures alone: only pictures of other things can teach what is none of them"
+    )]
+    NamesUnused,
+    /// There are no pictures to teach with.
+    #[error("no pictures: at least one is needed to teach labels")]
+    NoPictures,
+    /// A question that is not understood without answers to choose from.
+    #[error("{question:?}: needs answers to choose from")]
+    NoAnswers {
+        /// The question.
+        question: String,
+    },
     /// A file is not a label table, or not a whole one.
     #[error("{}: not a label table: {reason}", path.display())]
     NotATable {

@@ -5,10 +5,13 @@ use std::path::Path;
 use coca_text::Templates;
 
 use super::{
-    Coca, Error, Labels,
+    Coca, Cohort, Error, Labels,
     classify::mean_over_templates,
     everyday::{self, everyday_names},
 };
+
+/// Of the everyday names, one in so many is encoded where they are not precomputed: 79 do nearly as well as 314.
+const COHORT_STRIDE: usize = 4;
 
 impl Coca {
     /// Encodes labels, each in the model's default template.
@@ -63,14 +66,34 @@ impl Coca {
     /// # Errors
     /// As [`Coca::labels`].
     pub fn everyday_labels(&self, progress: impl FnMut(usize, usize)) -> Result<Labels, Error> {
-        let config = self.bundle.config();
-        match everyday::embedded_labels(self.bundle.fingerprint(), config.logit_scale)? {
+        match self.embedded_everyday_labels()? {
             Some(labels) => Ok(labels),
             None => {
                 let names = everyday_names().map(str::to_owned).collect();
                 self.labels_with(names, &self.default_template()?, progress)
             }
         }
+    }
+
+    /// The everyday names' labels that are compiled into the program, if they are this model's.
+    pub(super) fn embedded_everyday_labels(&self) -> Result<Option<Labels>, Error> {
+        let logit_scale = self.bundle.config().logit_scale;
+        everyday::embedded_labels(self.bundle.fingerprint(), logit_scale)
+    }
+
+    /// The everyday names in the model's default template: precomputed for the embedded model, and for any other
+    /// encoded when they are first needed.
+    ///
+    /// # Errors
+    /// As [`Coca::labels`].
+    pub fn cohort(&self) -> Result<&Cohort, Error> {
+        self.cohort.get_or_load(|| {
+            let labels = match self.embedded_everyday_labels()? {
+                Some(labels) => labels,
+                None => self.labels(everyday_names().step_by(COHORT_STRIDE))?,
+            };
+            Ok(Cohort::new(labels.embeddings().clone()))
+        })
     }
 
     /// Reads a label table that [`Labels::save`] wrote with this model.

@@ -4,7 +4,7 @@ use coca_text::TokenIds;
 use ndarray::Array2;
 use serde::Serialize;
 
-use super::{Coca, EncodedImage, Error};
+use super::{Coca, EncodedImage, Error, softmax::softmax};
 
 /// Evidence that a text's score is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -181,12 +181,4 @@ impl TextScorer {
             Evidence::Contrastive => contrastive,
         }
     }
-}
-
-/// e^x / Σ e^x
-pub(super) fn softmax(logits: &[f32]) -> Vec<f32> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f32> = logits.iter().map(|logit| (logit - largest).exp()).collect();
-    let total: f32 = powers.iter().sum();
-    powers.into_iter().map(|power| power / total).collect()
 }

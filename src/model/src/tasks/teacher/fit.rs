@@ -1,0 +1,155 @@
+//! The classifier of labels with names and pictures.
+
+use ndarray::{Array1, Array2};
+
+use crate::{
+    tasks::{
+        Labels, Method,
+        taught::{Classifier, NONE, Shot},
+    },
+    teach::{Anchors, Cache, Gaussian, Prototypes, Shots, accuracy, calibrate, mix},
+};
+
+/// Pictures that a label's name counts for: of 0, 2, 4 and 8, the best for 1 to 16 pictures of 100 labels.
+const NAME_SHOTS: f64 = 4.0;
+
+/// Share of pictures that names must label right to be kept beside pictures that do as well without them.
+const NAMES_SAY_SOMETHING: f64 = 0.5;
+
+/// A fitted classifier, and what leave-one-out says of it.
+pub(super) struct Fit {
+    /// The labels' pictures, those of none of them apart.
+    pub(super) shots: Shots,
+    pub(super) anchors: Anchors,
+    pub(super) classifier: Classifier,
+    pub(super) uses_names: bool,
+    /// Logits `[n, labels]` of each picture when it is left out.
+    pub(super) left_out: Array2<f64>,
+    /// Share of pictures that names alone label right.
+    pub(super) names_alone: f64,
+    pub(super) accuracy: f64,
+}
+
+impl Fit {
+    pub(super) fn of(labels: &Labels, all_shots: &[Shot], method: Method) -> Self {
+        let shots = shots(all_shots, labels.named().len());
+        let texts = labels.embeddings().mapv(f64::from);
+        let names = shots.embeddings().dot(&texts.t()) * f64::from(labels.logit_scale());
+        let names_alone = accuracy(&names, shots.labels());
+
+        let with_names = anchors(&shots, &texts, NAME_SHOTS);
+        let both = Pictures::fit(&shots, &with_names, method);
+        let mix = mix(&names, &both.left_out, shots.labels());
+
+        let without_names = anchors(&shots, &texts, 0.0);
+        let alone = Pictures::fit(&shots, &without_names, method);
+        let alone_accuracy = accuracy(&alone.left_out, shots.labels());
+
+        let singles = shots.counts().iter().all(|&count| count <= 1);
+        let pictures_win = alone_accuracy > mix.accuracy.max(names_alone)
+            || (names_alone < NAMES_SAY_SOMETHING && (singles || alone_accuracy >= mix.accuracy));
+        if pictures_win {
+            let weight = if singles { both.weight } else { alone.weight };
+            let left_out = &alone.left_out * weight;
+            let classifier = alone.fitted.classifier(weight, None);
+            let accuracy = alone_accuracy;
+            let (anchors, uses_names) = (without_names, false);
+            return Self {
+                shots,
+                anchors,
+                classifier,
+                uses_names,
+                left_out,
+                names_alone,
+                accuracy,
+            };
+        }
+        let scaled = &texts * f64::from(labels.logit_scale());
+        let classifier = match mix.weight > 0.0 {
+            true => both.fitted.classifier(mix.weight, Some(&scaled)),
+            false => Classifier::Names,
+        };
+        let left_out = names + &(&both.left_out * mix.weight);
+        let (anchors, uses_names, accuracy) = (with_names, true, mix.accuracy);
+        Self { shots, anchors, classifier, uses_names, left_out, names_alone, accuracy }
+    }
+
+    /// Whether pictures changed anything.
+    pub(super) fn uses_pictures(&self) -> bool {
+        self.classifier != Classifier::Names
+    }
+}
+
+/// The labels' pictures, in double precision.
+fn shots(shots: &[Shot], labels: usize) -> Shots {
+    let own: Vec<&Shot> = shots.iter().filter(|shot| shot.label != NONE).collect();
+    let width = own.first().map_or(0, |shot| shot.embedding.len());
+    let element = |(i, e): (usize, usize)| f64::from(own[i].embedding[e]);
+    let embeddings = Array2::from_shape_fn((own.len(), width), element);
+    Shots::new(embeddings, own.iter().map(|shot| shot.label).collect(), labels)
+}
+
+/// Where each label's pictures are expected by its name: its text embedding, moved by the mean difference of the pictures
+/// there are from their names. A label without pictures always counts its name.
+fn anchors(shots: &Shots, texts: &Array2<f64>, weight: f64) -> Anchors {
+    let mut gap: Array1<f64> = shots.mean();
+    for &label in shots.labels() {
+        gap.scaled_add(-1.0 / shots.labels().len() as f64, &texts.row(label));
+    }
+    let weight = |&count: &usize| if count == 0 { NAME_SHOTS } else { weight };
+    Anchors { means: texts + &gap, weights: shots.counts().iter().map(weight).collect() }
+}
+
+/// A classifier of pictures, its logits of the shots that are left out, and the weight that makes them likelihoods.
+struct Pictures {
+    fitted: Fitted,
+    left_out: Array2<f64>,
+    weight: f64,
+}
+
+enum Fitted {
+    Gaussian(Gaussian),
+    Prototypes(Prototypes),
+    Cache,
+}
+
+impl Pictures {
+    fn fit(shots: &Shots, anchors: &Anchors, method: Method) -> Self {
+        let (fitted, left_out) = match method {
+            Method::Auto | Method::Gda => {
+                let fit = Gaussian::fit(shots, anchors);
+                let left_out = fit.leave_one_out(shots);
+                (Fitted::Gaussian(fit), left_out)
+            }
+            Method::Prototype => {
+                let fit = Prototypes::fit(shots, anchors);
+                let left_out = fit.leave_one_out(shots);
+                (Fitted::Prototypes(fit), left_out)
+            }
+            Method::Tip => (Fitted::Cache, Cache::fit(shots).leave_one_out()),
+        };
+        let weight = calibrate(&left_out, shots.labels());
+        Self { fitted, left_out, weight }
+    }
+}
+
+impl Fitted {
+    /// `names` are the names' embeddings times the logit scale, `[labels, E]`, if they count.
+    fn classifier(&self, weight: f64, names: Option<&Array2<f64>>) -> Classifier {
+        let linear = |weights: &Array2<f64>, bias: Array1<f64>| {
+            let mut weights = weights * weight;
+            if let Some(names) = names {
+                weights += names;
+            }
+            let bias = (bias * weight).mapv(|x| x as f32);
+            Classifier::Linear { weights: weights.mapv(|x| x as f32), bias }
+        };
+        match self {
+            Self::Gaussian(fit) => linear(fit.weights(), fit.bias().clone()),
+            Self::Prototypes(fit) => {
+                linear(fit.prototypes(), Array1::zeros(fit.prototypes().nrows()))
+            }
+            Self::Cache => Classifier::Cache { weight: weight as f32 },
+        }
+    }
+}

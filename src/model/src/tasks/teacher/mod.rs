@@ -1,0 +1,235 @@
+//! Teaching labels with pictures.
+
+mod fit;
+mod none_fit;
+mod report;
+#[cfg(test)]
+#[cfg(feature = "pocket")]
+mod tests;
+
+use std::collections::BTreeMap;
+
+pub use report::{Confusion, LabelReport, NoneReport, Report, SameMoment, Threshold};
+
+use super::{
+    Coca, Embedding, Error, Labels, Method,
+    taught::{NONE, Shot, Taught},
+};
+
+/// Labels and the pictures that teach them, to be fitted as often as a picture is added or removed.
+///
+/// A label may have a name alone, pictures alone that say what the name does not ("Leo"), or both. Fitting is in closed
+/// form: a tenth of a second for 100 labels of 16 pictures, a millisecond for five of eight.
+///
+/// ```
+/// # #[cfg(feature = "pocket")] {
+/// use coca_model::{Coca, Teacher};
+///
+/// let coca = Coca::pocket()?;
+/// let mut teacher = Teacher::new(&coca, coca.labels(["cat", "rocket"])?);
+/// for (label, file) in [("cat", "cat.jpg"), ("rocket", "rocket.jpg"), ("mug", "coffee.jpg")] {
+///     let image = coca.encode_image(&image::open(format!("../../tests/photos/{file}"))?)?;
+///     teacher.add(label, file, &image)?;
+/// }
+/// let (labels, report) = teacher.fit(Default::default())?;
+/// assert_eq!(labels.names(), ["cat", "rocket", "mug"]);
+/// assert!(report.accuracy >= report.names_alone - 0.005);
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Teacher {
+    coca: Coca,
+    /// As they were before the pictures of this teacher.
+    labels: Labels,
+    shots: Vec<Shot>,
+    /// Name of the label for pictures of anything else, if there are any.
+    none: Option<String>,
+}
+
+impl Teacher {
+    /// A teacher of `labels`; those that were taught before keep the pictures that taught them.
+    #[must_use]
+    pub fn new(coca: &Coca, labels: Labels) -> Self {
+        let shots = labels.taught.as_ref().map(|taught| taught.shots.clone()).unwrap_or_default();
+        let none = labels.none().filter(|_| labels.is_taught()).map(str::to_owned);
+        Self { coca: coca.clone(), labels: labels.untaught(), shots, none }
+    }
+
+    /// A teacher of no labels yet.
+    #[must_use]
+    pub fn empty(coca: &Coca) -> Self {
+        let templates = vec![coca.bundle().config().template.clone()];
+        let labels = Labels::empty(templates, coca.bundle());
+        Self { coca: coca.clone(), labels, shots: Vec::new(), none: None }
+    }
+
+    /// The names of the labels, that for everything else apart.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        self.labels.names()
+    }
+
+    /// The number of pictures of each label, in the order of the names.
+    #[must_use]
+    pub fn counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.names().len()];
+        for shot in self.shots.iter().filter(|shot| shot.label != NONE) {
+            counts[shot.label] += 1;
+        }
+        counts
+    }
+
+    /// Whether there is any picture of a label.
+    #[must_use]
+    pub fn has_pictures(&self) -> bool {
+        self.counts().iter().any(|&count| count > 0)
+    }
+
+    /// The labels by their names, as if there were no pictures.
+    #[must_use]
+    pub fn names_alone(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// Adds a picture of `label`, which becomes a label if it is not one yet. `source` says in reports where the picture
+    /// came from.
+    ///
+    /// # Errors
+    /// [`Error::OtherModel`] for an image that another model encoded, [`Error::NoneExists`] if the label is the one for
+    /// everything else, [`Error::Text`] for a name that cannot be tokenized.
+    pub fn add(
+        &mut self,
+        label: &str,
+        source: impl Into<String>,
+        image: impl AsRef<Embedding>,
+    ) -> Result<(), Error> {
+        if self.none.as_deref() == Some(label) {
+            return Err(Error::NoneExists { name: label.to_owned() });
+        }
+        let embedding = self.checked(image.as_ref())?;
+        let index = match self.names().iter().position(|name| name == label) {
+            Some(index) => index,
+            None => self.add_label(label)?,
+        };
+        self.shots.push(Shot { label: index, source: source.into(), embedding });
+        Ok(())
+    }
+
+    /// Adds a picture of none of the labels; `name` stands for all such.
+    ///
+    /// # Errors
+    /// [`Error::OtherModel`] for an image that another model encoded, [`Error::LabelExists`] if `name` is a label,
+    /// [`Error::NoneExists`] if another name stands for everything else.
+    pub fn add_none(
+        &mut self,
+        name: &str,
+        source: impl Into<String>,
+        image: impl AsRef<Embedding>,
+    ) -> Result<(), Error> {
+        if self.names().iter().any(|label| label == name) {
+            return Err(Error::LabelExists { name: name.to_owned() });
+        }
+        if let Some(none) = self.none.as_ref().filter(|none| *none != name) {
+            return Err(Error::NoneExists { name: none.clone() });
+        }
+        let embedding = self.checked(image.as_ref())?;
+        self.none = Some(name.to_owned());
+        self.shots.push(Shot { label: NONE, source: source.into(), embedding });
+        Ok(())
+    }
+
+    /// Adds a label by its name alone, in the templates of the others; returns its index.
+    ///
+    /// # Errors
+    /// [`Error::LabelExists`], [`Error::Text`] for a name that cannot be tokenized.
+    pub fn add_label(&mut self, name: &str) -> Result<usize, Error> {
+        if self.names().iter().any(|label| label == name) || self.none.as_deref() == Some(name) {
+            return Err(Error::LabelExists { name: name.to_owned() });
+        }
+        let sentences = self.labels.templates().iter();
+        let sentences: Vec<String> =
+            sentences.map(|template| template.replace("{}", name)).collect();
+        let rows = self.coca.encode_texts(&sentences, |_| ())?;
+        self.labels.push(name.to_owned(), &rows);
+        Ok(self.names().len() - 1)
+    }
+
+    /// Removes a label and its pictures, or the one for everything else.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchLabel`]; [`Error::NoLabels`] for the last one.
+    pub fn remove(&mut self, name: &str) -> Result<(), Error> {
+        if self.none.as_deref() == Some(name) {
+            self.none = None;
+            self.shots.retain(|shot| shot.label != NONE);
+            return Ok(());
+        }
+        let found = self.names().iter().position(|label| label == name);
+        let index = found.ok_or_else(|| Error::NoSuchLabel {
+            name: name.to_owned(),
+            labels: self.names().to_vec(),
+        })?;
+        if self.names().len() == 1 {
+            return Err(Error::NoLabels);
+        }
+        self.labels.remove(index);
+        self.shots.retain(|shot| shot.label != index);
+        for shot in self.shots.iter_mut().filter(|shot| shot.label != NONE) {
+            shot.label -= usize::from(shot.label > index);
+        }
+        Ok(())
+    }
+
+    /// Fits the labels to the pictures, and says what came of it.
+    ///
+    /// # Errors
+    /// [`Error::NoLabels`] and [`Error::NoPictures`].
+    pub fn fit(&self, method: Method) -> Result<(Labels, Report), Error> {
+        if self.names().is_empty() {
+            return Err(Error::NoLabels);
+        }
+        if !self.has_pictures() {
+            return Err(Error::NoPictures);
+        }
+        let fit = fit::Fit::of(&self.labels, &self.shots, method);
+        let none = self.none.as_ref().map(|name| none_fit::NoneFit::of(name, &fit, &self.shots));
+        let report = report::report(&self.labels, &self.shots, &fit, none.as_ref());
+        let mut labels = self.labels.clone();
+        if let Some(none) = none {
+            labels.set_none(none.name, none.rule)?;
+        }
+        let shots = self.shots.clone();
+        let (uses_names, classifier) = (fit.uses_names, fit.classifier);
+        labels.taught = Some(Taught { shots, method, uses_names, classifier });
+        Ok((labels, report))
+    }
+
+    /// The elements of an embedding of this teacher's model.
+    fn checked(&self, image: &Embedding) -> Result<Vec<f32>, Error> {
+        let (expected, found) = (self.labels.model(), image.model());
+        if expected != found {
+            return Err(Error::OtherModel { expected, found });
+        }
+        Ok(image.as_slice().to_vec())
+    }
+}
+
+impl Labels {
+    /// The method by which pictures taught these labels.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        self.taught.as_ref().map_or(Method::Auto, |taught| taught.method)
+    }
+
+    /// The sources of the pictures that taught each label, by its name.
+    #[must_use]
+    pub fn pictures(&self) -> BTreeMap<&str, Vec<&str>> {
+        let mut pictures: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for shot in self.taught.iter().flat_map(|taught| &taught.shots) {
+            let name = self.names().get(shot.label).map_or_else(|| self.none(), |name| Some(name));
+            pictures.entry(name.unwrap_or_default()).or_default().push(&shot.source);
+        }
+        pictures
+    }
+}
