@@ -25,7 +25,7 @@
 //! | [`engine`] | coca-engine | runs ONNX graphs: fused operators on the kernels, tract for the rest |
 //! | [`vision`] | coca-vision | decoding and preprocessing of images and camera frames |
 //! | [`text`] | coca-text | tokenization, prompt templates |
-//! | [`bundle`], [`generate`], [`tasks`] | coca-model | a model's files; caption searches; labels, captions, embeddings |
+//! | [`bundle`], [`generate`], [`teach`], [`tasks`] | coca-model | a model's files; caption searches; classifiers from a few pictures; labels, captions, embeddings, scores, questions |
 //! | [`camera`], [`display`], [`watch`], [`doctor`] | coca-watch | live labels and captions of a camera |
 
 #![forbid(unsafe_code)]
@@ -35,8 +35,9 @@ pub use coca_engine::Engine;
 pub use coca_host as host;
 pub use coca_kernels as kernels;
 pub use coca_model::{
-    Bundle, Caption, CaptionOptions, Coca, Embedding, EncodedImage, Error, FrameEncoder, Labels,
-    ScoredLabel, ScoredText, Search, TextScorer, bundle, generate, tasks,
+    Answer, Asker, Bundle, Caption, CaptionOptions, Coca, Embedding, EncodedImage, Error,
+    FrameEncoder, Labels, ScoredLabel, ScoredText, Search, Teacher, TextScorer, bundle, generate,
+    tasks, teach,
 };
 pub use coca_text as text;
 pub use coca_text::Templates;

@@ -14,7 +14,11 @@ pub(super) fn advice(error: &anyhow::Error) -> Option<String> {
         }
         match cause.downcast_ref().or_else(|| of_watch(cause.downcast_ref()?))? {
             Error::Model(error) => of_bundle(error),
-            Error::OtherTable { .. } => Some("build it again with `coca labels build`".to_owned()),
+            Error::OtherTable { .. } => {
+                Some("build it again with `coca labels build` or `coca teach`".to_owned())
+            }
+            Error::NoAnswers { .. } => Some("give them with --answers a,b,c".to_owned()),
+            Error::NamesUnused => Some("teach them with `coca teach --none DIR`".to_owned()),
             _ => None,
         }
     })

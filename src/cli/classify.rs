@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::{
     Global, Outcome,
-    labels::{LabelChoice, TemplateChoice, at_least_one, unit},
+    labels::{LabelChoice, NoneChoice, TemplateChoice, at_least_one, unit},
+    messages,
     output::{self, Format},
     pictures::{self, Images},
 };
@@ -19,6 +20,8 @@ pub(super) struct Arguments {
     labels: LabelChoice,
     #[command(flatten)]
     templates: TemplateChoice,
+    #[command(flatten)]
+    none: NoneChoice,
     /// How many labels to give, best first
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = at_least_one)]
     top_k: usize,
@@ -39,6 +42,10 @@ struct Answer<'a> {
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
     let coca = global.open_model()?;
     let labels = arguments.labels.labels(global, &coca, &arguments.templates)?;
+    let labels = arguments.none.add_to(labels, &coca)?;
+    if arguments.format == Format::Text && labels.none().is_none() && !global.quiet {
+        messages::say("scores are shares among the labels: --none adds one for everything else");
+    }
     let format = arguments.format;
     pictures::for_each(global, &coca, &arguments.images.images, |bar, source, picture| {
         let picture = match picture {
@@ -57,8 +64,9 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
 
 impl Answer<'_> {
     fn lines(&self) -> impl Iterator<Item = String> {
+        let labels = self.labels.iter();
         let labels =
-            self.labels.iter().map(|ScoredLabel { label, score }| format!("  {score:.3}  {label}"));
+            labels.map(|ScoredLabel { label, score, .. }| format!("  {score:.3}  {label}"));
         std::iter::once(self.source.to_owned()).chain(labels)
     }
 }

@@ -1,12 +1,14 @@
 //! The command line: parses, calls the library and prints.
 
 mod advice;
+mod ask;
 mod bench;
 mod caption;
 mod classify;
 mod doctor;
 mod embed;
 mod info;
+mod label_folders;
 mod labels;
 mod manual;
 mod messages;
@@ -14,6 +16,8 @@ mod output;
 mod pictures;
 mod progress;
 mod score;
+mod teach;
+mod teaching_report;
 mod watch;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -69,8 +73,10 @@ enum Command {
     Caption(caption::Arguments),
     Embed(embed::Arguments),
     Labels(labels::Arguments),
+    Teach(teach::Arguments),
     Score(score::Arguments),
-    Watch(watch::Arguments),
+    Ask(ask::Arguments),
+    Watch(Box<watch::Arguments>),
     Bench(bench::Arguments),
     Info(info::Arguments),
     Doctor(doctor::Arguments),
@@ -119,7 +125,9 @@ fn execute(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Caption(arguments) => caption::run(global, arguments),
         Command::Embed(arguments) => embed::run(global, arguments),
         Command::Labels(arguments) => labels::run(global, arguments),
+        Command::Teach(arguments) => teach::run(global, arguments),
         Command::Score(arguments) => score::run(global, arguments),
+        Command::Ask(arguments) => ask::run(global, arguments),
         Command::Watch(arguments) => watch::run(global, arguments),
         Command::Bench(arguments) => bench::run(global, arguments),
         Command::Info(arguments) => info::run(global, arguments),
@@ -185,10 +193,18 @@ fn sentence(error: &anyhow::Error) -> String {
 
 /// Whether the command line is wrong, rather than a file.
 fn is_usage(error: &anyhow::Error) -> bool {
-    use coca_edge::Error::{CannotCaption, NoLabels, Options};
+    use coca_edge::Error::{
+        CannotCaption, LabelExists, NamesUnused, NoAnswers, NoLabels, NoSuchLabel, NoneExists,
+        Options,
+    };
     error.chain().any(|cause| {
         cause.is::<Usage>()
             || matches!(cause.downcast_ref(), Some(bundle::Error::NotQuantized { .. }))
             || matches!(cause.downcast_ref(), Some(Options(_) | NoLabels | CannotCaption { .. }))
+            || matches!(cause.downcast_ref(), Some(LabelExists { .. } | NoneExists { .. }))
+            || matches!(
+                cause.downcast_ref(),
+                Some(NoSuchLabel { .. } | NoAnswers { .. } | NamesUnused)
+            )
     })
 }

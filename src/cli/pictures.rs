@@ -4,13 +4,17 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use coca_edge::{
-    Coca, EncodedImage,
+    Coca, Embedding, EncodedImage, Error,
     host::AvailableMemory,
-    vision::{ImageReader, Limits, ReadError, sources},
+    vision::{ImageReader, Limits, Pixels, ReadError, sources},
 };
 use indicatif::ProgressBar;
 
-use super::{Global, Outcome, progress};
+use super::{
+    Global, Outcome,
+    output::{self, Format},
+    progress,
+};
 
 /// Pictures to work on: the IMAGE arguments of every command.
 #[derive(clap::Args)]
@@ -27,6 +31,39 @@ pub(super) fn for_each(
     images: &[PathBuf],
     mut answer: impl FnMut(&ProgressBar, &str, Result<&EncodedImage, &ReadError>) -> anyhow::Result<()>,
 ) -> anyhow::Result<Outcome> {
+    for_each_pixels(global, coca, images, |bar, source, pixels| match pixels {
+        Ok(pixels) => {
+            let picture = coca.encode_pixels(pixels).with_context(|| source.to_owned())?;
+            answer(bar, source, Ok(&picture))
+        }
+        Err(error) => answer(bar, source, Err(error)),
+    })
+}
+
+/// Hands the mean embedding of `views` views of every picture to `add`; reports those that cannot be read.
+pub(super) fn embed_each(
+    global: &Global,
+    coca: &Coca,
+    images: &[PathBuf],
+    views: usize,
+    mut add: impl FnMut(&str, Embedding) -> Result<(), Error>,
+) -> anyhow::Result<Outcome> {
+    for_each_pixels(global, coca, images, |bar, source, pixels| match pixels {
+        Ok(pixels) => {
+            let embedding = coca.embed_views(pixels, views).with_context(|| source.to_owned())?;
+            Ok(add(source, embedding)?)
+        }
+        Err(error) => output::report(bar, Format::Text, source, error),
+    })
+}
+
+/// Reads every picture and hands it to `answer`, or the reason why it cannot be read; the rest go on.
+fn for_each_pixels(
+    global: &Global,
+    coca: &Coca,
+    images: &[PathBuf],
+    mut answer: impl FnMut(&ProgressBar, &str, Result<Pixels, &ReadError>) -> anyhow::Result<()>,
+) -> anyhow::Result<Outcome> {
     let sources = sources(images);
     let bar = progress::bar(global, sources.len(), "pictures");
     let limits =
@@ -37,10 +74,7 @@ pub(super) fn for_each(
     for (source, pixels) in reader {
         let source = source.to_string();
         match pixels {
-            Ok(pixels) => {
-                let picture = coca.encode_pixels(pixels).with_context(|| source.clone())?;
-                answer(&bar, &source, Ok(&picture))?;
-            }
+            Ok(pixels) => answer(&bar, &source, Ok(pixels))?,
             Err(error) => {
                 outcome = Outcome::SomeFailed;
                 answer(&bar, &source, Err(&error))?;

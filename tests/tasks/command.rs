@@ -28,6 +28,11 @@ pub(crate) fn lines(arguments: &[&str]) -> Vec<Value> {
     answered(arguments).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// The JSON of a run that ends well.
+pub(crate) fn json(arguments: &[&str]) -> Value {
+    serde_json::from_str(&answered(arguments)).unwrap()
+}
+
 /// Standard error of a run that is refused as wrong usage.
 pub(crate) fn refused(arguments: &[&str]) -> String {
     let output = coca(arguments);

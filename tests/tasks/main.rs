@@ -1,6 +1,10 @@
-//! `coca score`, as a user meets it.
+//! `coca score`, `ask`, `teach` and `labels`, and `--none`, as a user meets them.
 #![cfg(all(feature = "cli", feature = "pocket"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod ask;
 mod command;
+mod none;
+mod pictures;
 mod score;
+mod teach;

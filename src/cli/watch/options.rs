@@ -15,7 +15,7 @@ use coca_edge::{
 use super::flags::with_flags;
 use crate::cli::{
     Global,
-    labels::{LabelChoice, TemplateChoice, at_least_one, unit},
+    labels::{LabelChoice, NONE, NoneChoice, TemplateChoice, at_least_one, unit},
     output::Format,
 };
 
@@ -50,6 +50,11 @@ pub(in crate::cli) struct Arguments {
     labels: LabelChoice,
     #[command(flatten)]
     templates: TemplateChoice,
+    #[command(flatten)]
+    none: NoneChoice,
+    /// No label for everything else, though a page or a trigger acts on labels of your own
+    #[arg(long, conflicts_with = "none")]
+    no_none: bool,
     /// How many labels to show, best first
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = at_least_one)]
     top_k: usize,
@@ -170,7 +175,22 @@ impl Arguments {
     }
 
     pub(super) fn labels(&self, global: &Global, coca: &Coca) -> anyhow::Result<Labels> {
-        self.labels.labels(global, coca, &self.templates)
+        let labels = self.labels.labels(global, coca, &self.templates)?;
+        let labels = self.none.add_to(labels, coca)?;
+        let has_one = labels.none().is_some() || labels.names().iter().any(|name| name == NONE);
+        match self.acts_on_own_labels() && !has_one && labels.uses_names() {
+            true => Ok(labels.with_none(NONE, coca.cohort()?)?),
+            false => Ok(labels),
+        }
+    }
+
+    /// Whether more than lines depend on labels that the user chose, so that it matters if none fits.
+    fn acts_on_own_labels(&self) -> bool {
+        let has_page = self.display.iter().any(|display| matches!(display, DisplaySpec::Web(_)));
+        let is_trigger =
+            |when: &CaptionOn| matches!(when, CaptionOn::AnyLabel | CaptionOn::Label(_));
+        let acts = !self.on_label.is_empty() || self.caption_on.iter().any(is_trigger);
+        !self.no_none && !self.labels.is_built_in() && (has_page || acts)
     }
 
     pub(super) fn watch_options(&self, coca: &Coca) -> anyhow::Result<WatchOptions> {
@@ -191,6 +211,10 @@ impl Arguments {
             captions: self.captions(coca),
             caption_options: CaptionOptions::default(),
             templates: Some(self.templates.templates(coca)?),
+            none: match self.no_none {
+                true => None,
+                false => Some(self.none.name()?.unwrap_or(NONE).to_owned()),
+            },
             actions: self.on_label.clone(),
             displays: self.displays(),
             turn: self.turn(),

@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use coca_model::{Coca, Labels};
+use coca_model::{Coca, Labels, tasks};
 use coca_text::Templates;
 
 use super::Error;
@@ -27,12 +27,16 @@ pub(super) struct LabelLoader {
 }
 
 impl LabelLoader {
-    pub(super) fn start(coca: Arc<Coca>, templates: Templates) -> Result<Self, Error> {
+    /// A label named `none` stands for everything else.
+    pub(super) fn start(
+        coca: Arc<Coca>,
+        templates: Templates,
+        none: Option<String>,
+    ) -> Result<Self, Error> {
         let ((lists, sent), (finished, done)) = (channel::<Vec<String>>(), channel());
         let work = move || {
             for list in sent {
-                let labels = coca
-                    .labels_with(list, &templates, |_, _| ())
+                let labels = load(&coca, list, &templates, none.as_deref())
                     .inspect_err(|error| log::warn!("the labels stay as they are: {error}"));
                 if finished.send(labels.ok()).is_err() {
                     return;
@@ -83,6 +87,22 @@ impl LabelLoader {
         if !self.is_working {
             log::warn!("the labels stay as they are: their thread broke down");
         }
+    }
+}
+
+fn load(
+    coca: &Coca,
+    mut names: Vec<String>,
+    templates: &Templates,
+    none: Option<&str>,
+) -> Result<Labels, tasks::Error> {
+    let all = names.len();
+    names.retain(|name| Some(name.as_str()) != none);
+    let has_none = names.len() < all;
+    let labels = coca.labels_with(names, templates, |_, _| ())?;
+    match none.filter(|_| has_none) {
+        Some(none) => labels.with_none(none, coca.cohort()?),
+        None => Ok(labels),
     }
 }
 

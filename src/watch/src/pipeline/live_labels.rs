@@ -26,7 +26,8 @@ impl LiveLabels {
         Ok(Self { labels, tracker, loader: None, events: Vec::new() })
     }
 
-    /// Lets [`replace`](Self::replace) work: without it labels stay as they are.
+    /// Lets [`replace`](Self::replace) work: without it labels stay as they are. A label named `none` stands for
+    /// everything else.
     ///
     /// # Errors
     /// [`Error::Task`] when the model's template is wrong, [`Error::Thread`] when the system has no more threads.
@@ -34,12 +35,13 @@ impl LiveLabels {
         &mut self,
         coca: Arc<Coca>,
         templates: Option<Templates>,
+        none: Option<String>,
     ) -> Result<(), Error> {
         let templates = match templates {
             Some(templates) => templates,
             None => coca.default_template()?,
         };
-        self.loader = Some(LabelLoader::start(coca, templates)?);
+        self.loader = Some(LabelLoader::start(coca, templates, none)?);
         Ok(())
     }
 

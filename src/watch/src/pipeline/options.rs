@@ -38,6 +38,8 @@ pub struct WatchOptions {
     pub caption_options: CaptionOptions,
     /// Templates for labels that a display's viewer asks for; `None` is the model's own.
     pub templates: Option<Templates>,
+    /// Name by which a display's viewer asks for a label that stands for everything else; `None`: all labels are ordinary.
+    pub none: Option<String>,
     /// Commands to run when labels enter.
     pub actions: Vec<Action>,
     /// Displays of the results.
@@ -57,6 +59,7 @@ impl Default for WatchOptions {
             captions: CaptionTriggers::default(),
             caption_options: CaptionOptions::default(),
             templates: None,
+            none: None,
             actions: Vec::new(),
             displays: Vec::new(),
             turn: Turn::default(),

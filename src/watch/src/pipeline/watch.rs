@@ -84,7 +84,7 @@ impl Watch {
         let displays = Displays::open(&displays.collect::<Vec<_>>(), options.turn)?;
         if !displays.is_empty() {
             displays.set_vocabulary(labels.names());
-            labels.make_replaceable(Arc::clone(&coca), options.templates)?;
+            labels.make_replaceable(Arc::clone(&coca), options.templates, options.none)?;
         }
         Ok(Self {
             source: source.to_owned(),

@@ -1,4 +1,7 @@
-//! `coca labels build`, and the options that choose labels.
+//! `coca labels`, and the options that choose labels.
+
+mod check;
+mod edit;
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +11,7 @@ use coca_edge::{Coca, Labels, Templates, tasks::everyday_names};
 
 use super::{Global, Outcome, Usage, progress};
 
-/// Make a label table: text embeddings computed once, for `coca classify --table`
+/// Make, list, change and check label tables
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -19,6 +22,14 @@ pub(super) struct Arguments {
 enum Action {
     /// Compute the embeddings of a list of labels and save them
     Build(Build),
+    /// Print a table's labels and the number of pictures that taught each
+    List(edit::List),
+    /// Teach a label with further pictures
+    Add(edit::Add),
+    /// Remove a label and its pictures
+    Remove(edit::Remove),
+    /// Compare a table with pictures whose labels are known
+    Check(check::Check),
 }
 
 #[derive(clap::Args)]
@@ -43,7 +54,7 @@ pub(super) struct LabelChoice {
     /// A text file with one label a line
     #[arg(long, value_name = "FILE")]
     labels_file: Option<PathBuf>,
-    /// A table that `coca labels build` made
+    /// A table that `coca labels build` or `coca teach` made
     #[arg(long, value_name = "TABLE", conflicts_with = "templates")]
     table: Option<PathBuf>,
 }
@@ -58,7 +69,16 @@ pub(super) struct TemplateChoice {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let Action::Build(build) = &arguments.action;
+    match &arguments.action {
+        Action::Build(arguments) => build(global, arguments),
+        Action::List(arguments) => edit::list(global, arguments),
+        Action::Add(arguments) => edit::add(global, arguments),
+        Action::Remove(arguments) => edit::remove(global, arguments),
+        Action::Check(arguments) => check::run(global, arguments),
+    }
+}
+
+fn build(global: &Global, build: &Build) -> anyhow::Result<Outcome> {
     let coca = global.open_model()?;
     let names = read_list(&build.labels_file, "label")?;
     let labels = build_labels(global, &coca, names, &build.templates)?;
@@ -72,7 +92,46 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     Ok(Outcome::Done)
 }
 
+/// Name of the label for everything else, unless the user gives it another.
+pub(super) const NONE: &str = "none";
+
+/// The label for everything else.
+#[derive(clap::Args)]
+pub(super) struct NoneChoice {
+    /// A label for everything that is none of the others, and its name [default name: none]. Without it, some label always
+    /// wins: scores are shares
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = NONE)]
+    none: Option<String>,
+}
+
+impl NoneChoice {
+    /// Its name, if there is to be one.
+    pub(super) fn name(&self) -> anyhow::Result<Option<&str>> {
+        let Some(name) = &self.none else { return Ok(None) };
+        if Path::new(name).exists() {
+            let way_out = "put --none behind the pictures, or write --none=NAME";
+            return Err(Usage(format!("--none {name}: this is a file: {way_out}")).into());
+        }
+        Ok(Some(name))
+    }
+
+    /// Adds it to `labels`, unless they have been taught one.
+    pub(super) fn add_to(&self, labels: Labels, coca: &Coca) -> anyhow::Result<Labels> {
+        match self.name()? {
+            Some(name) if labels.none() != Some(name) => {
+                Ok(labels.with_none(name, coca.cohort()?).context("--none")?)
+            }
+            _ => Ok(labels),
+        }
+    }
+}
+
 impl LabelChoice {
+    /// Whether the user chose none, so that everyday things are the labels.
+    pub(super) fn is_built_in(&self) -> bool {
+        self.labels.is_none() && self.labels_file.is_none() && self.table.is_none()
+    }
+
     /// The labels with their embeddings: those that the user gave, else everyday things.
     pub(super) fn labels(
         &self,
@@ -91,7 +150,7 @@ impl LabelChoice {
     }
 }
 
-fn split(list: &str) -> anyhow::Result<Vec<String>> {
+pub(super) fn split(list: &str) -> anyhow::Result<Vec<String>> {
     let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
     let names: Vec<_> = names.map(str::to_owned).collect();
     if names.is_empty() {
