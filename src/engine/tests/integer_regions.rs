@@ -116,6 +116,22 @@ fn weights_may_have_one_scale() {
 }
 
 #[test]
+fn activations_may_be_signed() {
+    let mut net = Net::new(16);
+    net.signed = true;
+    let outputs = trunk(&mut net, [32, 32]);
+    check(net, &outputs.iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn an_output_without_weights_may_have_a_coarser_bias() {
+    let mut net = Net::new(17);
+    let image = net.image(5, [4, 4]);
+    let y = net.conv(&image, Conv { dead: true, ..Conv::expand(6) });
+    check(net, &[&y]);
+}
+
+#[test]
 fn other_operators_lie_between_regions() {
     let mut net = Net::new(5);
     let image = net.image(3, [16, 16]);
@@ -270,6 +286,30 @@ fn a_layer_that_stays_on_tract_says_why() {
         with(bare),
         ["its padding makes another size than the input's divided by the stride"]
     );
+}
+
+/// Why a pointwise layer stays on tract, whose initializers of a kind are altered.
+fn reason_of_altered(kind: &str, alter: impl Fn(&mut Vec<u8>)) -> &'static str {
+    let mut net = Net::new(18);
+    let image = net.image(4, [4, 4]);
+    let y = net.conv(&image, Conv::pointwise(4));
+    let mut case = net.finish(&[&y.value]);
+    let tensors = case.model.graph_mut().initializer.iter_mut();
+    let is_kind = |name: &str| {
+        name.strip_prefix(kind).is_some_and(|rest| rest.trim().parse::<usize>().is_ok())
+    };
+    tensors.filter(|t| is_kind(&t.name)).for_each(|tensor| alter(&mut tensor.raw_data));
+    case.execution().unfused[0].reason
+}
+
+#[test]
+fn elements_that_kernels_cannot_take_are_left_to_tract() {
+    assert_eq!(reason_of_altered("weight", |bytes| bytes[3] = 0x80), "its weight holds -128");
+    let large = |bytes: &mut Vec<u8>| bytes[..4].copy_from_slice(&1e9_f32.to_le_bytes());
+    let reason = reason_of_altered("weight scale", large);
+    assert_eq!(reason, "its sums can exceed what all CPUs round alike");
+    let negative = |bytes: &mut Vec<u8>| bytes[..4].copy_from_slice(&(-0.5_f32).to_le_bytes());
+    assert_eq!(reason_of_altered("scale", negative), "a scale of its activations is not positive");
 }
 
 #[test]

@@ -38,6 +38,9 @@ impl Codes {
     }
 }
 
+/// The steps of an output without weights that count.
+const DEAD_STEPS: u8 = 40;
+
 /// A convolution, which is depthwise where `groups` is more than 1.
 #[derive(Debug, Clone, Copy)]
 pub struct Conv {
@@ -52,6 +55,8 @@ pub struct Conv {
     pub zero_point: u8,
     /// Whether weights have one scale for all outputs.
     pub per_tensor: bool,
+    /// Whether the first output has weights of nearly nothing, and a bias in coarser units than theirs.
+    pub dead: bool,
 }
 
 impl Conv {
@@ -65,6 +70,7 @@ impl Conv {
             clip: None,
             zero_point: 121,
             per_tensor: false,
+            dead: false,
         }
     }
 
@@ -88,11 +94,14 @@ pub struct Net {
     random: u64,
     tensors: usize,
     inputs: Vec<ArrayD<f32>>,
+    /// Whether codes are i8.
+    pub signed: bool,
 }
 
 impl Net {
     pub fn new(seed: u64) -> Self {
-        Self { graph: GraphBuilder::new("net"), random: seed, tensors: 0, inputs: Vec::new() }
+        let graph = GraphBuilder::new("net");
+        Self { graph, random: seed, tensors: 0, inputs: Vec::new(), signed: false }
     }
 
     fn random(&mut self, below: u32) -> u32 {
@@ -142,7 +151,11 @@ impl Net {
         let scale_name = self.name("scale");
         let scale = self.graph.weight(&f32_tensor(&scale_name, &[], &[scale]));
         let zero_name = self.name("zero");
-        let zero = raw_tensor(&zero_name, DataType::Uint8, &[], vec![zero_point]);
+        let (kind, zero) = match self.signed {
+            true => (DataType::Int8, zero_point ^ 0x80),
+            false => (DataType::Uint8, zero_point),
+        };
+        let zero = raw_tensor(&zero_name, kind, &[], vec![zero]);
         (scale, self.graph.initializer(zero))
     }
 
@@ -157,14 +170,17 @@ impl Net {
         let inputs = x.channels / conv.groups * conv.size[0] * conv.size[1];
         let weights: Vec<i8> =
             (0..conv.outputs * inputs).map(|_| (self.random(255) as i32 - 127) as i8).collect();
-        let bias: Vec<i32> =
+        let mut bias: Vec<i32> =
             (0..conv.outputs).map(|_| self.random(20_000) as i32 - 6_000).collect();
         let shared = 0.002 * (0.5 + self.random(1000) as f32 / 1000.0);
-        let scales: Vec<f32> = (0..conv.outputs)
+        let mut scales: Vec<f32> = (0..conv.outputs)
             .map(|_| 0.002 * (0.5 + self.random(1000) as f32 / 1000.0))
             .map(|scale| if conv.per_tensor { shared } else { scale })
             .collect();
         let scale = x.scale * 0.002 * 900.0 * (inputs as f32).sqrt() / 16.0;
+        if conv.dead {
+            (scales[0], bias[0]) = (1e-14, 1 << 30);
+        }
         let value = self.conv_nodes(x, conv, &weights, &bias, &scales, scale);
         let size = output_size(x.size, conv);
         let mut codes = Vec::with_capacity(conv.outputs * size[0] * size[1]);
@@ -172,6 +188,10 @@ impl Net {
             let multiplier = x.scale * weight_scale / scale;
             let weights = &weights[output * inputs..(output + 1) * inputs];
             for (line, column) in places(size) {
+                if conv.dead && output == 0 {
+                    codes.push(DEAD_STEPS + conv.zero_point);
+                    continue;
+                }
                 let sum = bias + sum(x, conv, output, weights, [line, column]);
                 let steps = (sum as f32 * multiplier).round_ties_even() as i32;
                 codes.push((steps + i32::from(conv.zero_point)).clamp(0, 255) as u8);
@@ -207,7 +227,10 @@ impl Net {
         let bytes = bias.iter().flat_map(|b| b.to_le_bytes()).collect();
         let name = self.name("bias");
         let bias = self.graph.initializer(raw_tensor(&name, DataType::Int32, &[outputs], bytes));
-        let units: Vec<f32> = scales.iter().map(|s| s * x.scale).collect();
+        let mut units: Vec<f32> = scales.iter().map(|s| s * x.scale).collect();
+        if conv.dead {
+            units[0] = f32::from(DEAD_STEPS) * scale / (1_u32 << 30) as f32;
+        }
         let name = self.name("bias scale");
         let units = self.graph.weight(&f32_tensor(&name, &[outputs], &units));
         let bias = self.graph.node("DequantizeLinear", &[&bias, &units], axis());
