@@ -44,7 +44,7 @@ pub use coca_text::Templates;
 pub use coca_vision as vision;
 #[cfg(feature = "watch")]
 pub use coca_watch::{
-    Counters, FrameCaption, TrackedLabel, camera, display, doctor, pipeline as watch,
+    Counters, FrameCaption, TrackedLabel, camera, display, doctor, pipeline as watch, redact,
 };
 
 /// README's example, compiled and run with the documentation's tests.

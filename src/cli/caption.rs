@@ -5,7 +5,7 @@ use coca_edge::CaptionOptions;
 use serde::Serialize;
 
 use super::{
-    Global, Outcome,
+    Global, Outcome, Usage,
     output::{self, Format},
     pictures::{self, Images},
 };
@@ -90,10 +90,11 @@ struct Answer<'a> {
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
     let coca = global.open_model()?;
     let options = arguments.options.to_library();
-    coca.caption_settings(&options)?;
+    let search = coca.caption_settings(&options)?.search;
+    arguments.options.refuse_without_effect(search)?;
     coca.check_memory_for_captions()?;
     let format = arguments.format;
-    pictures::for_each(global, &coca, &arguments.images.images, |bar, source, picture| {
+    pictures::for_each(global, &coca, &arguments.images, |bar, source, picture| {
         let picture = match picture {
             Ok(picture) => picture,
             Err(error) => return output::report(bar, format, source, error),
@@ -111,6 +112,24 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
 }
 
 impl Options {
+    /// Refuses options that the search does not look at.
+    fn refuse_without_effect(&self, search: coca_edge::Search) -> Result<(), Usage> {
+        use coca_edge::Search::{LogProb, OpenClip, Sample};
+        let beams: &[_] = &[OpenClip, LogProb];
+        let options: [(&str, bool, &[coca_edge::Search], &str); 6] = [
+            ("--beams", self.beams.is_some(), beams, "--search log-prob or openclip"),
+            ("--beam-groups", self.beam_groups.is_some(), &[OpenClip], "--search openclip"),
+            ("--seed", self.seed.is_some(), &[Sample], "--search sample"),
+            ("--temperature", self.temperature.is_some(), &[Sample], "--search sample"),
+            ("--top-k", self.top_k.is_some(), &[Sample], "--search sample"),
+            ("--top-p", self.top_p.is_some(), &[Sample], "--search sample"),
+        ];
+        match options.into_iter().find(|(_, is_given, of, _)| *is_given && !of.contains(&search)) {
+            Some((option, _, _, needed)) => Err(Usage(format!("{option} needs {needed}"))),
+            None => Ok(()),
+        }
+    }
+
     fn to_library(&self) -> CaptionOptions {
         CaptionOptions {
             search: self.search.map(Search::to_library),

@@ -10,14 +10,19 @@ use coca_edge::{Coca, host::OutputFile};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::{Global, Outcome, messages, output, pictures};
+use super::{
+    Global, Outcome, labels, messages, output,
+    pictures::{self, Folders, Images},
+};
 
 /// Give the embeddings of pictures or texts
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Pictures: files, folders (every picture in them, sorted) or - for standard input
+    /// Pictures: files, folders (every picture in them and their subfolders, sorted) or - for standard input
     #[arg(value_name = "IMAGE", required_unless_present = "text", conflicts_with = "text")]
     images: Vec<PathBuf>,
+    #[command(flatten)]
+    folders: Folders,
     /// A text; may be given more than once
     #[arg(long, value_name = "T")]
     text: Vec<String>,
@@ -62,7 +67,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     let coca = global.open_model()?;
     let mut writer = Writer::new(arguments, &coca)?;
     let outcome = if arguments.text.is_empty() {
-        embed_images(global, &coca, &arguments.images, &mut writer)?
+        let images = Images { images: arguments.images.clone(), folders: arguments.folders };
+        embed_images(global, &coca, &images, &mut writer)?
     } else {
         embed_texts(&coca, &arguments.text, &mut writer)?
     };
@@ -73,7 +79,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
 fn embed_images(
     global: &Global,
     coca: &Coca,
-    images: &[PathBuf],
+    images: &Images,
     writer: &mut Writer,
 ) -> anyhow::Result<Outcome> {
     pictures::for_each(global, coca, images, |bar, source, picture| match picture {
@@ -93,6 +99,9 @@ fn embed_images(
 
 fn embed_texts(coca: &Coca, texts: &[String], writer: &mut Writer) -> anyhow::Result<Outcome> {
     for text in texts {
+        if coca.text_tokens(text)?.is_cut() {
+            labels::warn_cut(text, coca);
+        }
         let embedding = coca.encode_text(text)?;
         let embedding = embedding.as_slice();
         writer.write(&ProgressBar::hidden(), &Answer::Text { text, embedding })?;

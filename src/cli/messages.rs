@@ -5,16 +5,16 @@ use std::{
     io::{self, Write},
 };
 
-use coca_edge::host::printable;
+use coca_edge::{host::printable, redact};
 use log::{LevelFilter, Log, Metadata, Record};
 
 struct Messages;
 
-/// Writes a line, without characters that a terminal would obey. Nobody has to read it: one that cannot be written is
-/// dropped.
+/// Writes a line, without passwords and characters that a terminal would obey. Nobody has to read it: one that cannot be
+/// written is dropped.
 pub(super) fn say(message: impl Display) {
     let message = message.to_string();
-    let _ = writeln!(io::stderr().lock(), "{}", printable(&message));
+    let _ = writeln!(io::stderr().lock(), "{}", printable(&redact(&message)));
 }
 
 /// Installs the logger at the level that the user asked for.

@@ -42,22 +42,25 @@ struct Arguments {
     command: Command,
 }
 
+/// Heading of the options of every command: its own come first.
+const COMMON: &str = "Common options";
+
 #[derive(clap::Args)]
 struct Global {
     /// A model's folder [default: the model inside the program]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = COMMON)]
     model: Option<PathBuf>,
     /// Threads to compute with [default: the physical cores]
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, global = true, value_name = "N", help_heading = COMMON, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// What to compute in [default: what the model is made for]
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = COMMON)]
     precision: Option<Precision>,
     /// No progress, no messages but errors
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = COMMON)]
     quiet: bool,
     /// More messages; twice for all
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, help_heading = COMMON, action = clap::ArgAction::Count)]
     verbose: u8,
 }
 
@@ -187,7 +190,7 @@ impl Global {
 fn sentence(error: &anyhow::Error) -> String {
     error.chain().skip(1).fold(error.to_string(), |text, cause| {
         let cause = cause.to_string();
-        if text.ends_with(&cause) { text } else { format!("{text}: {cause}") }
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
     })
 }
 

@@ -1,12 +1,12 @@
 //! The one writer of results, and of inputs that failed.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
 use clap::ValueEnum;
-use coca_edge::{host::printable, vision::ReadError};
+use coca_edge::{host::printable, redact, vision::ReadError};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -122,13 +122,26 @@ pub(super) fn report(
 /// Prints help, the version, or what is wrong with the command line, and gives the exit status.
 pub(super) fn answer(answer: &clap::Error) -> ExitCode {
     let status = u8::try_from(answer.exit_code()).unwrap_or(2);
+    if answer.use_stderr() {
+        refuse(answer);
+        return ExitCode::from(status);
+    }
     match answer.print() {
-        Err(error) if !answer.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             messages::say(format_args!("coca: {}", OutputError(error)));
             ExitCode::from(1)
         }
         _ => ExitCode::from(status),
     }
+}
+
+/// Says what is wrong with the command line, without the passwords in it.
+fn refuse(error: &clap::Error) {
+    let text = error.render();
+    let is_coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let text = if is_coloured { text.ansi().to_string() } else { text.to_string() };
+    // Nobody has to read it.
+    let _ = io::stderr().lock().write_all(redact(&text).as_bytes());
 }
 
 /// Whether the reader of standard output went away, as `head` does; that is no failure.

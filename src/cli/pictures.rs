@@ -1,12 +1,12 @@
 //! Encoding the IMAGE arguments, in order.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Context;
 use coca_edge::{
     Coca, Embedding, EncodedImage, Error,
     host::AvailableMemory,
-    vision::{ImageReader, Limits, Pixels, ReadError, sources},
+    vision::{ImageReader, Limits, Pixels, ReadError, Sources},
 };
 use indicatif::ProgressBar;
 
@@ -19,19 +19,29 @@ use super::{
 /// Pictures to work on: the IMAGE arguments of every command.
 #[derive(clap::Args)]
 pub(super) struct Images {
-    /// Pictures: files, folders (every picture in them, sorted) or - for standard input
+    /// Pictures: files, folders (every picture in them and their subfolders, sorted) or - for standard input
     #[arg(value_name = "IMAGE", required = true)]
     pub(super) images: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) folders: Folders,
+}
+
+/// How folders of pictures are read.
+#[derive(Clone, Copy, Default, clap::Args)]
+pub(super) struct Folders {
+    /// Leave out the pictures in subfolders
+    #[arg(long)]
+    no_recursive: bool,
 }
 
 /// Encodes every picture and hands it to `answer`, or the reason why it cannot be; the rest go on.
 pub(super) fn for_each(
     global: &Global,
     coca: &Coca,
-    images: &[PathBuf],
+    Images { images, folders }: &Images,
     mut answer: impl FnMut(&ProgressBar, &str, Result<&EncodedImage, &ReadError>) -> anyhow::Result<()>,
 ) -> anyhow::Result<Outcome> {
-    for_each_pixels(global, coca, images, |bar, source, pixels| match pixels {
+    for_each_pixels(global, coca, images, *folders, |bar, source, pixels| match pixels {
         Ok(pixels) => {
             let picture = coca.encode_pixels(pixels).with_context(|| source.to_owned())?;
             answer(bar, source, Ok(&picture))
@@ -48,7 +58,7 @@ pub(super) fn embed_each(
     views: usize,
     mut add: impl FnMut(&str, Embedding) -> Result<(), Error>,
 ) -> anyhow::Result<Outcome> {
-    for_each_pixels(global, coca, images, |bar, source, pixels| match pixels {
+    for_each_pixels(global, coca, images, Folders::default(), |bar, source, pixels| match pixels {
         Ok(pixels) => {
             let embedding = coca.embed_views(pixels, views).with_context(|| source.to_owned())?;
             Ok(add(source, embedding)?)
@@ -62,9 +72,11 @@ fn for_each_pixels(
     global: &Global,
     coca: &Coca,
     images: &[PathBuf],
+    folders: Folders,
     mut answer: impl FnMut(&ProgressBar, &str, Result<Pixels, &ReadError>) -> anyhow::Result<()>,
 ) -> anyhow::Result<Outcome> {
-    let sources = sources(images);
+    let Sources { inputs: sources, skipped } = Sources::find(images, !folders.no_recursive);
+    tell_skipped(&skipped);
     let bar = progress::bar(global, sources.len(), "pictures");
     let limits =
         AvailableMemory::now().map_or_else(Limits::default, |left| Limits::within(left.bytes));
@@ -84,4 +96,26 @@ fn for_each_pixels(
     }
     bar.finish_and_clear();
     Ok(outcome)
+}
+
+/// Says which files in folders were no pictures that can be read; nobody asked for them, so no error.
+fn tell_skipped(skipped: &BTreeMap<String, usize>) {
+    let pictures =
+        ["heic", "heif", "avif", "tif", "tiff", "cr2", "cr3", "nef", "arw", "dng", "jxl", "svg"];
+    let (pictures, others): (Vec<_>, Vec<_>) =
+        skipped.iter().partition(|(kind, _)| pictures.contains(&kind.as_str()));
+    let count = |kinds: &[(&String, &usize)]| {
+        let counts = kinds.iter().map(|(kind, count)| match kind.as_str() {
+            "" => format!("{count} without an extension"),
+            kind => format!("{count} .{kind}"),
+        });
+        counts.collect::<Vec<_>>().join(", ")
+    };
+    if !pictures.is_empty() {
+        let counts = count(&pictures);
+        log::warn!("left out of folders, since their formats are not read: {counts}");
+    }
+    if !others.is_empty() {
+        log::info!("left out of folders, since they are no pictures: {}", count(&others));
+    }
 }

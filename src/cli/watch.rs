@@ -2,11 +2,13 @@
 
 mod ending;
 mod flags;
+mod keys;
 mod options;
 
 use std::{
     fmt::Write as _,
     io::{self, IsTerminal},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -49,6 +51,9 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     if !global.quiet {
         let shown = watch.displays().iter().fold(String::new(), |text, name| text + ", " + name);
         messages::say(format_args!("{name}: {threads} threads, {kernel}{shown}"));
+        for address in watch.displays().iter().filter_map(|name| page_address(name)) {
+            messages::say(format_args!("the page: {address}"));
+        }
     }
     let key = arguments.key_presses(&arguments.source);
     let mut lines = LineWriter::start("standard output", io::stdout())?;
@@ -129,19 +134,23 @@ impl Arguments {
 
     /// A message for every line that is typed, if that asks for captions.
     fn key_presses(&self, source: &SourceSpec) -> std::sync::mpsc::Receiver<()> {
-        let (pressed, presses) = std::sync::mpsc::channel();
         let is_free = !reads_stdin(source) && io::stdin().is_terminal();
-        if is_free && self.captions_on_key() {
-            std::thread::spawn(move || {
-                for line in io::stdin().lines() {
-                    if line.is_err() || pressed.send(()).is_err() {
-                        return;
-                    }
-                }
-            });
+        match is_free && self.captions_on_key() {
+            true => keys::presses(),
+            false => std::sync::mpsc::channel().1,
         }
-        presses
     }
+}
+
+/// The address to open of a display that is a web page; one for all of this machine's addresses has its name.
+fn page_address(display: &str) -> Option<String> {
+    let address: SocketAddr = display.strip_prefix("web:")?.parse().ok()?;
+    if !address.ip().is_unspecified() {
+        return Some(format!("http://{address}/"));
+    }
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = if name.trim().is_empty() { "localhost" } else { &format!("{}.local", name.trim()) };
+    Some(format!("http://{name}:{}/", address.port()))
 }
 
 fn reads_stdin(source: &SourceSpec) -> bool {

@@ -3,13 +3,20 @@
 mod check;
 mod edit;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use clap::Subcommand;
-use coca_edge::{Coca, Labels, Templates, tasks::everyday_names};
+use coca_edge::{
+    Coca, Labels, Templates,
+    tasks::{LabelCheck, everyday_names},
+};
 
-use super::{Global, Outcome, Usage, progress};
+use super::{Global, Outcome, Usage, messages, progress};
 
 /// Make, list, change and check label tables
 #[derive(clap::Args)]
@@ -83,12 +90,15 @@ fn build(global: &Global, build: &Build) -> anyhow::Result<Outcome> {
     let names = read_list(&build.labels_file, "label")?;
     let labels = build_labels(global, &coca, names, &build.templates)?;
     labels.save(&build.output)?;
-    log::info!(
-        "{}: {} labels × {} templates",
-        build.output.display(),
-        labels.names().len(),
-        labels.templates().len()
-    );
+    if !global.quiet {
+        messages::say(format_args!(
+            "{}: {} labels × {} templates, for {}",
+            build.output.display(),
+            labels.names().len(),
+            labels.templates().len(),
+            coca.bundle().config().name
+        ));
+    }
     Ok(Outcome::Done)
 }
 
@@ -175,17 +185,55 @@ fn build_labels(
     choice: &TemplateChoice,
 ) -> anyhow::Result<Labels> {
     let templates = choice.templates(coca)?;
-    let names = without_repeats(names, "label");
+    let names = checked(without_repeats(names, "label"), coca, &templates)?;
     let bar = progress::bar(global, names.len() * templates.len(), "labels");
     let labels = coca.labels_with(names, &templates, |done, _| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     Ok(labels)
 }
 
+/// The labels without those that are the same to the model; says so, and questions lists that look wrong.
+fn checked(names: Vec<String>, coca: &Coca, templates: &Templates) -> anyhow::Result<Vec<String>> {
+    if let [only] = names.as_slice() {
+        let separator = only.chars().find(|c| matches!(c, ';' | '|' | '/' | '\t'));
+        let advice = match separator {
+            Some(_) => "labels are separated by commas",
+            None => "name what else may be seen, such as \"something else\"",
+        };
+        log::warn!("{only}: one label alone always scores 1: {advice}");
+    }
+    let LabelCheck { names, same, cut } = coca.check_labels(names, templates)?;
+    for (name, first) in same {
+        log::warn!("{name}: the same to the model as {first}; {first} is used");
+    }
+    for text in cut {
+        warn_cut(&text, coca);
+    }
+    Ok(names)
+}
+
+/// Says that the model sees only the beginning of a text.
+pub(super) fn warn_cut(text: &str, coca: &Coca) {
+    let limit = coca.bundle().config().text.context_length;
+    log::warn!("{text}: longer than the model's {limit} tokens: it sees only the beginning");
+}
+
+/// Largest file of labels or texts.
+const MAX_LIST_BYTES: u64 = 16 << 20;
+
 /// The labels or texts in a file, one a line; blank lines do not count. `item` is the word for one.
 pub(super) fn read_list(path: &Path, item: &str) -> anyhow::Result<Vec<String>> {
-    let text = std::fs::read_to_string(path)
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_LIST_BYTES + 1).read_to_end(&mut bytes))
         .with_context(|| format!("{}: cannot be read as a list of {item}s", path.display()))?;
+    let path = path.display();
+    if bytes.len() as u64 > MAX_LIST_BYTES {
+        anyhow::bail!("{path}: expected a list of {item}s of {} MB at most", MAX_LIST_BYTES >> 20);
+    }
+    let Ok(text) = String::from_utf8(bytes) else {
+        anyhow::bail!("{path}: expected one {item} a line in UTF-8, found other bytes");
+    };
     let names: Vec<_> = text
         .trim_start_matches('\u{feff}')
         .lines()
@@ -194,7 +242,6 @@ pub(super) fn read_list(path: &Path, item: &str) -> anyhow::Result<Vec<String>> 
         .map(str::to_owned)
         .collect();
     if names.is_empty() {
-        let path = path.display();
         return Err(Usage(format!("{path}: expected one {item} a line, found none")).into());
     }
     Ok(names)

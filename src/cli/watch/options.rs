@@ -29,7 +29,13 @@ pub(in crate::cli) struct Arguments {
     /// frames: FORMAT:WxH:- or FORMAT:WxH:cmd:COMMAND, where FORMAT is yuv420, yuyv, nv12, rgb or grey. A
     /// Raspberry Pi's camera module: yuv420:640x480:cmd:rpicam-vid -t 0 --codec yuv420 --width 640
     /// --height 480 -o -
-    #[arg(long, value_name = "S", default_value = "auto")]
+    #[arg(
+        long,
+        value_name = "S",
+        default_value = "auto",
+        env = "COCA_SOURCE",
+        hide_env_values = true
+    )]
     pub(super) source: SourceSpec,
     /// Show the cameras, their formats and rates
     #[arg(long)]

@@ -54,6 +54,16 @@ pub enum Error {
         /// The template.
         template: String,
     },
+    /// A file of templates has too many.
+    #[error("{place}: expected at most {limit} templates, found {found}")]
+    TooManyTemplates {
+        /// The file.
+        place: String,
+        /// The limit.
+        limit: usize,
+        /// Their number.
+        found: usize,
+    },
     /// A file of templates has none.
     #[error("{place}: expected one template a line, found none")]
     NoTemplates {

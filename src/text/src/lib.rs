@@ -20,6 +20,7 @@ mod html;
 mod spec;
 mod templates;
 mod tokenizer;
+mod tokenizer_file;
 mod whitespace;
 
 pub use cleaning::Cleaning;

@@ -3,9 +3,19 @@
 //! The embedding of a label is the mean over its sentences' embeddings. The two named lists come
 //! from OpenAI's CLIP (MIT) and are the ones that published zero-shot results were measured with.
 
-use std::{fmt, fs, path::Path};
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 use crate::Error;
+
+/// Largest file of templates.
+const MAX_FILE_BYTES: u64 = 256 << 10;
+/// Most templates: each label is encoded once for each.
+const MAX_TEMPLATES: usize = 1000;
 
 /// One or more sentences with `{}` where the label goes.
 ///
@@ -56,8 +66,14 @@ impl Templates {
     }
 
     fn open(path: &Path) -> Result<Self, Error> {
-        let text = fs::read_to_string(path)
-            .map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+        let mut text = String::new();
+        let read = File::open(path)
+            .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
+            .and_then(|_| match text.len() as u64 > MAX_FILE_BYTES {
+                true => Err(io::Error::other(format!("larger than {MAX_FILE_BYTES} bytes"))),
+                false => Ok(()),
+            });
+        read.map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
         Self::parse(&text, &path.display().to_string())
     }
 
@@ -65,7 +81,8 @@ impl Templates {
     /// `place` names the origin of `text` in errors.
     ///
     /// # Errors
-    /// [`Error::NoLabel`], with the number of the line, or [`Error::NoTemplates`].
+    /// [`Error::NoLabel`], with the number of the line, [`Error::NoTemplates`], or [`Error::TooManyTemplates`] for more
+    /// than 1,000.
     pub fn parse(text: &str, place: &str) -> Result<Self, Error> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let templates = text
@@ -77,6 +94,10 @@ impl Templates {
             .collect::<Result<Vec<_>, _>>()?;
         if templates.is_empty() {
             return Err(Error::NoTemplates { place: place.to_owned() });
+        }
+        if templates.len() > MAX_TEMPLATES {
+            let (place, found) = (place.to_owned(), templates.len());
+            return Err(Error::TooManyTemplates { place, limit: MAX_TEMPLATES, found });
         }
         Ok(Self(templates))
     }

@@ -1,40 +1,47 @@
 //! Tokenization.
 
 use ndarray::Array2;
-use serde::Deserialize;
 use tokenizers::{
     DecoderWrapper, Encoding, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
     TokenizerImpl, models::bpe::BPE,
 };
 
-use crate::{Error, TextSpec};
+use crate::{Error, TextSpec, tokenizer_file};
 
 /// The token ids of one text: start id first, no padding.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenIds(Vec<u32>);
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TokenIds {
+    ids: Vec<u32>,
+    is_cut: bool,
+}
 
 impl TokenIds {
     /// Number of ids, start and end included: 1 to the context length.
     #[allow(clippy::len_without_is_empty, reason = "the start id is always there")]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.ids.len()
     }
 
     /// The ids after the start id.
     pub fn without_start(&self) -> &[u32] {
-        &self.0[1..]
+        &self.ids[1..]
+    }
+
+    /// Whether the text was longer than the model's context, so that its end is left out.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 }
 
 impl AsRef<[u32]> for TokenIds {
     fn as_ref(&self) -> &[u32] {
-        &self.0
+        &self.ids
     }
 }
 
 impl From<TokenIds> for Vec<u32> {
-    fn from(ids: TokenIds) -> Self {
-        ids.0
+    fn from(tokens: TokenIds) -> Self {
+        tokens.ids
     }
 }
 
@@ -86,10 +93,11 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Spec`] if `spec` is not valid, [`Error::Tokenizer`] if the bytes are not in the
     /// Hugging Face tokenizers format or not byte-pair encoding, [`Error::Vocabulary`] if the two
-    /// do not belong together.
+    /// do not belong together or the file asks for something that no CLIP-like tokenizer has.
     pub fn new(json: &[u8], spec: TextSpec) -> Result<Self, Error> {
         spec.validate()?;
-        let mut tokenizer = read(json).map_err(Error::Tokenizer)?;
+        tokenizer_file::check(json)?;
+        let mut tokenizer: BytePairs = serde_json::from_slice(json).map_err(Error::Tokenizer)?;
         // A special token is one only where open_clip's pattern finds it: see `special_words`.
         tokenizer.set_encode_special_tokens(true);
         let specials = specials(&tokenizer, &spec)?;
@@ -108,13 +116,14 @@ impl Tokenizer {
     pub fn encode(&self, text: &str) -> Result<TokenIds, Error> {
         let mut ids = self.start(text)?;
         ids.push(self.spec.end_id);
-        if ids.len() > self.spec.context_length {
+        let is_cut = ids.len() > self.spec.context_length;
+        if is_cut {
             ids.truncate(self.spec.context_length);
             if let Some(last) = ids.last_mut().filter(|_| self.spec.truncate_to_end) {
                 *last = self.spec.end_id;
             }
         }
-        Ok(TokenIds(ids))
+        Ok(TokenIds { ids, is_cut })
     }
 
     /// Tokenizes `text` after the start id, to be continued by a caption: no end id, and cut so that at
@@ -124,8 +133,10 @@ impl Tokenizer {
     /// As [`encode`](Self::encode).
     pub fn prompt(&self, text: &str) -> Result<TokenIds, Error> {
         let mut ids = self.start(text)?;
-        ids.truncate(self.spec.context_length - 1);
-        Ok(TokenIds(ids))
+        let longest = self.spec.context_length - 1;
+        let is_cut = ids.len() > longest;
+        ids.truncate(longest);
+        Ok(TokenIds { ids, is_cut })
     }
 
     /// Pads `texts` to one batch for the text encoder, `[N, L]`.
@@ -137,7 +148,7 @@ impl Tokenizer {
         let longest = texts.iter().map(TokenIds::len).max().unwrap_or(0);
         let length = (longest + 1).min(self.spec.context_length);
         Array2::from_shape_fn((texts.len(), length), |(row, column)| {
-            let id = texts.get(row).and_then(|text| text.0.get(column));
+            let id = texts.get(row).and_then(|text| text.ids.get(column));
             i64::from(*id.unwrap_or(&self.spec.pad_id))
         })
     }
@@ -200,17 +211,6 @@ impl Tokenizer {
         }
         ids
     }
-}
-
-fn read(json: &[u8]) -> serde_json::Result<BytePairs> {
-    /// The one part in which the library panics on a syntax error.
-    #[derive(Deserialize)]
-    struct Fragile {
-        #[serde(rename = "decoder")]
-        _decoder: Option<serde_json::Value>,
-    }
-    serde_json::from_slice::<Fragile>(json)?;
-    serde_json::from_slice(json)
 }
 
 fn specials(tokenizer: &BytePairs, spec: &TextSpec) -> Result<Vec<(String, u32)>, Error> {

@@ -184,9 +184,18 @@ fn format_of(bytes: &[u8]) -> Result<ImageFormat, Error> {
         Ok(format @ (Jpeg | Png | WebP | Bmp | Gif)) => return Ok(format),
         Ok(other) => format!("a file of type {}", other.to_mime_type()),
         Err(_) if bytes.is_empty() => "the file is empty".to_owned(),
+        Err(_) if is_heic(bytes) => "a HEIC file, as phones take them".to_owned(),
         Err(_) => "the content is of no known format".to_owned(),
     };
     Err(Error::UnknownFormat { found })
+}
+
+/// Whether the file is one of the kinds that the image crate does not know by name.
+fn is_heic(bytes: &[u8]) -> bool {
+    let brand = bytes.get(4..12).unwrap_or_default();
+    [b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1"]
+        .iter()
+        .any(|known| brand == *known)
 }
 
 /// The divisor of a JPEG's size at which it may be decoded: 1, 2, 4 or 8.

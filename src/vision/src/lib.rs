@@ -41,6 +41,7 @@ mod geometry;
 mod jpeg;
 mod preprocess;
 mod reader;
+mod sources;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,7 @@ pub use decode::{Detail, Limits, decode, open};
 pub use error::Error;
 pub use frame::{Colours, FrameConverter, FramePreprocessor, FrameView, PixelFormat, Turn};
 pub use preprocess::{CodeTable, Pixels, Preprocessor};
-pub use reader::{ImageReader, ReadError, Source, sources};
+pub use reader::ImageReader;
+pub use sources::{ReadError, Source, Sources, sources};
 pub use spec::{Interpolation, PixelSpec, Resize};
 pub use upright_image::Image;

@@ -1,107 +1,18 @@
-//! Images from files, folders and standard input, decoded ahead of the model.
+//! Images from files and standard input, decoded ahead of the model.
 
 use std::{
-    fmt,
     fs::File,
-    path::{Path, PathBuf},
     sync::mpsc::{Receiver, sync_channel},
     thread::{self, JoinHandle},
 };
 
 use crate::{
-    Error, Limits, Pixels, Preprocessor,
+    Error, Limits, Pixels, Preprocessor, ReadError, Source,
     decode::{self, decode},
 };
 
 /// Preprocessed images that may wait for the model.
 const AHEAD: usize = 4;
-
-/// File name extensions that count as images in a folder: those of the formats that can be decoded.
-const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
-
-/// Origin of an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// A file.
-    File(PathBuf),
-    /// Standard input, written `-`.
-    Stdin,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => path.display().fmt(f),
-            Self::Stdin => f.write_str("-"),
-        }
-    }
-}
-
-/// An input that cannot be read. The sentence names it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReadError {
-    /// The file or folder cannot be read.
-    #[error("{input}: {source}")]
-    Io {
-        /// The input.
-        input: Source,
-        /// Error of the operating system.
-        source: std::io::Error,
-    },
-    /// The folder holds no image.
-    #[error("{}: no picture in this folder: expected files that end in {}", path.display(), EXTENSIONS.join(", "))]
-    EmptyFolder {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// The bytes are no image, or a damaged one.
-    #[error("{input}: {source}")]
-    Image {
-        /// The input.
-        input: Source,
-        /// Error of the decoder.
-        source: Error,
-    },
-}
-
-/// Expands paths to inputs: a file, a folder (every image in it, sorted by name) or `-` for standard input.
-///
-/// A folder that cannot be expanded stays in its place as an error.
-#[must_use]
-pub fn sources(names: &[PathBuf]) -> Vec<(Source, Option<ReadError>)> {
-    names.iter().flat_map(|name| expand(name)).collect()
-}
-
-fn expand(name: &Path) -> Vec<(Source, Option<ReadError>)> {
-    if name.as_os_str() == "-" {
-        return vec![(Source::Stdin, None)];
-    }
-    let source = Source::File(name.to_path_buf());
-    if !name.is_dir() {
-        return vec![(source, None)];
-    }
-    match images_in(name) {
-        Ok(images) if images.is_empty() => {
-            vec![(source, Some(ReadError::EmptyFolder { path: name.to_path_buf() }))]
-        }
-        Ok(images) => images.into_iter().map(|path| (Source::File(path), None)).collect(),
-        Err(error) => vec![(source.clone(), Some(ReadError::Io { input: source, source: error }))],
-    }
-}
-
-fn images_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut images = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-        if extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str())) && path.is_file() {
-            images.push(path);
-        }
-    }
-    images.sort();
-    Ok(images)
-}
 
 /// Reads and preprocesses images on a thread of its own, a few ahead of the model, and yields them in order.
 ///
@@ -205,6 +116,8 @@ fn read(
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]

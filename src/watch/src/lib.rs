@@ -37,8 +37,17 @@ pub use frame_caption::FrameCaption;
 pub use redact::redact;
 pub use tracked_label::TrackedLabel;
 
-/// The environment variable in which `coca watch` is given the page's token: no program that is started here gets it.
-const TOKEN_VARIABLE: &str = "COCA_TOKEN";
+/// Environment variables that `coca watch` is given secrets in: no program that is started here gets them.
+const SECRET_VARIABLES: [&str; 2] = ["COCA_TOKEN", "COCA_SOURCE"];
+
+/// A command without the variables that hold secrets.
+fn command(program: &str) -> std::process::Command {
+    let mut command = std::process::Command::new(program);
+    for variable in SECRET_VARIABLES {
+        command.env_remove(variable);
+    }
+    command
+}
 
 /// README's example, compiled with the documentation's tests.
 #[cfg(doctest)]

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 const REDACTED: &str = "…";
 /// Parts of the names of secret values, in lower case.
 const SECRET_PARTS: [&str; 9] =
-    ["pass", "pwd", "psw", "token", "secret", "apikey", "api_key", "api-key", "credential"];
+    ["pass", "pwd", "psw", "tok", "secret", "apikey", "api_key", "api-key", "credential"];
 /// Whole names of secret values, in lower case.
 const SECRET_NAMES: [&str; 8] =
     ["key", "pw", "auth", "authorization", "sig", "signature", "session", "loginpas"];

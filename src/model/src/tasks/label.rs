@@ -101,6 +101,18 @@ impl Coca {
     /// # Errors
     /// [`Error::NotATable`] for any other file, [`Error::OtherTable`] for the table of another model.
     pub fn load_labels(&self, path: impl AsRef<Path>) -> Result<Labels, Error> {
-        Labels::load(path, self.bundle.fingerprint(), self.bundle.config().logit_scale)
+        let path = path.as_ref();
+        let config = self.bundle.config();
+        let labels = Labels::load(path, self.bundle.fingerprint(), config.logit_scale)?;
+        let (expected, found) = (config.dimensions.embedding, labels.embeddings().ncols());
+        match found == expected {
+            true => Ok(labels),
+            false => Err(Error::NotATable {
+                path: path.to_path_buf(),
+                reason: format!(
+                    "expected {expected} columns, as the model's embeddings have, found {found}"
+                ),
+            }),
+        }
     }
 }

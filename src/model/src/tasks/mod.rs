@@ -25,6 +25,7 @@ mod table_tests;
 mod taught;
 mod taught_table;
 mod teacher;
+mod text_check;
 mod views;
 
 pub use ask::{Answer, Asker, ScoredAnswer};
@@ -41,3 +42,4 @@ pub use frame_encoder::FrameEncoder;
 pub use score::{Evidence, ScoreOptions, ScoredText, TextScorer};
 pub use taught::Method;
 pub use teacher::{Confusion, LabelReport, NoneReport, Report, SameMoment, Teacher, Threshold};
+pub use text_check::LabelCheck;

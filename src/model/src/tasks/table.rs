@@ -11,7 +11,8 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    io::Write,
+    fs::File,
+    io::{Read, Write},
     path::Path,
 };
 
@@ -34,6 +35,8 @@ const FORMAT_TAUGHT: &str = "coca-labels-3";
 /// The format with 16-bit embeddings.
 const FORMAT_IN_F16: &str = "coca-labels-1";
 const TENSOR: &str = "embeddings";
+/// Largest file: some 50,000 labels of a large model.
+const MAX_BYTES: u64 = 256 << 20;
 
 impl Labels {
     /// Writes a table to `path`, which is replaced only once the whole table is written; see
@@ -73,8 +76,14 @@ impl Labels {
         logit_scale: f32,
     ) -> Result<Self, Error> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path)
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
             .map_err(|source| Error::TableFile { path: path.to_path_buf(), source })?;
+        if bytes.len() as u64 > MAX_BYTES {
+            let reason = format!("expected at most {MAX_BYTES} bytes");
+            return Err(Error::NotATable { path: path.to_path_buf(), reason });
+        }
         Self::parse(&bytes, path, model, logit_scale)
     }
 

@@ -97,7 +97,7 @@ pub enum Error {
         found: String,
     },
     /// No frame came for too long.
-    #[error("{source_name}: no frame for {} s", waited.as_secs_f32())]
+    #[error("{source_name}: no frame for {:.1} s", waited.as_secs_f32())]
     Stalled {
         /// The source.
         source_name: String,

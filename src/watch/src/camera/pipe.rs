@@ -3,7 +3,7 @@
 use std::{
     fmt, io,
     os::unix::process::CommandExt,
-    process::{self, Child, ChildStdout, ExitStatus, Stdio},
+    process::{Child, ChildStdout, ExitStatus, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -17,10 +17,13 @@ use super::{
     source_kind::SourceKind,
     wait::{End, Endable, UnbufferedStdin},
 };
-use crate::{TOKEN_VARIABLE, redact};
+use crate::redact;
 
 /// Time between two looks at a command that has closed its output.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Words by which a command line that a shell should read is known.
+const SHELL_WORDS: [&str; 4] = ["|", "||", "&&", ">"];
 
 /// A pipe and the format of its frames: `-`, `cmd:COMMAND`, and either behind `FORMAT:WxH:`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,14 +141,18 @@ impl Command {
         };
         let words =
             shlex::split(command).ok_or_else(|| refuse("a quotation mark is not closed"))?;
+        if let Some(word) = words.iter().find(|word| SHELL_WORDS.contains(&word.as_str())) {
+            return Err(refuse(&format!(
+                "no shell reads it, so {word} means nothing: cmd:sh -c '…'"
+            )));
+        }
         let (program, arguments) =
             words.split_first().ok_or_else(|| refuse("expected a command after cmd:"))?;
-        let mut child = process::Command::new(program)
+        let mut child = crate::command(program)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .process_group(0)
-            .env_remove(TOKEN_VARIABLE)
             .spawn()
             .map_err(Error::io(program))?;
         let Some(output) = child.stdout.take() else { return Err(refuse("it has no output")) };

@@ -83,7 +83,7 @@ pub enum Error {
         source: image::ImageError,
     },
     /// An address that the web page cannot be served at.
-    #[error("web:{address}: cannot listen: {source}; choose another port or end what uses it")]
+    #[error("web:{address}: cannot listen: {source}{}", way_out(source))]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -112,4 +112,16 @@ pub enum Error {
         /// The spec without its options.
         display: String,
     },
+}
+
+/// What to do about an address that cannot be listened at.
+fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; choose another port or end what uses it",
+        io::ErrorKind::AddrNotAvailable => {
+            "; it is no address of this machine: 0.0.0.0 stands for all of them"
+        }
+        io::ErrorKind::PermissionDenied => "; ports below 1024 are the system's: take 8080, say",
+        _ => "",
+    }
 }

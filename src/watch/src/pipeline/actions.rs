@@ -1,13 +1,16 @@
 //! Commands that run when a label enters.
 
 use std::{
-    process::{Child, Command, Stdio},
+    os::unix::process::CommandExt,
+    process::{Child, Stdio},
     str::FromStr,
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process_group};
+
 use super::{Error, Event, EventKind};
-use crate::TOKEN_VARIABLE;
+use crate::{command, redact};
 
 /// Least time from one run of an action to the next.
 const MIN_INTERVAL: Duration = Duration::from_secs(5);
@@ -38,7 +41,7 @@ impl FromStr for Action {
         let refuse = || Error::Option {
             option: "action",
             expected: "LABEL=COMMAND, with every quotation mark closed".to_owned(),
-            found: text.to_owned(),
+            found: redact(text).into(),
         };
         let (label, command) = text.split_once('=').ok_or_else(refuse)?;
         let mut words = shlex::split(command).ok_or_else(refuse)?.into_iter();
@@ -94,6 +97,18 @@ impl Actions {
     }
 }
 
+impl Drop for Running {
+    /// Ends a command that still runs, with all that it started.
+    fn drop(&mut self) {
+        self.reap();
+        if let Some(child) = &mut self.child {
+            // Both fail only if the command is gone in the meantime.
+            let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+            let _ = child.wait();
+        }
+    }
+}
+
 impl Running {
     fn start(&mut self, event: &Event, frame: u64) {
         if self.child.is_some()
@@ -103,15 +118,15 @@ impl Running {
             return;
         }
         self.started = Some(Instant::now());
-        let child = Command::new(&self.action.program)
+        let child = command(&self.action.program)
             .args(&self.action.arguments)
-            .env_remove(TOKEN_VARIABLE)
             .env("COCA_LABEL", &event.label)
             .env("COCA_SCORE", event.score.to_string())
             .env("COCA_FRAME", frame.to_string())
             .stdin(Stdio::null())
             // Standard output is for reports.
             .stdout(Stdio::null())
+            .process_group(0)
             .spawn();
         match child {
             Ok(child) => self.child = Some(child),
@@ -176,6 +191,25 @@ mod tests {
         actions.react(&[entered("cat")], 14);
         assert!(actions.0[0].child.is_none(), "run again too soon");
         assert_eq!(fs::read_to_string(file).unwrap(), "cat 0.75 12\n");
+    }
+
+    #[test]
+    fn a_command_ends_with_the_watch() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let command = format!("cat=sh -c 'sleep 600 & echo $! > {}; wait'", file.display());
+        let mut actions = Actions::new(vec![command.parse().unwrap()]);
+        actions.react(&[entered("cat")], 1);
+        let pid = || fs::read_to_string(&file).unwrap_or_default().trim().parse::<u32>().ok();
+        wait_until(|| pid().is_some());
+        let is_running = |pid: u32| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            !stat.is_empty() && !stat.contains(") Z ")
+        };
+        let child = pid().unwrap();
+        assert!(!fs::exists("/proc/self/stat").unwrap() || is_running(child));
+        drop(actions);
+        wait_until(|| !is_running(child));
     }
 
     #[test]

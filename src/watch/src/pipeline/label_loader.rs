@@ -8,7 +8,10 @@ use std::{
     thread,
 };
 
-use coca_model::{Coca, Labels, tasks};
+use coca_model::{
+    Coca, Labels,
+    tasks::{self, LabelCheck},
+};
 use coca_text::Templates;
 
 use super::Error;
@@ -99,10 +102,22 @@ fn load(
     let all = names.len();
     names.retain(|name| Some(name.as_str()) != none);
     let has_none = names.len() < all;
-    let labels = coca.labels_with(names, templates, |_, _| ())?;
+    let check = coca.check_labels(names, templates)?;
+    tell(&check);
+    let labels = coca.labels_with(check.names, templates, |_, _| ())?;
     match none.filter(|_| has_none) {
         Some(none) => labels.with_none(none, coca.cohort()?),
         None => Ok(labels),
+    }
+}
+
+/// Logs labels that are left out or cut.
+fn tell(check: &LabelCheck) {
+    for (name, first) in &check.same {
+        log::warn!("{name}: the same to the model as {first}; {first} is used");
+    }
+    for text in &check.cut {
+        log::warn!("{text}: longer than the model can read: it sees only the beginning");
     }
 }
 
