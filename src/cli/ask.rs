@@ -1,14 +1,12 @@
 //! `coca ask`: answers to questions about pictures.
 
-use std::path::PathBuf;
-
 use coca_edge::Answer;
 use serde::Serialize;
 
 use super::{
     Global, Outcome,
     output::{self, Format},
-    pictures,
+    pictures::{self, Images},
 };
 
 /// Answer a question about a picture
@@ -20,9 +18,8 @@ use super::{
 pub(super) struct Arguments {
     /// The question, in English
     question: String,
-    /// Pictures: files, folders (every picture in them, sorted) or - for standard input
-    #[arg(value_name = "IMAGE", required = true)]
-    images: Vec<PathBuf>,
+    #[command(flatten)]
+    images: Images,
     /// Answers to choose from, separated by commas [default: those that the question implies]
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     answers: Vec<String>,

@@ -34,6 +34,12 @@ pub(super) struct Folders {
     no_recursive: bool,
 }
 
+impl From<PathBuf> for Images {
+    fn from(path: PathBuf) -> Self {
+        Self { images: vec![path], folders: Folders::default() }
+    }
+}
+
 /// Encodes every picture and hands it to `answer`, or the reason why it cannot be; the rest go on.
 pub(super) fn for_each(
     global: &Global,

@@ -8,7 +8,7 @@ use crate::cli::{
     Global, Outcome, Usage,
     label_folders::label_folders,
     output::{self, Format, ReportFormat},
-    pictures,
+    pictures::{self, Images},
 };
 
 #[derive(clap::Args)]
@@ -59,14 +59,16 @@ pub(super) fn run(global: &Global, arguments: &Check) -> anyhow::Result<Outcome>
             return Err(Usage(format!("{folder}: {label:?} is no label of {table}")).into());
         }
         let answered =
-            pictures::for_each(global, &coca, &[folder], |bar, source, picture| match picture {
-                Ok(picture) => {
-                    for best in labels.classify(picture, 1)? {
-                        *guesses.entry((label.clone(), best.label)).or_default() += 1;
+            pictures::for_each(global, &coca, &Images::from(folder), |bar, source, picture| {
+                match picture {
+                    Ok(picture) => {
+                        for best in labels.classify(picture, 1)? {
+                            *guesses.entry((label.clone(), best.label)).or_default() += 1;
+                        }
+                        Ok(())
                     }
-                    Ok(())
+                    Err(error) => output::report(bar, Format::Text, source, error),
                 }
-                Err(error) => output::report(bar, Format::Text, source, error),
             })?;
         if let Outcome::SomeFailed = answered {
             outcome = Outcome::SomeFailed;
