@@ -74,7 +74,7 @@ fn a_full_standard_output_is_an_error() {
         let output = coca(arguments).stdout(full).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         let said = text(&output.stderr);
-        assert!(said.starts_with("coca: standard output: cannot be written: "), "{said}");
+        assert!(said.contains("coca: standard output: cannot be written: "), "{said}");
         assert_eq!(said.matches("No space left").count(), 1, "{said}");
     }
 }
@@ -82,7 +82,7 @@ fn a_full_standard_output_is_an_error() {
 #[test]
 fn a_closed_standard_output_ends_quietly() {
     for arguments in [
-        &["classify", CAT, COFFEE, "--labels", "cat,dog"][..],
+        &["classify", CAT, COFFEE, "--labels", "cat,dog", "--quiet"][..],
         &["caption", CAT, "--max-tokens", "7"],
         &["embed", "--text", "a cat", "--format", "npy"],
         &["doctor"],
@@ -124,7 +124,8 @@ fn names_with_control_characters_reach_no_terminal() {
     let labels = "cat,a\x1b[31mdog\u{9b}31m";
     for format in ["text", "jsonl"] {
         let files = [good.to_str().unwrap(), bad.to_str().unwrap()];
-        let arguments = ["classify", files[0], files[1], "--labels", labels, "--format", format];
+        let arguments =
+            ["classify", files[0], files[1], "--labels", labels, "--format", format, "--quiet"];
         let output = coca(&arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         let (said, answers) = (text(&output.stderr), text(&output.stdout));

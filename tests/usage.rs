@@ -43,7 +43,8 @@ fn labels_that_are_the_same_to_the_model_are_used_once_and_told() {
     let long = "very ".repeat(200);
     let said = said_of(&format!("{long}a,{long}b,dog"));
     assert!(said.contains("the same to the model as") && said.contains("sees only the beginning"));
-    assert_eq!(said_of("cat,dog"), "");
+    let said = said_of("cat,dog");
+    assert!(!said.contains("the same") && !said.contains("alone"), "{said}");
 }
 
 #[test]

@@ -200,7 +200,7 @@ fn checked(names: Vec<String>, coca: &Coca, templates: &Templates) -> anyhow::Re
             Some(_) => "labels are separated by commas",
             None => "name what else may be seen, such as \"something else\"",
         };
-        log::warn!("{only}: one label alone always scores 1: {advice}");
+        log::warn!("{only}: without --none, one label alone always scores 1: {advice}");
     }
     let LabelCheck { names, same, cut } = coca.check_labels(names, templates)?;
     for (name, first) in same {
