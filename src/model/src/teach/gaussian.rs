@@ -7,8 +7,8 @@ use ndarray::{Array1, Array2, ArrayView2};
 
 use super::{Anchors, Shots, cholesky::Cholesky};
 
-/// Shots that the isotropic covariance I / E counts for: that of vectors of length 1 spread evenly. Of 0, 100, 400 and
-/// 1600, 100 was the best for 1 to 16 shots of 100 labels.
+/// Shots that the isotropic covariance I / E counts for, that of vectors of length 1 spread evenly: of 100, 400 and 1600, the
+/// best for 4 and 16 shots of 100 labels.
 const PRIOR_SHOTS: f64 = 100.0;
 
 /// A Gaussian for each label: μ_k, and Σ common to all. The logit of label k is x·Σ⁻¹μ_k - ½ μ_kᵀΣ⁻¹μ_k.

@@ -10,7 +10,7 @@ use crate::{
     teach::{Anchors, Cache, Gaussian, Prototypes, Shots, accuracy, calibrate, mix},
 };
 
-/// Pictures that a label's name counts for: of 0, 2, 4 and 8, the best for 1 to 16 pictures of 100 labels.
+/// Pictures that a label's name counts for: of 0, 2 and 4, the best for 4 pictures of each of 100 labels.
 const NAME_SHOTS: f64 = 4.0;
 
 /// Share of pictures that names must label right to be kept beside pictures that do as well without them.
