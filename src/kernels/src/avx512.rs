@@ -205,6 +205,45 @@ impl Isa for Avx512Vnni {
             _ => self.tile::<14>(rows, panel, ahead, sums),
         }
     }
+
+    #[inline(always)]
+    fn row_products<const R: usize>(
+        self,
+        rows: &[i8],
+        planes: [&[i8]; 2],
+        sums: &mut [[i32; 2]; R],
+    ) {
+        let width = planes[0].len();
+        assert!(rows.len() == R * width && planes[1].len() == width && width.is_multiple_of(64));
+        let [high, low] = planes.map(<[i8]>::as_ptr);
+        // SAFETY: AVX-512, proven by `self`. Block b of 64 elements reads bytes 64b..64b+64 of both planes and of each of the R
+        // rows; b < width / 64.
+        unsafe {
+            let (flip, ones) = (_mm512_set1_epi8(i8::MIN), _mm512_set1_epi8(1));
+            let mut totals = [[_mm512_setzero_si512(); 2]; R];
+            let mut elements = [_mm512_setzero_si512(); 2];
+            for at in (0..width).step_by(64) {
+                let query = [high, low].map(|plane| _mm512_loadu_si512(plane.add(at).cast()));
+                for (sum, query) in elements.iter_mut().zip(query) {
+                    *sum = _mm512_dpbusd_epi32(*sum, ones, query);
+                }
+                for (r, totals) in totals.iter_mut().enumerate() {
+                    let row = _mm512_loadu_si512(rows.as_ptr().add(r * width + at).cast());
+                    // Unsigned with 128 added, which is taken off below.
+                    let row = _mm512_xor_si512(row, flip);
+                    for (total, query) in totals.iter_mut().zip(query) {
+                        *total = _mm512_dpbusd_epi32(*total, row, query);
+                    }
+                }
+            }
+            for (sums, totals) in sums.iter_mut().zip(totals) {
+                for ((sum, total), elements) in sums.iter_mut().zip(totals).zip(elements) {
+                    let added = _mm512_slli_epi32::<7>(elements);
+                    *sum = _mm512_reduce_add_epi32(_mm512_sub_epi32(total, added));
+                }
+            }
+        }
+    }
 }
 
 impl Avx512Vnni {

@@ -84,4 +84,14 @@ pub(crate) trait Isa: Copy {
     ///
     /// May prefetch `ahead`, the weights that are needed next.
     fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], ahead: &[i8], sums: &mut [i32]);
+
+    /// Multiplies stored rows `[R, width]` by both planes of a query, each `[width]`, into `sums`, `[R, 2]`.
+    ///
+    /// The width is a multiple of [`ROW_PADDING`](crate::ROW_PADDING); no element of a plane is -128.
+    fn row_products<const R: usize>(
+        self,
+        rows: &[i8],
+        planes: [&[i8]; 2],
+        sums: &mut [[i32; 2]; R],
+    );
 }

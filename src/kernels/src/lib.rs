@@ -63,6 +63,7 @@ mod math;
 mod neon;
 mod packed_keys;
 mod pool;
+mod row_query;
 mod rows;
 #[cfg(test)]
 mod same_everywhere_tests;
@@ -89,6 +90,7 @@ pub use linear::{Epilogue, Linear, LinearInput};
 pub use mapping::MappedFile;
 pub use packed_keys::{PANEL_COLUMNS, PackedKeys, pack_keys, pack_values};
 pub use pool::Pool;
+pub use row_query::{ROW_PADDING, RowQuery};
 pub use rows::QuantizedRows;
 pub use weight_memory::WeightMemory;
 pub use weights::{F32Weights, Int8Weights, Matrix, Weights};

@@ -77,6 +77,39 @@ impl<P: ByteProduct> Isa for Neon<P> {
     fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], _: &[i8], sums: &mut [i32]) {
         self.0.int8_products(rows, panel, sums);
     }
+
+    #[inline(always)]
+    fn row_products<const R: usize>(
+        self,
+        rows: &[i8],
+        planes: [&[i8]; 2],
+        sums: &mut [[i32; 2]; R],
+    ) {
+        let width = planes[0].len();
+        assert!(rows.len() == R * width && planes[1].len() == width && width.is_multiple_of(16));
+        let [high, low] = planes.map(<[i8]>::as_ptr);
+        // SAFETY: NEON, proven by `self`. Block b of sixteen elements reads bytes 16b..16b+16 of both planes and of each of the
+        // R rows; b < width / 16. A prefetch may name any address.
+        unsafe {
+            let mut totals = [[vdupq_n_s32(0); 2]; R];
+            for at in (0..width).step_by(16) {
+                let query = [high, low].map(|plane| vld1q_s8(plane.add(at)));
+                for (r, totals) in totals.iter_mut().enumerate() {
+                    let from = rows.as_ptr().add(r * width + at);
+                    if at % 64 == 0 {
+                        prefetch(from.wrapping_add(PREFETCH));
+                    }
+                    let row = vld1q_s8(from);
+                    for (total, query) in totals.iter_mut().zip(query) {
+                        *total = self.0.dot(*total, row, query);
+                    }
+                }
+            }
+            for (sums, totals) in sums.iter_mut().zip(totals) {
+                *sums = totals.map(|total| vaddvq_s32(total));
+            }
+        }
+    }
 }
 
 /// How far ahead of the product the weights are asked for, in bytes.

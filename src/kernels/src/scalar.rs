@@ -111,4 +111,17 @@ impl Isa for Scalar {
             }
         }
     }
+
+    fn row_products<const R: usize>(
+        self,
+        rows: &[i8],
+        planes: [&[i8]; 2],
+        sums: &mut [[i32; 2]; R],
+    ) {
+        for (row, sums) in rows.chunks_exact(planes[0].len()).zip(sums) {
+            *sums = planes.map(|plane| {
+                row.iter().zip(plane).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum()
+            });
+        }
+    }
 }

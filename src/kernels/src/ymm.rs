@@ -85,6 +85,65 @@ impl<P: ByteProduct> Isa for Ymm<P> {
     ) {
         self.0.int8_products(rows, panel, ahead, sums);
     }
+
+    #[inline(always)]
+    fn row_products<const R: usize>(
+        self,
+        rows: &[i8],
+        planes: [&[i8]; 2],
+        sums: &mut [[i32; 2]; R],
+    ) {
+        let width = planes[0].len();
+        assert!(rows.len() == R * width && planes[1].len() == width && width.is_multiple_of(32));
+        let [high, low] = planes.map(<[i8]>::as_ptr);
+        let unsigned = P::FLIP == 0;
+        // SAFETY: AVX2, proven by `self`. Block b of 32 elements reads bytes 32b..32b+32 of both planes and of each of the R
+        // rows; b < width / 32.
+        unsafe {
+            let (flip, ones) = (_mm256_set1_epi8(i8::MIN), _mm256_set1_epi8(1));
+            let mut totals = [[_mm256_setzero_si256(); 2]; R];
+            let mut elements = [_mm256_setzero_si256(); 2];
+            for at in (0..width).step_by(32) {
+                let query = [high, low].map(|plane| _mm256_loadu_si256(plane.add(at).cast()));
+                if unsigned {
+                    for (sum, query) in elements.iter_mut().zip(query) {
+                        *sum = self.0.dot(*sum, ones, query);
+                    }
+                }
+                for (r, totals) in totals.iter_mut().enumerate() {
+                    let mut row = _mm256_loadu_si256(rows.as_ptr().add(r * width + at).cast());
+                    if unsigned {
+                        // With 128 added, which is taken off below.
+                        row = _mm256_xor_si256(row, flip);
+                    }
+                    for (total, query) in totals.iter_mut().zip(query) {
+                        *total = self.0.dot(*total, row, query);
+                    }
+                }
+            }
+            for (sums, totals) in sums.iter_mut().zip(totals) {
+                for ((sum, total), elements) in sums.iter_mut().zip(totals).zip(elements) {
+                    let added = _mm256_slli_epi32::<7>(elements);
+                    *sum = add_up(_mm256_sub_epi32(total, added));
+                }
+            }
+        }
+    }
+}
+
+/// The sum of eight.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn add_up(eight: __m256i) -> i32 {
+    // SAFETY: operations on registers, which the caller promises are there.
+    unsafe {
+        let four =
+            _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256::<1>(eight));
+        let pair = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
+        _mm_cvtsi128_si32(_mm_add_epi32(pair, _mm_shuffle_epi32::<1>(pair)))
+    }
 }
 
 /// Two halves of sixteen lanes.
