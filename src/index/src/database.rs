@@ -1,0 +1,370 @@
+//! The metadata of an index: a redb database that one process writes while others read.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use coca_model::bundle::Fingerprint;
+use redb::{
+    AccessGuard, Builder, ConcurrencyMode, DatabaseError, MultimapTableDefinition,
+    ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    WriteTransaction,
+};
+
+use crate::{Error, Picture};
+
+/// The format that this version reads and writes.
+const FORMAT: &str = "coca-index-1";
+/// Bytes of the database that are kept in memory.
+const CACHE: usize = 8 << 20;
+/// How often, and how long apart, a reader tries to open a database that is being mended.
+const ATTEMPTS: usize = 50;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What the whole index is: format, model, rows.
+const FACTS: TableDefinition<'_, &str, &str> = TableDefinition::new("facts");
+/// Row of the embeddings → picture; rows of pictures that are gone have none.
+const PICTURES: TableDefinition<'_, u64, Columns<'_>> = TableDefinition::new("pictures");
+/// Path → row.
+const PATHS: TableDefinition<'_, &str, u64> = TableDefinition::new("paths");
+/// Hash of a file's content → rows.
+const CONTENTS: MultimapTableDefinition<'_, u128, u64> = MultimapTableDefinition::new("contents");
+/// Rows of pictures that are gone.
+const HOLES: TableDefinition<'_, u64, ()> = TableDefinition::new("holes");
+
+/// Path, size, modified, taken, content, camera, labels, caption; what is absent is an empty text.
+type Columns<'a> = (&'a str, u64, i64, Option<i64>, u128, &'a str, Vec<&'a str>, &'a str);
+
+/// The facts about an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) model: Fingerprint,
+    pub(crate) model_name: String,
+    /// Elements of an embedding.
+    pub(crate) width: usize,
+    /// Embeddings, those of pictures that are gone included.
+    pub(crate) rows: u64,
+    /// The set of vector files that the rows stand in.
+    pub(crate) generation: u64,
+}
+
+/// A change of the metadata.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// A picture at the next row; one of the same path is gone.
+    Add(Picture),
+    /// Another description of a row.
+    Update(u64, Picture),
+    /// A picture is gone.
+    Remove(u64),
+}
+
+/// An opened database.
+pub(crate) struct Database {
+    path: PathBuf,
+    opened: Opened,
+}
+
+enum Opened {
+    ForReading(ReadOnlyDatabase),
+    ForWriting(redb::Database),
+}
+
+/// What a database held at one moment.
+pub(crate) struct View {
+    path: PathBuf,
+    transaction: ReadTransaction,
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE).set_concurrency_mode(ConcurrencyMode::SingleWriter);
+    builder
+}
+
+/// Puts the database's path before its error.
+fn failed<E: Into<redb::Error>>(path: &Path) -> impl Fn(E) -> Error + '_ {
+    |error| Error::Database { path: path.to_path_buf(), source: Box::new(error.into()) }
+}
+
+impl Database {
+    /// Opens the database at `path` for reading, beside a process that writes it.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let opened = match builder().open_read_only(path) {
+                Err(DatabaseError::RepairAborted) => match Self::mend(path) {
+                    Err(Error::Busy { .. }) if attempts < ATTEMPTS => {
+                        thread::sleep(PAUSE);
+                        continue;
+                    }
+                    Err(error) => {
+                        let path = path.to_path_buf();
+                        return Err(Error::Interrupted { path, source: Box::new(error) });
+                    }
+                    Ok(()) if attempts < ATTEMPTS => continue,
+                    Ok(()) => Err(DatabaseError::RepairAborted),
+                },
+                opened => opened,
+            };
+            let opened = Opened::ForReading(opened.map_err(failed(path))?);
+            return Ok(Self { path: path.to_path_buf(), opened });
+        }
+    }
+
+    /// Brings a database in order whose writer was interrupted.
+    fn mend(path: &Path) -> Result<(), Error> {
+        Self::open_for_writing(path).map(drop)
+    }
+
+    /// Opens the database at `path`, made if there is none, for writing: other processes can read it, not write.
+    pub(crate) fn open_for_writing(path: &Path) -> Result<Self, Error> {
+        let opened = match builder().create(path) {
+            Err(DatabaseError::DatabaseAlreadyOpen) => {
+                return Err(Error::Busy { path: path.to_path_buf() });
+            }
+            opened => opened.map_err(failed(path))?,
+        };
+        Ok(Self { path: path.to_path_buf(), opened: Opened::ForWriting(opened) })
+    }
+
+    /// Its contents at this moment.
+    pub(crate) fn view(&self) -> Result<View, Error> {
+        let transaction = match &self.opened {
+            Opened::ForReading(database) => database.begin_read(),
+            Opened::ForWriting(database) => database.begin_read(),
+        };
+        let transaction = transaction.map_err(failed(&self.path))?;
+        Ok(View { path: self.path.clone(), transaction })
+    }
+
+    /// Writes the facts of a new index.
+    pub(crate) fn create(&self, facts: &Facts) -> Result<(), Error> {
+        self.write(|transaction| {
+            transaction.open_table(PICTURES)?;
+            transaction.open_table(PATHS)?;
+            transaction.open_multimap_table(CONTENTS)?;
+            transaction.open_table(HOLES)?;
+            write_facts(transaction, facts)
+        })
+    }
+
+    /// Applies `changes` in order, all or none; returns the number of rows after them.
+    pub(crate) fn apply(&self, facts: &Facts, changes: &[Change]) -> Result<u64, Error> {
+        self.write(|transaction| {
+            let mut rows = facts.rows;
+            for change in changes {
+                match change {
+                    Change::Add(picture) => {
+                        let old = row_at(transaction, &picture.path)?;
+                        if let Some(old) = old {
+                            remove(transaction, old)?;
+                        }
+                        insert(transaction, rows, picture)?;
+                        rows += 1;
+                    }
+                    Change::Update(row, picture) => {
+                        forget(transaction, *row)?;
+                        insert(transaction, *row, picture)?;
+                    }
+                    Change::Remove(row) => remove(transaction, *row)?,
+                }
+            }
+            write_facts(transaction, &Facts { rows, ..facts.clone() })?;
+            Ok(rows)
+        })
+    }
+
+    fn write<T>(
+        &self,
+        work: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, Error> {
+        let Opened::ForWriting(database) = &self.opened else {
+            let source = Box::new(redb::Error::from(DatabaseError::DatabaseAlreadyOpen));
+            return Err(Error::Database { path: self.path.clone(), source });
+        };
+        let transact = || {
+            let mut transaction = database.begin_write()?;
+            // An interrupted writer then costs the next one nothing.
+            transaction.set_quick_repair(true);
+            let result = work(&transaction)?;
+            transaction.commit()?;
+            Ok::<T, redb::Error>(result)
+        };
+        transact().map_err(failed(&self.path))
+    }
+}
+
+fn write_facts(transaction: &WriteTransaction, facts: &Facts) -> Result<(), redb::Error> {
+    let mut table = transaction.open_table(FACTS)?;
+    table.insert("format", FORMAT)?;
+    table.insert("model", facts.model.to_string().as_str())?;
+    table.insert("model_name", facts.model_name.as_str())?;
+    table.insert("width", facts.width.to_string().as_str())?;
+    table.insert("rows", facts.rows.to_string().as_str())?;
+    table.insert("generation", facts.generation.to_string().as_str())?;
+    Ok(())
+}
+
+fn row_at(transaction: &WriteTransaction, path: &str) -> Result<Option<u64>, redb::Error> {
+    Ok(transaction.open_table(PATHS)?.get(path)?.map(|row| row.value()))
+}
+
+fn insert(transaction: &WriteTransaction, row: u64, picture: &Picture) -> Result<(), redb::Error> {
+    let columns = (
+        picture.path.as_str(),
+        picture.size,
+        picture.modified,
+        picture.taken,
+        picture.content,
+        picture.camera.as_deref().unwrap_or_default(),
+        picture.labels.iter().map(String::as_str).collect(),
+        picture.caption.as_deref().unwrap_or_default(),
+    );
+    transaction.open_table(PICTURES)?.insert(row, columns)?;
+    transaction.open_table(PATHS)?.insert(picture.path.as_str(), row)?;
+    transaction.open_multimap_table(CONTENTS)?.insert(picture.content, row)?;
+    Ok(())
+}
+
+/// Takes the description of `row` away.
+fn forget(transaction: &WriteTransaction, row: u64) -> Result<(), redb::Error> {
+    let mut pictures = transaction.open_table(PICTURES)?;
+    let Some(old) = pictures.remove(row)?.map(|old| picture(&old)) else { return Ok(()) };
+    transaction.open_table(PATHS)?.remove(old.path.as_str())?;
+    transaction.open_multimap_table(CONTENTS)?.remove(old.content, row)?;
+    Ok(())
+}
+
+fn remove(transaction: &WriteTransaction, row: u64) -> Result<(), redb::Error> {
+    forget(transaction, row)?;
+    transaction.open_table(HOLES)?.insert(row, ())?;
+    Ok(())
+}
+
+fn picture(columns: &AccessGuard<'_, Columns<'static>>) -> Picture {
+    let (path, size, modified, taken, content, camera, labels, caption) = columns.value();
+    let present = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Picture {
+        path: path.to_owned(),
+        size,
+        modified,
+        taken,
+        content,
+        camera: present(camera),
+        labels: labels.into_iter().map(str::to_owned).collect(),
+        caption: present(caption),
+    }
+}
+
+impl View {
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, Error> {
+        work(&self.transaction).map_err(failed(&self.path))
+    }
+
+    /// The facts; `None` for a database that is no index yet.
+    pub(crate) fn facts(&self) -> Result<Option<Facts>, Error> {
+        let texts = self.read(|transaction| {
+            let table = match transaction.open_table(FACTS) {
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+                table => table?,
+            };
+            let entry = |key: &str| {
+                Ok::<_, redb::Error>(table.get(key)?.map(|value| value.value().to_owned()))
+            };
+            let keys = ["format", "model", "model_name", "width", "rows", "generation"];
+            let texts: Result<Vec<_>, _> = keys.into_iter().map(entry).collect();
+            Ok(Some(texts?))
+        })?;
+        let Some(texts) = texts else { return Ok(None) };
+        let [format, model, model_name, width, rows, generation] =
+            std::array::from_fn(|i| texts[i].clone().unwrap_or_default());
+        if format != FORMAT {
+            return Err(self.damaged("format", FORMAT, &format));
+        }
+        let number =
+            |key, text: &str| text.parse::<u64>().map_err(|_| self.damaged(key, "a number", text));
+        Ok(Some(Facts {
+            model: fingerprint(&model)
+                .ok_or_else(|| self.damaged("model", "64 hexadecimal digits", &model))?,
+            model_name,
+            width: number("width", &width)? as usize,
+            rows: number("rows", &rows)?,
+            generation: number("generation", &generation)?,
+        }))
+    }
+
+    fn damaged(&self, key: &str, expected: &str, found: &str) -> Error {
+        Error::Damaged {
+            path: self.path.clone(),
+            key: key.to_owned(),
+            expected: expected.to_owned(),
+            found: format!("{found:?}"),
+        }
+    }
+
+    /// The picture of a row; `None` if it is gone.
+    pub(crate) fn picture(&self, row: u64) -> Result<Option<Picture>, Error> {
+        self.read(|transaction| {
+            Ok(transaction.open_table(PICTURES)?.get(row)?.map(|found| picture(&found)))
+        })
+    }
+
+    /// The picture at a path, and its row.
+    pub(crate) fn at_path(&self, path: &str) -> Result<Option<(u64, Picture)>, Error> {
+        let row = self.read(|transaction| {
+            Ok(transaction.open_table(PATHS)?.get(path)?.map(|row| row.value()))
+        })?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(self.picture(row)?.map(|picture| (row, picture)))
+    }
+
+    /// The rows of files with this content.
+    pub(crate) fn with_content(&self, content: u128) -> Result<Vec<u64>, Error> {
+        self.read(|transaction| {
+            let table = transaction.open_multimap_table(CONTENTS)?;
+            let rows: Result<Vec<_>, _> =
+                table.get(content)?.map(|row| row.map(|row| row.value())).collect();
+            Ok(rows?)
+        })
+    }
+
+    /// Calls `visit` with every picture and its row, in the order of rows.
+    pub(crate) fn for_each(&self, mut visit: impl FnMut(u64, Picture)) -> Result<(), Error> {
+        self.read(|transaction| {
+            for entry in transaction.open_table(PICTURES)?.iter()? {
+                let (row, columns) = entry?;
+                visit(row.value(), picture(&columns));
+            }
+            Ok(())
+        })
+    }
+
+    /// The rows of pictures that are gone.
+    pub(crate) fn holes(&self) -> Result<BTreeSet<u64>, Error> {
+        self.read(|transaction| {
+            let table = transaction.open_table(HOLES)?;
+            let rows: Result<BTreeSet<u64>, _> =
+                table.iter()?.map(|entry| entry.map(|(row, _)| row.value())).collect();
+            Ok(rows?)
+        })
+    }
+}
+
+fn fingerprint(text: &str) -> Option<Fingerprint> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (i, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()?;
+    }
+    Some(Fingerprint(bytes))
+}

@@ -1,0 +1,188 @@
+//! Reading an index.
+
+use std::path::{Path, PathBuf};
+
+use coca_kernels::{Cpu, Pool};
+use coca_model::{Coca, Embedding, bundle::Fingerprint};
+use coca_vision::Limits;
+
+use crate::{
+    Error, Picture, Subject, Term,
+    content::content_of,
+    database::{Database, Facts, View},
+    location::Location,
+    rows::RowSet,
+    vectors::Vectors,
+    writer::{DATABASE, is_index},
+};
+
+/// How often a search begins anew because the index was compacted in between.
+const ATTEMPTS: usize = 5;
+
+/// An index, opened to be searched. Another process may write it meanwhile: each search sees the last commit.
+///
+/// See [`IndexWriter`](crate::IndexWriter) for an example.
+pub struct Index {
+    folder: PathBuf,
+    location: Location,
+    database: Database,
+    pub(crate) cpu: Cpu,
+    pub(crate) pool: Option<Pool>,
+}
+
+/// What an index held at one moment.
+pub(crate) struct Snapshot {
+    pub(crate) view: View,
+    pub(crate) facts: Facts,
+    pub(crate) vectors: Vectors,
+    /// Rows of pictures.
+    pub(crate) live: RowSet,
+}
+
+impl Index {
+    /// Opens the index in the folder `path`.
+    ///
+    /// # Errors
+    /// [`Error::NotAnIndex`] where there is none, [`Error::Interrupted`] when its last writer was interrupted and the disk is
+    /// read-only, [`Error::Database`] when it cannot be read.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let folder = path.as_ref().to_path_buf();
+        let io_error = |source| Error::Io { path: folder.clone(), source };
+        if !is_index(&folder).map_err(io_error)? {
+            return Err(Error::NotAnIndex { path: folder });
+        }
+        let location = Location::of(&folder).map_err(io_error)?;
+        let database = Database::open(&folder.join(DATABASE))?;
+        let index = Self { folder, location, database, cpu: Cpu::best(), pool: None };
+        if index.database.view()?.facts()?.is_none() {
+            return Err(Error::NotAnIndex { path: index.folder });
+        }
+        Ok(index)
+    }
+
+    /// Searches with so many threads, one by default.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the system refuses to start them.
+    pub fn with_threads(mut self, threads: usize) -> Result<Self, Error> {
+        let started = (threads > 1).then(|| Pool::start(threads)).transpose();
+        self.pool = started.map_err(|source| Error::Io { path: self.folder.clone(), source })?;
+        Ok(self)
+    }
+
+    /// The folder of the index.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The model whose embeddings it holds.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when the disk fails.
+    pub fn model(&self) -> Result<Fingerprint, Error> {
+        Ok(self.facts(&self.database.view()?)?.model)
+    }
+
+    /// The pictures, in the order that they were added.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when the disk fails.
+    pub fn pictures(&self) -> Result<Vec<Picture>, Error> {
+        let mut pictures = Vec::new();
+        self.database.view()?.for_each(|_, picture| pictures.push(picture))?;
+        Ok(pictures)
+    }
+
+    /// Where a picture of the index is.
+    #[must_use]
+    pub fn file(&self, picture: &Picture) -> PathBuf {
+        self.location.file(&picture.path)
+    }
+
+    /// The weighted sum of the terms of a query, and the contents of the pictures among them.
+    ///
+    /// A picture that the index holds is not encoded: its embedding is there.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when a text cannot be encoded, [`Error::Picture`] for a file that is no picture, [`Error::Query`] when
+    /// terms cancel each other out, [`Error::OtherModel`] if `coca` is not the model of the index.
+    pub fn embed(&self, coca: &Coca, terms: &[Term]) -> Result<(Embedding, Vec<u128>), Error> {
+        let snapshot = self.snapshot()?;
+        self.require_model(&snapshot.facts, coca.bundle().fingerprint())?;
+        let (mut parts, mut contents) = (Vec::new(), Vec::new());
+        for Term { weight, subject } in terms {
+            let embedding = match subject {
+                Subject::Text(text) => coca.encode_text(text)?,
+                Subject::File(path) => {
+                    let bytes = std::fs::read(path)
+                        .map_err(|source| Error::Io { path: path.clone(), source })?;
+                    let content = content_of(&bytes);
+                    contents.push(content);
+                    match snapshot.embedding_of(content)? {
+                        Some(embedding) => embedding,
+                        None => encode(coca, path, &bytes)?,
+                    }
+                }
+            };
+            parts.push((*weight, embedding));
+        }
+        let query = format!("{} terms", terms.len());
+        let reason = "the terms cancel each other out";
+        let sum = Embedding::weighted_sum(&parts).ok_or(Error::Query { query, reason })?;
+        Ok((sum, contents))
+    }
+
+    fn facts(&self, view: &View) -> Result<Facts, Error> {
+        view.facts()?.ok_or_else(|| Error::NotAnIndex { path: self.folder.clone() })
+    }
+
+    pub(crate) fn require_model(&self, facts: &Facts, model: Fingerprint) -> Result<(), Error> {
+        if facts.model == model { Ok(()) } else { Err(facts.other_model(&self.folder, model)) }
+    }
+
+    /// What it holds at this moment.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, Error> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let view = self.database.view()?;
+            let facts = self.facts(&view)?;
+            let vectors =
+                match Vectors::open(&self.folder, facts.generation, facts.width, facts.rows) {
+                    Err(Error::Io { .. }) if attempts < ATTEMPTS => continue,
+                    vectors => vectors?,
+                };
+            let mut live = RowSet::all(vectors.rows());
+            view.holes()?.into_iter().for_each(|hole| live.remove(hole as usize));
+            return Ok(Snapshot { view, facts, vectors, live });
+        }
+    }
+}
+
+impl Snapshot {
+    /// The embedding of a file with this content.
+    fn embedding_of(&self, content: u128) -> Result<Option<Embedding>, Error> {
+        let Some(&row) = self.view.with_content(content)?.first() else { return Ok(None) };
+        self.embedding(row).map(Some)
+    }
+
+    /// The embedding in a row.
+    pub(crate) fn embedding(&self, row: u64) -> Result<Embedding, Error> {
+        let mut elements = Vec::new();
+        self.vectors.read(row, &mut elements)?;
+        Embedding::from_elements(elements, self.facts.model).ok_or_else(|| Error::Damaged {
+            path: self.vectors.path().to_path_buf(),
+            key: format!("row {row}"),
+            expected: "an embedding of length 1".to_owned(),
+            found: "something else".to_owned(),
+        })
+    }
+}
+
+/// Encodes a picture that the index does not hold.
+fn encode(coca: &Coca, path: &Path, bytes: &[u8]) -> Result<Embedding, Error> {
+    let image = coca_vision::decode(bytes, &Limits::default(), coca.preprocessor().detail())
+        .map_err(|source| Error::Picture { path: path.to_path_buf(), source })?;
+    Ok(coca.encode_image(image)?.embedding().clone())
+}

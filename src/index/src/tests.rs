@@ -1,0 +1,238 @@
+//! Searches held to multiplying every embedding, and the conditions of queries.
+
+use coca_model::{Embedding, bundle::Fingerprint};
+use proptest::{collection::vec, prelude::*};
+
+use crate::{Answer, Error, Filter, Index, IndexWriter, Picture, Query, quantized::product};
+
+const MODEL: Fingerprint = Fingerprint([7; 32]);
+
+fn embedding(elements: &[f32]) -> Embedding {
+    Embedding::from_elements(elements.to_vec(), MODEL).unwrap()
+}
+
+fn picture(path: &str) -> Picture {
+    Picture { path: path.to_owned(), ..Picture::default() }
+}
+
+/// An index of `pictures`, in a folder that goes away with the first of the pair.
+fn index_of(pictures: &[(Picture, Embedding)]) -> (tempfile::TempDir, Index) {
+    let folder = tempfile::tempdir().unwrap();
+    let width = pictures.first().map_or(2, |(_, embedding)| embedding.as_slice().len());
+    let mut writer =
+        IndexWriter::open(folder.path().join("index"), MODEL, "made up", width).unwrap();
+    for (picture, embedding) in pictures {
+        writer.add(picture.clone(), embedding).unwrap();
+    }
+    writer.commit().unwrap();
+    drop(writer);
+    let index = Index::open(folder.path().join("index")).unwrap();
+    (folder, index)
+}
+
+fn found(answer: &Answer) -> Vec<&str> {
+    answer.hits.iter().map(|hit| hit.picture.path.as_str()).collect()
+}
+
+/// Pictures a, b, … at these angles in degrees.
+fn at_angles<const N: usize>(angles: [f32; N]) -> Vec<(Picture, Embedding)> {
+    let letters = 'a'..='z';
+    let at = |angle: f32| embedding(&[angle.to_radians().cos(), angle.to_radians().sin()]);
+    letters.zip(angles).map(|(name, angle)| (picture(&name.to_string()), at(angle))).collect()
+}
+
+fn right() -> Embedding {
+    embedding(&[1.0, 0.0])
+}
+
+/// Embeddings around a few directions, so that many products are nearly or exactly equal.
+fn clustered() -> impl Strategy<Value = (Vec<Embedding>, Embedding)> {
+    (1_usize..80, 1_usize..4).prop_flat_map(|(width, directions)| {
+        let direction = vec(-1.0_f32..1.0, width);
+        let noise = prop_oneof![Just(0.0_f32), Just(1e-7), Just(1e-5), Just(1e-3), Just(0.3)];
+        let row = (0..directions, noise, vec(-1.0_f32..1.0, width));
+        (vec(direction, directions), vec(row, 0..200), vec(-1.0_f32..1.0, width)).prop_filter_map(
+            "of a length",
+            |(directions, rows, query)| {
+                let rows: Option<Vec<_>> = rows
+                    .into_iter()
+                    .map(|(direction, noise, away)| {
+                        let elements = directions[direction].iter().zip(away);
+                        let elements = elements.map(|(x, away)| x + noise * away).collect();
+                        Embedding::from_elements(elements, MODEL)
+                    })
+                    .collect();
+                Some((rows?, Embedding::from_elements(query, MODEL)?))
+            },
+        )
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_search_finds_what_multiplying_every_embedding_finds(
+        (rows, query) in clustered(),
+        top_k in 0_usize..30,
+        threads in 1_usize..3,
+    ) {
+        let pictures: Vec<_> =
+            rows.iter().enumerate().map(|(i, row)| (picture(&i.to_string()), row.clone())).collect();
+        let (_folder, index) = index_of(&pictures);
+        let index = index.with_threads(threads).unwrap();
+        let mut expected: Vec<(f64, usize)> = rows
+            .iter()
+            .enumerate()
+            .map(|(i, row)| (product(query.as_slice(), row.as_slice()), i))
+            .collect();
+        expected.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        expected.truncate(top_k);
+        let width = query.as_slice().len();
+        prop_assume!(width == 2 || !rows.is_empty());
+        let answer = index.search(&Query::near(query).top_k(top_k)).unwrap();
+        let scores: Vec<(f64, usize)> =
+            answer.hits.iter().map(|hit| (hit.score, hit.picture.path.parse().unwrap())).collect();
+        prop_assert_eq!(scores, expected);
+    }
+}
+
+#[test]
+fn more_rows_than_a_thread_takes_at_once_are_all_searched() {
+    let mut state = 1_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / 8_388_608.0 - 1.0
+    };
+    let rows: Vec<_> = (0..10_000)
+        .map(|i| (picture(&i.to_string()), embedding(&std::array::from_fn::<_, 8, _>(|_| next()))))
+        .collect();
+    let query = embedding(&std::array::from_fn::<_, 8, _>(|_| next()));
+    let (_folder, index) = index_of(&rows);
+    let search = |index: &Index| index.search(&Query::near(query.clone()).top_k(50)).unwrap();
+    let alone = search(&index);
+    let mut expected: Vec<f64> =
+        rows.iter().map(|(_, row)| product(query.as_slice(), row.as_slice())).collect();
+    expected.sort_by(|a, b| b.total_cmp(a));
+    assert!(alone.hits.iter().zip(&expected).all(|(hit, expected)| hit.score == *expected));
+    assert_eq!(search(&index.with_threads(3).unwrap()), alone, "however many threads");
+}
+
+#[test]
+fn pictures_that_do_not_stand_out_are_left_out_and_the_nearest_is_named() {
+    let (_folder, index) = index_of(&at_angles([0.0, 89.0, 90.0, 91.0, 90.5, 89.5]));
+    let query = Query::near(right()).min_z(1.5);
+    let answer = index.search(&query).unwrap();
+    assert_eq!(found(&answer), ["a"]);
+    assert!(answer.nearest.is_none() && answer.hits[0].z.unwrap() > 2.0);
+    let answer = index.search(&query.clone().min_z(9.0)).unwrap();
+    assert_eq!(found(&answer), [""; 0]);
+    assert_eq!(answer.nearest.unwrap().picture.path, "a");
+}
+
+#[test]
+fn pictures_that_are_all_alike_have_no_z_and_are_given() {
+    let (_folder, index) = index_of(&at_angles([10.0, 10.0]));
+    let answer = index.search(&Query::near(right()).min_z(3.0)).unwrap();
+    assert_eq!(found(&answer), ["a", "b"]);
+    assert_eq!(answer.hits[0].z, None);
+}
+
+#[test]
+fn an_empty_index_answers_with_nothing() {
+    let (_folder, index) = index_of(&[]);
+    let answer = index.search(&Query::near(right())).unwrap();
+    assert_eq!(answer, Answer { hits: vec![], nearest: None });
+    assert_eq!(index.similar(0.9, false).unwrap(), []);
+}
+
+#[test]
+fn conditions_are_met_by_everything_that_is_given() {
+    let mut pictures = at_angles([0.0, 10.0, 20.0, 30.0]);
+    pictures[2].0.labels = vec!["cat".to_owned()];
+    pictures[3].0.labels = vec!["cat".to_owned()];
+    pictures[2].0.content = 5;
+    let (_folder, index) = index_of(&pictures);
+    let query = Query::near(right()).filter(Filter::default().label("cat"));
+    assert_eq!(found(&index.search(&query).unwrap()), ["c", "d"]);
+    assert_eq!(found(&index.search(&query.clone().top_k(1)).unwrap()), ["c"]);
+    assert_eq!(found(&index.search(&query.without_content(5)).unwrap()), ["d"]);
+}
+
+#[test]
+fn near_duplicates_give_their_places_to_other_pictures() {
+    let (_folder, index) = index_of(&at_angles([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 30.0, 60.0]));
+    let query = Query::near(right()).dedup(0.999).top_k(3);
+    assert_eq!(found(&index.search(&query).unwrap()), ["a", "h", "i"]);
+}
+
+#[test]
+fn captions_are_searched_by_words_and_fused_with_embeddings() {
+    let mut pictures = at_angles([0.0, 40.0, 80.0, 85.0]);
+    pictures[2].0.caption = Some("a dog on a beach".to_owned());
+    pictures[1].0.caption = Some("a dog".to_owned());
+    pictures[0].0.caption = Some("a house".to_owned());
+    let (_folder, index) = index_of(&pictures);
+    let answer = index.search(&Query::in_captions("dogs")).unwrap();
+    assert_eq!(found(&answer), ["b", "c"]);
+    assert!(answer.hits[0].z.is_none());
+    let both = Query::near_or_in_captions(right(), "beach dog").top_k(3);
+    let answer = index.search(&both).unwrap();
+    assert_eq!(found(&answer), ["c", "b", "a"]);
+    assert!((answer.hits[0].score - 80_f64.to_radians().cos()).abs() < 1e-6, "the cosine");
+    assert_eq!(found(&index.search(&Query::in_captions("zebra")).unwrap()), [""; 0]);
+}
+
+#[test]
+fn similar_pictures_form_groups_the_closest_first() {
+    let mut pictures = at_angles([0.0, 50.0, 1.0, 51.0, 51.5, 90.0]);
+    for (picture, folder) in pictures.iter_mut().zip(["x", "x", "x", "x", "y", "y"]) {
+        picture.0.path = format!("{folder}/{}", picture.0.path);
+    }
+    let (_folder, index) = index_of(&pictures);
+    let groups = |across| {
+        let groups = index.similar(0.9995, across).unwrap().into_iter();
+        groups
+            .map(|group| group.pictures.into_iter().map(|picture| picture.path).collect::<Vec<_>>())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(groups(false).len(), 2);
+    assert!(groups(false).contains(&vec!["x/a".to_owned(), "x/c".to_owned()]));
+    assert_eq!(groups(true), [["x/b", "x/d", "y/e"].map(str::to_owned).to_vec()]);
+}
+
+#[test]
+fn a_picture_that_is_added_again_takes_the_place_of_the_old_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = IndexWriter::open(folder.path(), MODEL, "made up", 2).unwrap();
+    writer.add(picture("a"), &right()).unwrap();
+    writer.commit().unwrap();
+    writer.add(picture("a"), &embedding(&[0.0, 1.0])).unwrap();
+    writer.commit().unwrap();
+    let index = Index::open(folder.path()).unwrap();
+    let answer = index.search(&Query::near(right())).unwrap();
+    assert_eq!(found(&answer), ["a"]);
+    assert!(answer.hits[0].score.abs() < 1e-6);
+    writer.remove(1);
+    writer.commit().unwrap();
+    assert_eq!(
+        index.search(&Query::near(right())).unwrap().hits,
+        [],
+        "the reader sees each commit"
+    );
+    assert_eq!(index.pictures().unwrap(), []);
+}
+
+#[test]
+fn the_index_of_another_model_is_refused() {
+    let (folder, index) = index_of(&at_angles([0.0]));
+    let other = Fingerprint([8; 32]);
+    let query = Embedding::from_elements(vec![1.0, 0.0], other).unwrap();
+    let error = index.search(&Query::near(query.clone())).unwrap_err();
+    assert!(matches!(error, Error::OtherModel { found: MODEL, .. }), "{error}");
+    let path = folder.path().join("index");
+    assert!(matches!(IndexWriter::open(&path, other, "x", 2), Err(Error::OtherModel { .. })));
+    assert!(matches!(IndexWriter::open(&path, MODEL, "x", 3), Err(Error::OtherModel { .. })));
+    let mut writer = IndexWriter::open(&path, MODEL, "x", 2).unwrap();
+    assert!(matches!(writer.add(picture("b"), &query), Err(Error::OtherModel { .. })));
+}

@@ -1,0 +1,192 @@
+//! The files that embeddings stand in, a row for each.
+//!
+//! ```text
+//! codes-G     int8 [rows, width padded to 64]   mapped and screened by every search
+//! scales-G    f32  [rows, 2]                    scale of the codes, length of what their rounding took away
+//! vectors-G   f32  [rows, width]                the second look: only a few rows are read
+//! ```
+//!
+//! Files only grow. Rows count once the database says so; what stands behind them is of a writer that was interrupted, and cut off
+//! by the next. `G`, the generation, counts how often the files were written anew without the rows of pictures that are gone.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use coca_kernels::{MappedFile, ROW_PADDING};
+
+use crate::{Error, quantized::QuantizedRow};
+
+/// The path of each file, in the order codes, scales, vectors.
+fn paths(folder: &Path, generation: u64) -> [PathBuf; 3] {
+    ["codes", "scales", "vectors"].map(|name| folder.join(format!("{name}-{generation}")))
+}
+
+/// Bytes of a row in each file.
+fn strides(width: usize) -> [usize; 3] {
+    [width.next_multiple_of(ROW_PADDING), 8, 4 * width]
+}
+
+fn io_error(path: &Path) -> impl Fn(io::Error) -> Error + '_ {
+    |source| Error::Io { path: path.to_path_buf(), source }
+}
+
+/// The files, to append to.
+#[derive(Debug)]
+pub(crate) struct VectorWriter {
+    files: [(PathBuf, File); 3],
+    width: usize,
+}
+
+impl VectorWriter {
+    /// Opens the files, made if there are none, and cuts off what stands behind `rows`.
+    pub(crate) fn open(
+        folder: &Path,
+        generation: u64,
+        width: usize,
+        rows: u64,
+    ) -> Result<Self, Error> {
+        let mut files = Vec::new();
+        for (path, stride) in paths(folder, generation).into_iter().zip(strides(width)) {
+            let open = || -> io::Result<(File, u64)> {
+                let file = OpenOptions::new().append(true).create(true).open(&path)?;
+                let length = file.metadata()?.len();
+                Ok((file, length))
+            };
+            let (file, length) = open().map_err(io_error(&path))?;
+            let expected = rows * stride as u64;
+            check_length(&path, expected, length)?;
+            file.set_len(expected).map_err(io_error(&path))?;
+            files.push((path, file));
+        }
+        #[expect(clippy::expect_used, reason = "paths() names three")]
+        let files = files.try_into().expect("three files");
+        Ok(Self { files, width })
+    }
+
+    /// Appends a row for each embedding, and returns once they are on the disk.
+    pub(crate) fn append(&mut self, embeddings: &[&[f32]]) -> Result<(), Error> {
+        let [padded, ..] = strides(self.width);
+        let mut bytes: [Vec<u8>; 3] = Default::default();
+        for embedding in embeddings {
+            let QuantizedRow { mut codes, scale, error } = QuantizedRow::new(embedding);
+            codes.resize(padded, 0);
+            bytes[0].extend_from_slice(bytemuck::cast_slice(&codes));
+            bytes[1].extend([scale, error].iter().flat_map(|x| x.to_le_bytes()));
+            bytes[2].extend(embedding.iter().flat_map(|x| x.to_le_bytes()));
+        }
+        for ((path, file), bytes) in self.files.iter_mut().zip(bytes) {
+            file.write_all(&bytes).and_then(|()| file.sync_data()).map_err(io_error(path))?;
+        }
+        Ok(())
+    }
+}
+
+/// The files, to search in.
+#[derive(Debug)]
+pub(crate) struct Vectors {
+    /// `None` without rows: there is nothing to map.
+    mapped: Option<[MappedFile; 2]>,
+    vectors: File,
+    path: PathBuf,
+    rows: usize,
+    width: usize,
+}
+
+impl Vectors {
+    /// Opens the first `rows` rows.
+    pub(crate) fn open(
+        folder: &Path,
+        generation: u64,
+        width: usize,
+        rows: u64,
+    ) -> Result<Self, Error> {
+        let [codes, scales, path] = paths(folder, generation);
+        let open = |path: &Path, stride: usize| {
+            let file = File::open(path).map_err(io_error(path))?;
+            let length = file.metadata().map_err(io_error(path))?.len();
+            check_length(path, rows * stride as u64, length)?;
+            Ok::<_, Error>(file)
+        };
+        let map = |path: &Path, stride: usize| {
+            open(path, stride)?;
+            MappedFile::open(path).map_err(io_error(path))
+        };
+        let [code, scale, vector] = strides(width);
+        let mapped = match rows {
+            0 => None,
+            _ => Some([map(&codes, code)?, map(&scales, scale)?]),
+        };
+        let vectors = open(&path, vector)?;
+        Ok(Self { mapped, vectors, path, rows: rows as usize, width })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The codes, `[rows, padded width]`.
+    pub(crate) fn codes(&self) -> &[i8] {
+        let [padded, ..] = strides(self.width);
+        let [codes, _] =
+            self.mapped.as_ref().map_or([&[][..]; 2], |m| m.each_ref().map(|m| m.as_ref()));
+        let bytes = &codes[..codes.len().min(self.rows * padded)];
+        bytemuck::cast_slice(bytes)
+    }
+
+    /// Scale and error of each row, `[rows, 2]`.
+    pub(crate) fn scales(&self) -> &[[f32; 2]] {
+        let [_, scales] =
+            self.mapped.as_ref().map_or([&[][..]; 2], |m| m.each_ref().map(|m| m.as_ref()));
+        let bytes = &scales[..scales.len().min(self.rows * 8)];
+        // A mapping begins at a page.
+        bytemuck::cast_slice(bytes)
+    }
+
+    /// Reads the embedding of a row.
+    pub(crate) fn read(&self, row: u64, embedding: &mut Vec<f32>) -> Result<(), Error> {
+        let stride = 4 * self.width;
+        let mut bytes = vec![0; stride];
+        read_at(&self.vectors, &mut bytes, row * stride as u64).map_err(io_error(&self.path))?;
+        embedding.clear();
+        embedding.extend(bytes.as_chunks().0.iter().map(|&x| f32::from_le_bytes(x)));
+        Ok(())
+    }
+}
+
+/// Files may be longer than the database says, never shorter.
+fn check_length(path: &Path, expected: u64, found: u64) -> Result<(), Error> {
+    if found >= expected {
+        return Ok(());
+    }
+    Err(Error::Damaged {
+        path: path.to_path_buf(),
+        key: "length".to_owned(),
+        expected: format!("at least {expected} bytes"),
+        found: found.to_string(),
+    })
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let read = std::os::windows::fs::FileExt::seek_read(file, bytes, offset)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes = &mut bytes[read..];
+        offset += read as u64;
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Writers that are killed, files that are cut, and readers beside a writer in another process.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::{
+    fs::{self, OpenOptions},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use coca_index::{Error, Index, IndexWriter, Picture, Query};
+use coca_model::{Embedding, bundle::Fingerprint};
+
+const MODEL: Fingerprint = Fingerprint([7; 32]);
+const WIDTH: usize = 5;
+const BATCH: usize = 7;
+const FOLDER: &str = "COCA_INDEX_TEST_FOLDER";
+
+/// Tells row `i` from every other one.
+fn embedding(i: usize) -> Embedding {
+    let elements = (0..WIDTH).map(|k| ((i + 1) as f32 * (k as f32 + 0.3)).sin()).collect();
+    Embedding::from_elements(elements, MODEL).unwrap()
+}
+
+fn open(folder: &Path) -> Result<IndexWriter, Error> {
+    IndexWriter::open(folder, MODEL, "made up", WIDTH)
+}
+
+fn write_batch(writer: &mut IndexWriter, first: usize) {
+    for i in first..first + BATCH {
+        let picture = Picture { path: format!("{i}.jpg"), ..Picture::default() };
+        writer.add(picture, &embedding(i)).unwrap();
+    }
+    writer.commit().unwrap();
+}
+
+/// Opens the index; each picture must be found by its own embedding. Returns the number of pictures.
+fn check(folder: &Path) -> usize {
+    let index = Index::open(folder).unwrap();
+    let count = index.pictures().unwrap().len();
+    assert_eq!(count % BATCH, 0, "whole batches");
+    for i in 0..count {
+        let answer = index.search(&Query::near(embedding(i)).top_k(1)).unwrap();
+        assert_eq!(answer.hits[0].picture.path, format!("{i}.jpg"));
+    }
+    count
+}
+
+/// Not a test: what the other process does, until it is killed.
+#[test]
+#[ignore = "a process of other tests"]
+fn writes_batches_for_ever() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let mut writer = open(Path::new(&folder)).unwrap();
+    let mut first = Index::open(&folder).unwrap().pictures().unwrap().len();
+    loop {
+        write_batch(&mut writer, first);
+        first += BATCH;
+    }
+}
+
+fn another_process(folder: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "writes_batches_for_ever", "--ignored", "--quiet"])
+        .env(FOLDER, folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until another process has added pictures to `count`.
+fn wait_for_more_than(folder: &Path, count: usize) {
+    let since = Instant::now();
+    while Index::open(folder).map_or(0, |index| index.pictures().unwrap().len()) <= count {
+        assert!(since.elapsed() < Duration::from_secs(60), "the other process writes nothing");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_writer_that_is_killed_at_any_moment_loses_at_most_its_last_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("index");
+    let mut count = 0;
+    for round in 0..6 {
+        let mut process = another_process(&folder);
+        wait_for_more_than(&folder, count);
+        thread::sleep(Duration::from_micros(3700 * round));
+        process.kill().unwrap();
+        process.wait().unwrap();
+        let after = check(&folder);
+        assert!(after > count);
+        count = after;
+    }
+    write_batch(&mut open(&folder).unwrap(), count);
+    assert_eq!(check(&folder), count + BATCH);
+}
+
+#[test]
+fn a_reader_follows_the_commits_of_another_process() {
+    let folder = tempfile::tempdir().unwrap();
+    write_batch(&mut open(folder.path()).unwrap(), 0);
+    let index = Index::open(folder.path()).unwrap();
+    let mut process = another_process(folder.path());
+    wait_for_more_than(folder.path(), BATCH);
+    let seen = index.pictures().unwrap().len();
+    assert!(seen > BATCH, "without opening it again");
+    check(folder.path());
+    assert!(matches!(open(folder.path()), Err(Error::Busy { .. })), "one writer at a time");
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
+#[test]
+fn what_stands_behind_the_last_commit_is_cut_off_whatever_its_length() {
+    let folder = tempfile::tempdir().unwrap();
+    write_batch(&mut open(folder.path()).unwrap(), 0);
+    let files = ["codes-0", "scales-0", "vectors-0"].map(|name| folder.path().join(name));
+    let lengths = files.each_ref().map(|file| fs::metadata(file).unwrap().len());
+    for more in 1..70 {
+        for (i, (file, length)) in files.iter().zip(lengths).enumerate() {
+            let file = OpenOptions::new().write(true).open(file).unwrap();
+            file.set_len(length + (more * (i as u64 + 1)) % 70).unwrap();
+        }
+        assert_eq!(check(folder.path()), BATCH, "a reader looks past it");
+        drop(open(folder.path()).unwrap());
+        assert_eq!(files.each_ref().map(|file| fs::metadata(file).unwrap().len()), lengths);
+    }
+    write_batch(&mut open(folder.path()).unwrap(), BATCH);
+    assert_eq!(check(folder.path()), 2 * BATCH);
+}
+
+#[test]
+fn a_file_that_is_too_short_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    write_batch(&mut open(folder.path()).unwrap(), 0);
+    for name in ["codes-0", "scales-0", "vectors-0"] {
+        let file = folder.path().join(name);
+        let whole = fs::read(&file).unwrap();
+        fs::write(&file, &whole[..whole.len() - 1]).unwrap();
+        let index = Index::open(folder.path()).unwrap();
+        let error = index.search(&Query::near(embedding(0))).unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+        assert!(error.to_string().contains("expected at least"), "{error}");
+        assert!(matches!(open(folder.path()), Err(Error::Damaged { .. })));
+        fs::write(&file, whole).unwrap();
+    }
+    assert_eq!(check(folder.path()), BATCH);
+}
+
+#[test]
+fn any_bytes_in_place_of_the_database_end_in_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    write_batch(&mut open(folder.path()).unwrap(), 0);
+    let file = folder.path().join("index.redb");
+    let whole = fs::read(&file).unwrap();
+    for length in [0, 1, 63, 64, 4096, whole.len() / 2] {
+        fs::write(&file, &whole[..length]).unwrap();
+        assert!(Index::open(folder.path()).is_err(), "{length} of {} bytes", whole.len());
+    }
+}
+
+#[test]
+fn a_folder_without_an_index_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Index::open(folder.path()).map(drop).unwrap_err();
+    assert!(matches!(error, Error::NotAnIndex { .. }), "{error}");
+}
