@@ -26,6 +26,7 @@
 //! | [`vision`] | coca-vision | decoding and preprocessing of images and camera frames |
 //! | [`text`] | coca-text | tokenization, prompt templates |
 //! | [`bundle`], [`generate`], [`teach`], [`tasks`] | coca-model | a model's files; caption searches; classifiers from a few pictures; labels, captions, embeddings, scores, questions |
+//! | [`index`] | coca-index | an index over folders of pictures, and search in it |
 //! | [`camera`], [`display`], [`watch`], [`doctor`] | coca-watch | live labels and captions of a camera |
 
 #![forbid(unsafe_code)]
@@ -33,6 +34,8 @@
 pub use coca_engine as engine;
 pub use coca_engine::Engine;
 pub use coca_host as host;
+#[cfg(feature = "index")]
+pub use coca_index as index;
 pub use coca_kernels as kernels;
 pub use coca_model::{
     Answer, Asker, Bundle, Caption, CaptionOptions, Coca, Embedding, EncodedImage, Error,

@@ -3,7 +3,7 @@
 use coca_edge::{
     Error,
     bundle::{self, MemoryHint},
-    watch,
+    index, watch,
 };
 
 /// The way out of `error`, if the library names one.
@@ -11,6 +11,9 @@ pub(super) fn advice(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         if let Some(error) = cause.downcast_ref() {
             return of_bundle(error);
+        }
+        if let Some(error) = cause.downcast_ref() {
+            return of_index(error);
         }
         match cause.downcast_ref().or_else(|| of_watch(cause.downcast_ref()?))? {
             Error::Model(error) => of_bundle(error),
@@ -27,6 +30,27 @@ pub(super) fn advice(error: &anyhow::Error) -> Option<String> {
 fn of_watch(error: &watch::Error) -> Option<&Error> {
     match error {
         watch::Error::Task(error) => Some(error),
+        _ => None,
+    }
+}
+
+fn of_index(error: &index::Error) -> Option<String> {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+
+    match error {
+        index::Error::Io { source, .. }
+            if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) =>
+        {
+            Some("an index of pictures that cannot be written beside stands elsewhere: --index FOLDER".to_owned())
+        }
+        index::Error::OtherModel { .. } => Some(
+            "name the model that made it with --model, or another folder with --index".to_owned(),
+        ),
+        index::Error::NotAnIndex { .. } => Some("make one with `coca index PATH`".to_owned()),
+        index::Error::Model(error) => match error {
+            Error::Model(error) => of_bundle(error),
+            _ => None,
+        },
         _ => None,
     }
 }

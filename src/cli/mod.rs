@@ -7,6 +7,7 @@ mod caption;
 mod classify;
 mod doctor;
 mod embed;
+mod index;
 mod info;
 mod label_folders;
 mod labels;
@@ -16,6 +17,8 @@ mod output;
 mod pictures;
 mod progress;
 mod score;
+mod search;
+mod similar;
 mod teach;
 mod teaching_report;
 mod watch;
@@ -79,6 +82,9 @@ enum Command {
     Teach(teach::Arguments),
     Score(score::Arguments),
     Ask(ask::Arguments),
+    Index(index::Arguments),
+    Search(search::Arguments),
+    Similar(similar::Arguments),
     Watch(Box<watch::Arguments>),
     Bench(bench::Arguments),
     Info(info::Arguments),
@@ -93,6 +99,8 @@ enum Outcome {
     Done,
     /// Some inputs failed and were reported.
     SomeFailed,
+    /// Nothing fits what was asked for.
+    NothingFound,
 }
 
 /// A usage error: exit status 2.
@@ -108,7 +116,7 @@ pub(crate) fn run() -> ExitCode {
     messages::start(arguments.global.quiet, arguments.global.verbose);
     match execute(&arguments) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::SomeFailed) => ExitCode::from(1),
+        Ok(Outcome::SomeFailed | Outcome::NothingFound) => ExitCode::from(1),
         Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let advice = advice::advice(&error).map(|advice| format!(": {advice}"));
@@ -131,6 +139,9 @@ fn execute(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Teach(arguments) => teach::run(global, arguments),
         Command::Score(arguments) => score::run(global, arguments),
         Command::Ask(arguments) => ask::run(global, arguments),
+        Command::Index(arguments) => index::run(global, arguments),
+        Command::Search(arguments) => search::run(global, arguments),
+        Command::Similar(arguments) => similar::run(global, arguments),
         Command::Watch(arguments) => watch::run(global, arguments),
         Command::Bench(arguments) => bench::run(global, arguments),
         Command::Info(arguments) => info::run(global, arguments),
@@ -196,13 +207,20 @@ fn sentence(error: &anyhow::Error) -> String {
 
 /// Whether the command line is wrong, rather than a file.
 fn is_usage(error: &anyhow::Error) -> bool {
-    use coca_edge::Error::{
-        CannotCaption, LabelExists, NamesUnused, NoAnswers, NoLabels, NoSuchLabel, NoneExists,
-        Options,
+    use coca_edge::{
+        Error::{
+            CannotCaption, LabelExists, NamesUnused, NoAnswers, NoLabels, NoSuchLabel, NoneExists,
+            Options,
+        },
+        index,
     };
     error.chain().any(|cause| {
         cause.is::<Usage>()
             || matches!(cause.downcast_ref(), Some(bundle::Error::NotQuantized { .. }))
+            || matches!(
+                cause.downcast_ref(),
+                Some(index::Error::Query { .. } | index::Error::Pattern { .. })
+            )
             || matches!(cause.downcast_ref(), Some(Options(_) | NoLabels | CannotCaption { .. }))
             || matches!(cause.downcast_ref(), Some(LabelExists { .. } | NoneExists { .. }))
             || matches!(

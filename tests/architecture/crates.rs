@@ -27,12 +27,14 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "coca-vision",
         ],
     ),
+    ("coca-index", &["coca-engine", "coca-kernels", "coca-model", "coca-vision"]),
     ("coca-watch", &["coca-engine", "coca-host", "coca-model", "coca-text", "coca-vision"]),
     (
         "coca-edge",
         &[
             "coca-engine",
             "coca-host",
+            "coca-index",
             "coca-kernels",
             "coca-model",
             "coca-text",

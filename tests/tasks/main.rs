@@ -1,4 +1,4 @@
-//! `coca score`, `ask`, `teach` and `labels`, and `--none`, as a user meets them.
+//! `coca score`, `ask`, `teach`, `labels`, `index`, `search` and `similar`, and `--none`, as a user meets them.
 #![cfg(all(feature = "cli", feature = "pocket"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -7,4 +7,5 @@ mod command;
 mod none;
 mod pictures;
 mod score;
+mod search;
 mod teach;

@@ -168,6 +168,10 @@ impl Database {
                         rows += 1;
                     }
                     Change::Update(row, picture) => {
+                        let other = row_at(transaction, &picture.path)?;
+                        if let Some(other) = other.filter(|other| other != row) {
+                            remove(transaction, other)?;
+                        }
                         forget(transaction, *row)?;
                         insert(transaction, *row, picture)?;
                     }

@@ -11,8 +11,7 @@ use crate::{
     content::content_of,
     database::{Database, Facts, View},
     location::Location,
-    rows::RowSet,
-    vectors::Vectors,
+    snapshot::Snapshot,
     writer::{DATABASE, is_index},
 };
 
@@ -28,15 +27,6 @@ pub struct Index {
     database: Database,
     pub(crate) cpu: Cpu,
     pub(crate) pool: Option<Pool>,
-}
-
-/// What an index held at one moment.
-pub(crate) struct Snapshot {
-    pub(crate) view: View,
-    pub(crate) facts: Facts,
-    pub(crate) vectors: Vectors,
-    /// Rows of pictures.
-    pub(crate) live: RowSet,
 }
 
 impl Index {
@@ -148,35 +138,11 @@ impl Index {
             attempts += 1;
             let view = self.database.view()?;
             let facts = self.facts(&view)?;
-            let vectors =
-                match Vectors::open(&self.folder, facts.generation, facts.width, facts.rows) {
-                    Err(Error::Io { .. }) if attempts < ATTEMPTS => continue,
-                    vectors => vectors?,
-                };
-            let mut live = RowSet::all(vectors.rows());
-            view.holes()?.into_iter().for_each(|hole| live.remove(hole as usize));
-            return Ok(Snapshot { view, facts, vectors, live });
+            match Snapshot::open(&self.folder, view, facts) {
+                Err(Error::Io { .. }) if attempts < ATTEMPTS => {}
+                snapshot => return snapshot,
+            }
         }
-    }
-}
-
-impl Snapshot {
-    /// The embedding of a file with this content.
-    fn embedding_of(&self, content: u128) -> Result<Option<Embedding>, Error> {
-        let Some(&row) = self.view.with_content(content)?.first() else { return Ok(None) };
-        self.embedding(row).map(Some)
-    }
-
-    /// The embedding in a row.
-    pub(crate) fn embedding(&self, row: u64) -> Result<Embedding, Error> {
-        let mut elements = Vec::new();
-        self.vectors.read(row, &mut elements)?;
-        Embedding::from_elements(elements, self.facts.model).ok_or_else(|| Error::Damaged {
-            path: self.vectors.path().to_path_buf(),
-            key: format!("row {row}"),
-            expected: "an embedding of length 1".to_owned(),
-            found: "something else".to_owned(),
-        })
     }
 }
 

@@ -18,13 +18,16 @@
 
 #![forbid(unsafe_code)]
 
+mod background;
 mod captions;
 mod content;
 mod database;
 mod error;
 mod filter;
+mod follow;
 mod fusion;
 mod index;
+mod indexing;
 mod location;
 mod picture;
 mod quantized;
@@ -33,18 +36,22 @@ mod rows;
 mod scan;
 mod search;
 mod similar;
+mod snapshot;
 mod terms;
 #[cfg(test)]
 mod tests;
 mod vectors;
 mod writer;
 
+pub use background::Background;
 pub use error::Error;
 pub use filter::Filter;
+pub use follow::Follower;
 pub use index::Index;
+pub use indexing::{IndexOptions, Indexer, Progress, Summary};
 pub use location::{FOLDER_NAME, nearest};
 pub use picture::Picture;
-pub use query::{Answer, DEFAULT_MIN_Z, Hit, Query};
+pub use query::{Answer, DEFAULT_MIN_SHARE, Hit, Query};
 pub use similar::SimilarGroup;
 pub use terms::{Subject, Term};
 pub use writer::IndexWriter;

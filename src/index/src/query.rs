@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use coca_model::Embedding;
 
-use crate::{Filter, Picture};
+use crate::{Background, Filter, Picture};
 
-/// The default of [`Query::min_z`].
+/// The least share of a query among [everyday names](Background) with which a picture is said to fit.
 ///
-/// Measured in `benches/search`: what nothing fits stays below it in most indexes.
-pub const DEFAULT_MIN_Z: f64 = 3.0;
+/// Measured in `benches/search` with the embedded model: of names that captions of at least five photos have, all find a photo at that
+/// share, of names that no caption has one in three; a cut by z that lets pass nine in ten of the former lets pass as many of the latter.
+pub const DEFAULT_MIN_SHARE: f64 = 0.1;
 
 /// What to find, and how much of it.
 ///
@@ -34,6 +35,7 @@ pub struct Query {
     pub(crate) ranking: Ranking,
     pub(crate) top_k: usize,
     pub(crate) min_z: Option<f64>,
+    pub(crate) background: Option<(Background, f64)>,
     pub(crate) filter: Filter,
     pub(crate) dedup: Option<f32>,
     pub(crate) without: Vec<u128>,
@@ -68,6 +70,7 @@ impl Query {
             ranking,
             top_k: 10,
             min_z: None,
+            background: None,
             filter: Filter::default(),
             dedup: None,
             without: Vec::new(),
@@ -81,9 +84,16 @@ impl Query {
     }
 
     /// Leaves out pictures whose cosine is less than so many standard deviations above the mean over the index; what was found by
-    /// its caption stays. By default nothing is left out; see [`DEFAULT_MIN_Z`].
+    /// its caption stays. By default nothing is left out.
     pub fn min_z(mut self, z: f64) -> Self {
         self.min_z = Some(z);
+        self
+    }
+
+    /// Leaves out pictures for which the query's share among the texts of `background` is less than `share`, 0 to 1; what was found
+    /// by its caption stays. [`DEFAULT_MIN_SHARE`] is a good one for queries of words.
+    pub fn against(mut self, background: Background, share: f64) -> Self {
+        self.background = Some((background, share));
         self
     }
 
@@ -118,8 +128,8 @@ pub struct Hit {
     /// How many standard deviations the cosine is above the mean over the index; `None` for captions alone, and where all
     /// pictures are alike.
     pub z: Option<f64>,
-    /// The row that its embedding stands in.
-    pub(crate) row: u64,
+    /// The query's share among the texts of [`Query::against`], 0 to 1; `None` without them.
+    pub share: Option<f64>,
 }
 
 /// The answer to a query.
@@ -127,6 +137,6 @@ pub struct Hit {
 pub struct Answer {
     /// What was found, best first.
     pub hits: Vec<Hit>,
-    /// The best picture that was left out by [`Query::min_z`] when nothing was found.
+    /// The best picture that was left out by [`Query::min_z`] or [`Query::against`] when nothing was found.
     pub nearest: Option<Hit>,
 }

@@ -59,10 +59,6 @@ impl Moments {
         self.squares += other.squares;
     }
 
-    pub(crate) fn count(&self) -> u64 {
-        self.count
-    }
-
     /// How many standard deviations `score` is above the mean; `None` for fewer than two pictures or equal ones.
     pub(crate) fn z(&self, score: f64) -> Option<f64> {
         let count = self.count as f64;

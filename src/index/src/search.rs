@@ -6,20 +6,28 @@ use crate::{
     Answer, Error, Hit, Index, Query,
     captions::CaptionRanking,
     fusion::fuse,
-    index::Snapshot,
     quantized::product,
     query::Ranking,
     rows::RowSet,
     scan::{Found, Moments, Scan, Wanted},
+    snapshot::Snapshot,
 };
 
 /// The shortest ranking that is fused with another one.
 const MIN_FUSED: usize = 200;
+/// The fewest pictures that are looked at where some may be left out.
+const MIN_LOOKED_AT: usize = 64;
 /// How many times more pictures are looked at when too many of them were duplicates.
 const WIDEN: usize = 4;
 
-/// A row, its score and its z.
-type Scored = (u64, f64, Option<f64>);
+/// A row that was looked at.
+#[derive(Debug, Clone, Copy)]
+struct Scored {
+    row: u64,
+    score: f64,
+    z: Option<f64>,
+    share: Option<f64>,
+}
 
 impl Index {
     /// Answers a query.
@@ -74,44 +82,55 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn by_image(&self, embedding: &Embedding) -> Result<Answer, Error> {
-        let mut wanted = self.query.top_k;
+        let query = self.query;
+        let mut wanted = match (query.dedup, &query.background) {
+            (None, None) => query.top_k,
+            _ => query.top_k.max(MIN_LOOKED_AT),
+        };
+        let mut before = 0;
         loop {
             let Found { rows, moments } = self.scan(embedding, wanted)?;
-            let all = rows.len() < wanted;
-            let scored: Vec<Scored> =
-                rows.into_iter().map(|(row, cosine)| (row, cosine, moments.z(cosine))).collect();
-            let passing = scored.iter().take_while(|(.., z)| self.passes(*z)).count();
-            let kept = self.without_duplicates(&scored[..passing])?;
-            if kept.len() >= self.query.top_k || all || passing < scored.len() {
+            let scored = self.score(embedding, &rows, moments)?;
+            let fitting: Vec<Scored> =
+                scored.iter().copied().filter(|row| self.fits(row)).collect();
+            let kept = self.without_duplicates(&fitting)?;
+            // Further down pictures fit less and less: where none of many more did, none will.
+            if kept.len() >= query.top_k || rows.len() < wanted || fitting.len() == before {
                 let nearest = scored.first().filter(|_| kept.is_empty());
                 return Ok(Answer {
                     hits: self.hits(kept)?,
                     nearest: self.hits(nearest.copied())?.pop(),
                 });
             }
+            before = fitting.len();
             wanted = wanted.saturating_mul(WIDEN);
         }
     }
 
     fn by_caption(&self, text: &str) -> Result<Answer, Error> {
         let ranked = self.rank_captions(text)?.into_iter();
-        let scored: Vec<Scored> = ranked.map(|(row, score)| (row, score, None)).collect();
+        let scored: Vec<Scored> =
+            ranked.map(|(row, score)| Scored { row, score, z: None, share: None }).collect();
         Ok(Answer { hits: self.hits(self.without_duplicates(&scored)?)?, nearest: None })
     }
 
     fn by_both(&self, embedding: &Embedding, text: &str) -> Result<Answer, Error> {
         let length = self.query.top_k.saturating_mul(WIDEN).max(MIN_FUSED);
         let Found { rows, moments } = self.scan(embedding, length)?;
-        let near = rows.iter().take_while(|(_, cosine)| self.passes(moments.z(*cosine)));
-        let near: Vec<u64> = near.map(|(row, _)| *row).collect();
+        let near = self.score(embedding, &rows, moments)?;
+        let fitting: Vec<u64> =
+            near.iter().filter(|row| self.fits(row)).map(|row| row.row).collect();
         let captions = self.rank_captions(text)?.into_iter().map(|(row, _)| row);
         let captions: Vec<u64> = captions.take(length).collect();
-        let fused = fuse([&near, &captions]).into_iter();
-        let scored: Result<Vec<Scored>, Error> =
-            fused.map(|row| self.score(embedding, row, moments)).collect();
-        let hits = self.hits(self.without_duplicates(&scored?)?)?;
-        let nearest = rows.first().filter(|_| hits.is_empty());
-        let nearest = nearest.map(|&(row, cosine)| (row, cosine, moments.z(cosine)));
+        let mut fused = Vec::new();
+        let mut elements = Vec::new();
+        for row in fuse([&fitting, &captions]) {
+            self.snapshot.vectors.read(row, &mut elements)?;
+            fused.push((row, product(embedding.as_slice(), &elements)));
+        }
+        let scored = self.score(embedding, &fused, moments)?;
+        let hits = self.hits(self.without_duplicates(&scored)?)?;
+        let nearest = near.first().copied().filter(|_| hits.is_empty());
         Ok(Answer { hits, nearest: self.hits(nearest)?.pop() })
     }
 
@@ -134,19 +153,39 @@ impl Search<'_> {
         Ok(ranking.rank())
     }
 
-    fn score(&self, embedding: &Embedding, row: u64, moments: Moments) -> Result<Scored, Error> {
+    /// What there is to know of rows with these cosines.
+    fn score(
+        &self,
+        embedding: &Embedding,
+        rows: &[(u64, f64)],
+        moments: Moments,
+    ) -> Result<Vec<Scored>, Error> {
+        let background = self.query.background.as_ref();
+        let alternatives =
+            background.map(|(background, _)| background.alternatives_to(embedding.as_slice()));
+        let mut scored = Vec::new();
         let mut elements = Vec::new();
-        self.snapshot.vectors.read(row, &mut elements)?;
-        let cosine = product(embedding.as_slice(), &elements);
-        Ok((row, cosine, moments.z(cosine)))
+        for &(row, score) in rows {
+            let share = match &alternatives {
+                None => None,
+                Some(alternatives) => {
+                    self.snapshot.vectors.read(row, &mut elements)?;
+                    Some(alternatives.share(&elements))
+                }
+            };
+            scored.push(Scored { row, score, z: moments.z(score), share });
+        }
+        Ok(scored)
     }
 
-    /// Without a deviation, nothing tells a good score from a bad one.
-    fn passes(&self, z: Option<f64>) -> bool {
-        match (self.query.min_z, z) {
-            (Some(least), Some(z)) => z >= least,
+    /// Without a deviation, z tells nothing.
+    fn fits(&self, row: &Scored) -> bool {
+        let least = self.query.background.as_ref().map(|(_, share)| *share);
+        let at_least = |value: Option<f64>, least: Option<f64>| match (value, least) {
+            (Some(value), Some(least)) => value >= least,
             _ => true,
-        }
+        };
+        at_least(row.z, self.query.min_z) && at_least(row.share, least)
     }
 
     /// At most as many as are wanted, none of which is nearly the same as one before it.
@@ -156,14 +195,14 @@ impl Search<'_> {
         };
         let mut kept: Vec<Scored> = Vec::new();
         let mut embeddings: Vec<Vec<f32>> = Vec::new();
-        for &scored in scored {
+        for &row in scored {
             if kept.len() == self.query.top_k {
                 break;
             }
             let mut elements = Vec::new();
-            self.snapshot.vectors.read(scored.0, &mut elements)?;
+            self.snapshot.vectors.read(row.row, &mut elements)?;
             if embeddings.iter().all(|other| product(other, &elements) < f64::from(cosine)) {
-                kept.push(scored);
+                kept.push(row);
                 embeddings.push(elements);
             }
         }
@@ -172,10 +211,10 @@ impl Search<'_> {
 
     fn hits(&self, scored: impl IntoIterator<Item = Scored>) -> Result<Vec<Hit>, Error> {
         let mut hits = Vec::new();
-        for (row, score, z) in scored {
+        for Scored { row, score, z, share } in scored {
             if let Some(picture) = self.snapshot.view.picture(row)? {
                 let file = self.index.file(&picture);
-                hits.push(Hit { picture, file, score, z, row });
+                hits.push(Hit { picture, file, score, z, share });
             }
         }
         Ok(hits)

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::{
     Error, Index, Picture,
-    index::Snapshot,
     scan::{Scan, Wanted},
+    snapshot::Snapshot,
 };
 
 /// Pictures that are nearly the same.

@@ -11,6 +11,7 @@ use crate::{
     Error, Picture,
     database::{Change, Database, Facts, View},
     location::Location,
+    snapshot::Snapshot,
     vectors::VectorWriter,
 };
 
@@ -153,6 +154,11 @@ impl IndexWriter {
 
     pub(crate) fn location(&self) -> &Location {
         &self.location
+    }
+
+    /// What the index holds at this moment, without what is staged.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, Error> {
+        Snapshot::open(&self.folder, self.view()?, self.facts.clone())
     }
 
     pub(crate) fn view(&self) -> Result<View, Error> {

@@ -52,6 +52,6 @@ pub use error::Error;
 pub use frame::{Colours, FrameConverter, FramePreprocessor, FrameView, PixelFormat, Turn};
 pub use preprocess::{CodeTable, Pixels, Preprocessor};
 pub use reader::ImageReader;
-pub use sources::{ReadError, Source, Sources, sources};
+pub use sources::{ReadError, Source, Sources, has_image_extension, sources};
 pub use spec::{Interpolation, PixelSpec, Resize};
 pub use upright_image::Image;

@@ -131,15 +131,25 @@ impl Sources {
             if !path.is_file() {
                 continue;
             }
-            let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-            if EXTENSIONS.contains(&extension.as_str()) {
+            if has_image_extension(&path) {
                 images.push(path);
             } else {
-                *self.skipped.entry(extension).or_default() += 1;
+                *self.skipped.entry(extension_of(&path)).or_default() += 1;
             }
         }
         Ok(())
     }
+}
+
+/// Whether a file's name ends like that of an image that can be decoded.
+#[must_use]
+pub fn has_image_extension(path: &Path) -> bool {
+    EXTENSIONS.contains(&extension_of(path).as_str())
+}
+
+/// The extension in lower case, empty without one.
+fn extension_of(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
 }
 
 #[cfg(test)]

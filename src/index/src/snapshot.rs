@@ -1,0 +1,49 @@
+//! The contents of an index at one moment.
+
+use std::path::Path;
+
+use coca_model::Embedding;
+
+use crate::{
+    Error,
+    database::{Facts, View},
+    rows::RowSet,
+    vectors::Vectors,
+};
+
+/// What an index held at one moment.
+pub(crate) struct Snapshot {
+    pub(crate) view: View,
+    pub(crate) facts: Facts,
+    pub(crate) vectors: Vectors,
+    /// Rows of pictures.
+    pub(crate) live: RowSet,
+}
+
+impl Snapshot {
+    /// Opens the embeddings that `view` knows of in the index `folder`.
+    pub(crate) fn open(folder: &Path, view: View, facts: Facts) -> Result<Self, Error> {
+        let vectors = Vectors::open(folder, facts.generation, facts.width, facts.rows)?;
+        let mut live = RowSet::all(vectors.rows());
+        view.holes()?.into_iter().for_each(|hole| live.remove(hole as usize));
+        Ok(Self { view, facts, vectors, live })
+    }
+
+    /// The embedding of a file with this content.
+    pub(crate) fn embedding_of(&self, content: u128) -> Result<Option<Embedding>, Error> {
+        let Some(&row) = self.view.with_content(content)?.first() else { return Ok(None) };
+        self.embedding(row).map(Some)
+    }
+
+    /// The embedding in a row.
+    pub(crate) fn embedding(&self, row: u64) -> Result<Embedding, Error> {
+        let mut elements = Vec::new();
+        self.vectors.read(row, &mut elements)?;
+        Embedding::from_elements(elements, self.facts.model).ok_or_else(|| Error::Damaged {
+            path: self.vectors.path().to_path_buf(),
+            key: format!("row {row}"),
+            expected: "an embedding of length 1".to_owned(),
+            found: "something else".to_owned(),
+        })
+    }
+}
