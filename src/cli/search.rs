@@ -2,6 +2,7 @@
 
 mod answer;
 mod contact_sheet;
+mod rerank;
 mod time;
 
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::ValueEnum;
 use coca_edge::{
-    host,
+    Coca, host,
     index::{self, Background, DEFAULT_MIN_SHARE, Filter, Index, Query, Subject, Term},
 };
 
@@ -44,6 +45,9 @@ pub(super) struct Arguments {
     /// What to compare the query with
     #[arg(long, default_value = "image")]
     by: By,
+    /// Put the N best in the order of the decoder's likelihood of the query
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    rerank: Option<usize>,
     /// Only pictures of this time or later: 2026-11-23, 2026-11-23T09:00:00Z or, before now, 7d
     #[arg(long, value_name = "T", value_parser = time::parse)]
     after: Option<i64>,
@@ -83,8 +87,13 @@ enum By {
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
     let terms = arguments.terms()?;
     let index = open_index(global, arguments.index.as_deref())?;
-    let query = arguments.query(global, &index, &terms)?;
-    let answer = index.search(&query)?;
+    let coca = global.open_model()?;
+    let query = arguments.query(&coca, &index, &terms)?;
+    let mut answer = index.search(&query)?;
+    if let Some(count) = arguments.rerank {
+        rerank::rerank(&coca, &words(&terms)?, &mut answer.hits, count)?;
+        answer.hits.truncate(arguments.top_k);
+    }
     if answer.hits.is_empty() {
         let nearest = answer.nearest.map(|hit| {
             let z = hit.z.map(|z| format!(" (z {z:.1})")).unwrap_or_default();
@@ -131,12 +140,11 @@ impl Arguments {
         Ok(terms)
     }
 
-    fn query(&self, global: &Global, index: &Index, terms: &[Term]) -> anyhow::Result<Query> {
+    fn query(&self, coca: &Coca, index: &Index, terms: &[Term]) -> anyhow::Result<Query> {
         let query = match self.by {
             By::Caption => Query::in_captions(&words(terms)?),
             By::Image | By::Both => {
-                let coca = global.open_model()?;
-                let (embedding, contents) = index.embed(&coca, terms)?;
+                let (embedding, contents) = index.embed(coca, terms)?;
                 let query = match self.by {
                     By::Both => Query::near_or_in_captions(embedding, &words(terms)?),
                     _ => Query::near(embedding),
@@ -147,13 +155,13 @@ impl Arguments {
                 match self.min_z {
                     Some(z) => query.min_z(z),
                     None if of_words => {
-                        query.against(Background::of(&coca, index.folder())?, DEFAULT_MIN_SHARE)
+                        query.against(Background::of(coca, index.folder())?, DEFAULT_MIN_SHARE)
                     }
                     None => query,
                 }
             }
         };
-        let query = query.filter(self.filter()?).top_k(self.top_k);
+        let query = query.filter(self.filter()?).top_k(self.top_k.max(self.rerank.unwrap_or(0)));
         Ok(match self.dedup {
             Some(cosine) => query.dedup(cosine),
             None => query,
@@ -190,7 +198,9 @@ fn words(terms: &[Term]) -> anyhow::Result<String> {
         });
     let words: Vec<&str> = texts.collect();
     if words.is_empty() {
-        return Err(Usage("captions are searched by words: the query has none".to_owned()).into());
+        return Err(
+            Usage("captions and likelihoods are of words: the query has none".to_owned()).into()
+        );
     }
     Ok(words.join(" "))
 }

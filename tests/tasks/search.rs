@@ -95,6 +95,8 @@ fn a_line_of_json_has_the_keys_that_other_programs_rely_on() {
     assert_eq!(photos.found(&["thing", "--label", "rocket"]), ["trip/rocket.jpg"]);
     assert_eq!(photos.found(&["cats", "--by", "caption"]), ["cat.jpg"]);
     assert_eq!(photos.found(&["a cat", "--by", "both", "--top-k", "1"]), ["cat.jpg"]);
+    let reranked = photos.found(&["a cat on a laptop", "--rerank", "4", "--top-k", "2"]);
+    assert!(reranked.len() == 2 && reranked[0] == "cat.jpg", "{reranked:?}");
 }
 
 #[test]

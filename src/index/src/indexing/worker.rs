@@ -3,6 +3,8 @@
 use std::{
     fs::{self, File, Metadata},
     io::{self, Read},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
     time::UNIX_EPOCH,
 };
 
@@ -48,7 +50,9 @@ impl Worker<'_> {
     pub(super) fn work(&self, entry: Entry) -> Result<Outcome, Error> {
         let outcome = match entry {
             Err(error) => Err(Stop::Unreadable(error)),
-            Ok(file) => self.look_at(&file),
+            // One picture that a decoder trips over does not end the work on all others.
+            Ok(file) => catch_unwind(AssertUnwindSafe(|| self.look_at(&file)))
+                .unwrap_or_else(|_| Err(Stop::Unreadable(panicked(&file)))),
         };
         match outcome {
             Ok(outcome) => Ok(outcome),
@@ -166,6 +170,11 @@ impl Worker<'_> {
     }
 }
 
+fn panicked(file: &FoundFile) -> ReadError {
+    let source = io::Error::other("a decoder panicked: please report this picture");
+    ReadError::Io { input: Source::File(file.shown.clone()), source }
+}
+
 /// Why there is no outcome.
 enum Stop {
     /// This file alone.
@@ -202,7 +211,7 @@ fn modified(metadata: &Metadata) -> i64 {
 }
 
 /// Reads a file, up to one byte more than a decoder takes.
-fn read(path: &std::path::Path) -> io::Result<Vec<u8>> {
+fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let limit = Limits::default().bytes.saturating_add(1);
     File::open(path)?.take(limit).read_to_end(&mut bytes)?;
