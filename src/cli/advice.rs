@@ -47,10 +47,7 @@ fn of_index(error: &index::Error) -> Option<String> {
             "name the model that made it with --model, or another folder with --index".to_owned(),
         ),
         index::Error::NotAnIndex { .. } => Some("make one with `coca index PATH`".to_owned()),
-        index::Error::Model(error) => match error {
-            Error::Model(error) => of_bundle(error),
-            _ => None,
-        },
+        index::Error::Model(Error::Model(error)) => of_bundle(error),
         _ => None,
     }
 }

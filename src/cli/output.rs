@@ -42,6 +42,11 @@ pub(super) fn print<T: AsRef<str>>(
     Ok(bar.suspend(|| write(text.as_bytes()))?)
 }
 
+/// Prints a line for other programs, as it is.
+pub(super) fn print_exactly(line: &str) -> anyhow::Result<()> {
+    Ok(write(format!("{line}\n").as_bytes())?)
+}
+
 /// Prints one result as a JSON line.
 pub(super) fn print_json(bar: &ProgressBar, result: &impl Serialize) -> anyhow::Result<()> {
     let line = json(result)? + "\n";

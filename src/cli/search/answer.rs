@@ -37,13 +37,13 @@ struct Line<'a> {
 /// Prints the pictures that were found by the query `title`.
 pub(super) fn print(format: Format, title: &str, hits: &[Hit]) -> anyhow::Result<()> {
     if format == Format::Html {
-        return output::print_report([contact_sheet::page(title, hits)]);
+        return output::print_exactly(&contact_sheet::page(title, hits));
     }
     for hit in hits {
         let source = hit.file.to_string_lossy();
         match format {
             Format::Jsonl => output::print_json(&ProgressBar::hidden(), &line(hit, &source))?,
-            Format::Paths => output::print_report([&source])?,
+            Format::Paths => output::print_exactly(&source)?,
             Format::Text | Format::Html => output::print_report([text(hit, &source)])?,
         }
     }
