@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use coca_engine::Arithmetic;
 use coca_onnx::{GraphIndex, Opset, pb::GraphProto};
 use ndarray::ArrayD;
 
@@ -156,7 +157,7 @@ impl Correction<'_> {
             stored.map(ArrayD::shape).or(given).unwrap_or_default()
         };
         let inputs: Vec<_> = stage.inputs.iter().map(|name| (name.as_str(), shape(name))).collect();
-        self.runtime.prepare(graph, &inputs, &[output])
+        self.runtime.prepare(Arithmetic::Int8, graph, &inputs, &[output])
     }
 
     fn inputs(
@@ -252,7 +253,9 @@ mod tests {
             let quantized = qdq::quantized(&graph, OPSET, region, &codes);
             let names: Vec<&str> =
                 linear.iter().map(|&name| quantized.linear[name].as_str()).collect();
-            let piece = runtime.prepare(quantized.graph, &[("x", &INPUT)], &names).unwrap();
+            let piece = runtime
+                .prepare(Arithmetic::Int8, quantized.graph, &[("x", &INPUT)], &names)
+                .unwrap();
             let found = test_graph::channels(&piece, &names, &pictures);
             let pairs = linear.iter().zip(&names);
             let off = pairs.flat_map(|(&linear, &name)| {

@@ -25,7 +25,7 @@ use std::{
     path::Path,
 };
 
-use coca_engine::Engine;
+use coca_engine::{Arithmetic, Engine};
 use coca_onnx::{Opset, pb::GraphProto};
 use coca_vision::PixelSpec;
 use ndarray::ArrayD;
@@ -122,14 +122,19 @@ impl Calibration<'_> {
     }
 
     /// What computes `outputs` of pixels.
-    fn prepare(&self, graph: GraphProto, outputs: &[&str]) -> Result<Subgraph, Error> {
+    fn prepare(
+        &self,
+        arithmetic: Arithmetic,
+        graph: GraphProto,
+        outputs: &[&str],
+    ) -> Result<Subgraph, Error> {
         let (pixels, shape) = self.pixels()?;
-        self.runtime.prepare(graph, &[(pixels, &shape)], outputs)
+        self.runtime.prepare(arithmetic, graph, &[(pixels, &shape)], outputs)
     }
 
     fn in_floating_point(&self, region: &Region, outputs: &[&str]) -> Result<Subgraph, Error> {
         let graph = qdq::in_floating_point(self.part.graph(), self.opset(), region);
-        self.prepare(graph, outputs)
+        self.prepare(Arithmetic::F32, graph, outputs)
     }
 
     /// Runs the region in floating point on all pictures, and gives each of its activations to `take`.
@@ -244,7 +249,7 @@ impl Calibration<'_> {
         pictures: &[ArrayD<f32>],
     ) -> Result<Vec<(String, f64)>, Error> {
         let names: Vec<&str> = region.steps.iter().map(|step| step.output.as_str()).collect();
-        let quantized = self.prepare(written.clone(), &names)?;
+        let quantized = self.prepare(Arithmetic::Int8, written.clone(), &names)?;
         let mut noises = vec![Noise::default(); names.len()];
         for (done, picture) in pictures.iter().enumerate() {
             let (done, total) = (done as u64, pictures.len() as u64);

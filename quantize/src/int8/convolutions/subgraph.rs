@@ -47,9 +47,11 @@ impl<'a> Runtime<'a> {
         Self { engine, part, rest, weights: Weights::new() }
     }
 
-    /// Prepares what computes `outputs` of the tensors `inputs` of these shapes, which may be any of `graph`.
+    /// Prepares what computes `outputs` of the tensors `inputs` of these shapes, which may be any of `graph`. In
+    /// [`Arithmetic::F32`] codes are free to be computed without their rounding.
     pub(super) fn prepare(
         &self,
+        arithmetic: Arithmetic,
         mut graph: GraphProto,
         inputs: &[(&str, &[usize])],
         outputs: &[&str],
@@ -70,7 +72,6 @@ impl<'a> Runtime<'a> {
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
         let inputs: Vec<&str> = inputs.iter().map(|(name, _)| *name).collect();
         let (inputs, outputs) = (names(&inputs), names(outputs));
-        let arithmetic = Arithmetic::F32;
         let graph = Graph::prepare(onnx, &self.weights, &inputs, &outputs, arithmetic, self.engine)
             .map_err(coca_model::Error::from)?;
         Ok(Subgraph(graph))
