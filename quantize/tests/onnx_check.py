@@ -5,12 +5,13 @@
 
 ANSWERS.json is what this project's engine answered, written by the test `onnx_runtime.rs`: a list of
 {part, inputs, outputs}, each tensor {name, type, shape, values}. Every output must agree to TOLERANCE (1e-4) of the largest
-number in it, with and without ONNX Runtime's optimisations. Exit status 77: a Python package is missing.
+number in it, with and without ONNX Runtime's optimisations. Convolutions of codes must become QLinearConv. Exit status 77: a Python package is missing.
 """
 
 import json
 import os
 import sys
+import tempfile
 
 try:
     import numpy as np
@@ -28,14 +29,29 @@ def array(tensor):
     return np.array(tensor["values"], dtype=tensor["type"]).reshape(tensor["shape"])
 
 
-def session(path, level):
+def session(path, level, optimised=None):
     options = ort.SessionOptions()
+    if optimised:
+        options.optimized_model_filepath = optimised
     options.graph_optimization_level = level
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     # Its own default rounds what layers with int8 weights read, once it optimises.
     options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def check_codes(path, model):
+    """Every convolution of codes must be computed in 8 bits."""
+    if not any(node.op_type == "QuantizeLinear" for node in model.graph.node):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        optimised = os.path.join(folder, "optimised.onnx")
+        session(path, ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED, optimised)
+        operators = [node.op_type for node in onnx.load(optimised, load_external_data=False).graph.node]
+    convolutions = sum(node.op_type == "Conv" for node in model.graph.node)
+    assert operators.count("QLinearConv") == convolutions, operators
+    assert operators.count("QLinearAdd") >= 1, operators
 
 
 def main():
@@ -50,6 +66,7 @@ def main():
         for weight in model.graph.initializer:
             offsets = [int(e.value) for e in weight.external_data if e.key == "offset"]
             assert all(offset % 64 == 0 for offset in offsets), f"{weight.name} is not aligned"
+        check_codes(path, model)
         for level in (ort.GraphOptimizationLevel.ORT_DISABLE_ALL, ort.GraphOptimizationLevel.ORT_ENABLE_ALL):
             runtime = session(path, level)
             for case in (a for a in answers if a["part"] == part):

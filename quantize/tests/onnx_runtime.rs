@@ -4,6 +4,12 @@
 //! where there is none.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, missing_docs)]
 
+#[path = "small_model/convolutional.rs"]
+mod convolutional;
+#[path = "../../tests/replaced_file/mod.rs"]
+mod replaced_file;
+mod small_model;
+
 use std::{path::Path, process::Command};
 
 use coca_engine::{Arithmetic, Engine, Graph, Input};
@@ -185,6 +191,17 @@ fn check_all(name: &str) {
 #[test]
 fn onnx_runtime_runs_every_part_and_agrees() {
     ["pooler", "plain"].into_iter().for_each(check_all);
+}
+
+#[test]
+fn onnx_runtime_computes_static_convolutions_in_codes_and_agrees() {
+    let model = convolutional::convolutional(0.5, 0.5);
+    let photos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/photos");
+    let options =
+        int8::Options { calibrate: Some(photos), require_static: true, ..Default::default() };
+    model.int8(&options).unwrap();
+    // A sum of two tensors of codes may be rounded either way.
+    check(&model.path("out"), Arithmetic::Int8, 0.05);
 }
 
 #[test]

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coca_engine::Arithmetic;
 use coca_onnx::{GraphIndex, Opset, pb::GraphProto};
 use ndarray::ArrayD;
 
@@ -157,7 +156,7 @@ impl Correction<'_> {
             stored.map(ArrayD::shape).or(given).unwrap_or_default()
         };
         let inputs: Vec<_> = stage.inputs.iter().map(|name| (name.as_str(), shape(name))).collect();
-        self.runtime.prepare(Arithmetic::Int8, graph, &inputs, &[output])
+        self.runtime.prepare(graph, &inputs, &[output])
     }
 
     fn inputs(
@@ -249,13 +248,12 @@ mod tests {
         let (engine, rest) =
             (Engine::builder().threads(1).build().unwrap(), test_graph::rest(OPSET));
         let runtime = Runtime::of_graph(&engine, "part.onnx", &rest);
+        let as_written = runtime.as_written().unwrap();
         let worst = |region: &Region| {
             let quantized = qdq::quantized(&graph, OPSET, region, &codes);
             let names: Vec<&str> =
                 linear.iter().map(|&name| quantized.linear[name].as_str()).collect();
-            let piece = runtime
-                .prepare(Arithmetic::Int8, quantized.graph, &[("x", &INPUT)], &names)
-                .unwrap();
+            let piece = as_written.prepare(quantized.graph, &[("x", &INPUT)], &names).unwrap();
             let found = test_graph::channels(&piece, &names, &pictures);
             let pairs = linear.iter().zip(&names);
             let off = pairs.flat_map(|(&linear, &name)| {

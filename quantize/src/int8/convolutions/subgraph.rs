@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use coca_engine::{Arithmetic, Engine, Graph, Onnx, Weights};
+use coca_engine::{Arithmetic, Engine, Graph, Onnx, Rules, Weights};
 use coca_onnx::{
     Model,
     pb::{GraphProto, ModelProto, tensor_proto::DataType},
@@ -14,18 +14,18 @@ use super::super::{error::Error, origin::Origin};
 
 /// What graphs of a part are run with.
 pub(super) struct Runtime<'a> {
-    pub(super) engine: &'a Engine,
+    engine: Engine,
     /// The part's file name.
-    pub(super) part: &'a str,
+    part: &'a str,
     /// The part without its graph.
-    pub(super) rest: &'a ModelProto,
+    rest: &'a ModelProto,
     weights: Weights,
 }
 
 impl<'a> Runtime<'a> {
     /// Opens the files of weights that `graph` refers to.
     pub(super) fn new(
-        engine: &'a Engine,
+        engine: &Engine,
         origin: &Origin,
         part: &'a str,
         rest: &'a ModelProto,
@@ -38,20 +38,26 @@ impl<'a> Runtime<'a> {
         for file in model.external_files() {
             weights = weights.with(&file, origin.whole_weights(&file)?);
         }
-        Ok(Self { engine, part, rest, weights })
+        Ok(Self { engine: engine.clone(), part, rest, weights })
     }
 
     /// For graphs whose weights stand in themselves.
     #[cfg(test)]
-    pub(super) fn of_graph(engine: &'a Engine, part: &'a str, rest: &'a ModelProto) -> Self {
-        Self { engine, part, rest, weights: Weights::new() }
+    pub(super) fn of_graph(engine: &Engine, part: &'a str, rest: &'a ModelProto) -> Self {
+        Self { engine: engine.clone(), part, rest, weights: Weights::new() }
     }
 
-    /// Prepares what computes `outputs` of the tensors `inputs` of these shapes, which may be any of `graph`. In
-    /// [`Arithmetic::F32`] codes are free to be computed without their rounding.
+    /// Runs every node as ONNX defines it, and slowly.
+    pub(super) fn as_written(&self) -> Result<Self, Error> {
+        let builder = Engine::builder().threads(self.engine.threads()).rules(Rules::Off);
+        let engine = builder.build().map_err(coca_model::Error::from)?;
+        Ok(Self { engine, weights: self.weights.clone(), ..*self })
+    }
+
+    /// Prepares what computes `outputs` of the tensors `inputs` of these shapes, which may be any of `graph`.
+    /// Everything is computed in f32; unless it is [`as_written`](Self::as_written), activations are not rounded to codes.
     pub(super) fn prepare(
         &self,
-        arithmetic: Arithmetic,
         mut graph: GraphProto,
         inputs: &[(&str, &[usize])],
         outputs: &[&str],
@@ -72,8 +78,10 @@ impl<'a> Runtime<'a> {
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
         let inputs: Vec<&str> = inputs.iter().map(|(name, _)| *name).collect();
         let (inputs, outputs) = (names(&inputs), names(outputs));
-        let graph = Graph::prepare(onnx, &self.weights, &inputs, &outputs, arithmetic, self.engine)
-            .map_err(coca_model::Error::from)?;
+        let arithmetic = Arithmetic::F32;
+        let graph =
+            Graph::prepare(onnx, &self.weights, &inputs, &outputs, arithmetic, &self.engine)
+                .map_err(coca_model::Error::from)?;
         Ok(Subgraph(graph))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use coca_engine::{Arithmetic, Engine};
+use coca_engine::Engine;
 use coca_onnx::{
     GraphIndex, Opset,
     attribute::{of_integer, of_integers},
@@ -107,7 +107,7 @@ pub(super) fn exact(graph: &GraphProto, region: &Region, outputs: &[&str]) -> Su
     let (engine, rest) = (Engine::builder().threads(1).build().unwrap(), rest(OPSET));
     let runtime = Runtime::of_graph(&engine, "part.onnx", &rest);
     let graph = qdq::in_floating_point(graph, OPSET, region);
-    runtime.prepare(Arithmetic::F32, graph, &[("x", &INPUT)], outputs).unwrap()
+    runtime.prepare(graph, &[("x", &INPUT)], outputs).unwrap()
 }
 
 /// What the outputs hold over `pictures`.
