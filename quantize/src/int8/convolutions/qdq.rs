@@ -176,6 +176,10 @@ impl<'a> Writer<'a> {
         let made =
             if is_result { self.names.free(format!("{output}.exact")) } else { output.clone() };
         if let Some(name) = node.output.first_mut() {
+            // A node that is called like its output leaves that name to the node that makes it from codes.
+            if node.name == *name {
+                node.name.clone_from(&made);
+            }
             name.clone_from(&made);
         }
         self.push(node);
