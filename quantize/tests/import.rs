@@ -272,7 +272,7 @@ fn texts_are_as_likely_as_open_clips_forward_pass_says() {
         let LogProbs { labels, texts } = serde_json::from_slice(&file).unwrap();
         let ids: Vec<&[u32]> = texts.iter().map(|text| text.ids.as_slice()).collect();
         for p in 0..3 {
-            let image = model.coca.encode_image(&model.picture(p)).unwrap();
+            let image = model.coca.encode_image(model.picture(p)).unwrap();
             let expected: Vec<f32> = texts.iter().map(|text| text.log_probs[p]).collect();
             let mut decoder = model.coca.decoder(&image).unwrap();
             let found = log_probabilities(&mut decoder, &ids).unwrap();

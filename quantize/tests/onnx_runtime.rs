@@ -8,6 +8,7 @@
 mod convolutional;
 #[path = "../../tests/replaced_file/mod.rs"]
 mod replaced_file;
+#[allow(dead_code, reason = "no graph is looked into here")]
 mod small_model;
 
 use std::{path::Path, process::Command};

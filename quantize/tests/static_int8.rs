@@ -202,7 +202,7 @@ fn the_graph_is_in_order_and_of_the_same_inputs_outputs_and_opset() {
 fn embedding(model: &Model, bundle: &str, engine: &Engine, photo: &Path) -> Array1<f32> {
     let coca = Coca::open_with(model.path(bundle), engine).unwrap();
     let picture = image::open(photo).unwrap();
-    coca.encode_image(&picture).unwrap().embedding().view().to_owned()
+    coca.encode_image(picture).unwrap().embedding().view().to_owned()
 }
 
 #[test]
