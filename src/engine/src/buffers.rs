@@ -9,7 +9,7 @@
 //! ```
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,8 +18,9 @@ use tract_onnx::tract_hir::internal::*;
 /// Shorter tensors are left to the C library, which keeps memory of their size anyway: 16 KiB.
 const MIN_ELEMENTS: usize = 4096;
 
-/// Idle tensors together, in elements: 4 MiB. A transformer's layers share a few sizes and need less; a convolutional
-/// encoder has a size for each layer, and keeping all of them would cost more memory than it saves time.
+/// Idle tensors together, in elements: 4 MiB. A transformer's layers share a few sizes and need less. A convolutional
+/// encoder has a size for each layer, more in all: those that find no place any more are left to the C library. Making
+/// place would throw out each tensor just before its layer's next turn.
 const MAX_IDLE_ELEMENTS: usize = 1 << 20;
 
 /// Tensors of f32 between two uses.
@@ -31,7 +32,7 @@ pub(crate) struct Buffers {
 #[derive(Default)]
 struct State {
     /// The one given back last stands last.
-    idle: VecDeque<Tensor>,
+    idle: Vec<Tensor>,
     idle_elements: usize,
     /// Tensors of each length that were taken and not given back: no more than those are kept, whoever made them.
     lent: HashMap<usize, usize>,
@@ -77,18 +78,15 @@ impl State {
         // The one used last is the likeliest to be in a cache.
         let at = self.idle.iter().rposition(|tensor| tensor.len() == length)?;
         self.idle_elements -= length;
-        self.idle.remove(at)
+        Some(self.idle.remove(at))
     }
 
     fn keep(&mut self, tensor: Tensor) {
         let Some(lent) = self.lent.get_mut(&tensor.len()).filter(|lent| **lent > 0) else { return };
         *lent -= 1;
-        self.idle_elements += tensor.len();
-        self.idle.push_back(tensor);
-        while self.idle_elements > MAX_IDLE_ELEMENTS
-            && let Some(oldest) = self.idle.pop_front()
-        {
-            self.idle_elements -= oldest.len();
+        if self.idle_elements + tensor.len() <= MAX_IDLE_ELEMENTS {
+            self.idle_elements += tensor.len();
+            self.idle.push(tensor);
         }
     }
 }
@@ -154,15 +152,15 @@ mod tests {
     }
 
     #[test]
-    fn idle_memory_is_bounded_and_the_oldest_goes_first() {
+    fn idle_memory_is_bounded_and_what_is_kept_stays() {
         let buffers = Buffers::default();
         let lengths: Vec<usize> = (0..40).map(|n| 200_000 + n).collect();
         let taken: Vec<Tensor> = lengths.iter().map(|&n| buffers.take(&[n]).unwrap()).collect();
         taken.into_iter().for_each(|tensor| buffers.give_back(tensor.into()));
         assert!(idle(&buffers) <= MAX_IDLE_ELEMENTS);
-        let state = buffers.state();
-        assert_eq!(state.idle.back().map(Tensor::len), lengths.last().copied());
-        assert!(state.idle.iter().all(|tensor| tensor.len() > 200_000));
+        let kept: Vec<usize> = buffers.state().idle.iter().map(Tensor::len).collect();
+        assert_eq!(kept, lengths[..kept.len()]);
+        assert_eq!(kept.len(), MAX_IDLE_ELEMENTS / 200_000);
     }
 
     /// Pages that this thread had to be given so far.

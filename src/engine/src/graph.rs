@@ -53,6 +53,9 @@ impl From<SharedTensor> for Input {
     }
 }
 
+/// Elements of an output, 256 KiB, from which on fresh pages for it would take longer than a copy of it.
+const MIN_COPIED_OUTPUT: usize = 1 << 16;
+
 /// A graph with a fixed order of inputs and outputs.
 ///
 /// Running borrows it immutably, so that threads may share it.
@@ -258,13 +261,17 @@ impl Graph {
         })
     }
 
-    /// A copy of an output, whose own memory the next run uses.
+    /// An output as an array. Of a long one it is a copy, so that its own memory serves the next run.
     fn output(&self, value: TValue, name: &str) -> Result<ArrayD<f32>, Error> {
-        let array = value.to_plain_array_view::<f32>().map(|view| view.to_owned());
-        let array =
-            array.map_err(|_| self.unexpected(name, "f32", format!("{:?}", value.datum_type())))?;
-        self.engine.buffers().give_back(value);
-        Ok(array)
+        let found = value.datum_type();
+        let array = if value.len() < MIN_COPIED_OUTPUT {
+            value.into_tensor().into_plain_array::<f32>()
+        } else {
+            let array = value.to_plain_array_view::<f32>().map(|view| view.to_owned());
+            self.engine.buffers().give_back(value);
+            array
+        };
+        array.map_err(|_| self.unexpected(name, "f32", format!("{found:?}")))
     }
 
     /// Why a run stopped.
