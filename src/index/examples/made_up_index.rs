@@ -3,6 +3,8 @@
 //! `made_up_index make FOLDER ROWS WIDTH [VECTORS.f32]` writes the index, and the embeddings for other programs.
 //! `made_up_index search FOLDER RUNS` prints the milliseconds of each search on one thread, best first, and the memory.
 
+#![allow(clippy::print_stdout)]
+
 use std::{
     error::Error,
     fs::File,
