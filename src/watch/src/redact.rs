@@ -136,9 +136,23 @@ fn is_secret(name: &str, is_header: bool) -> bool {
         || SECRET_PARTS.iter().any(|part| name.contains(part))
 }
 
-/// A command without the words behind options such as `--password`; `None` if there are none.
+/// As [`redact`], for a text that is a command.
+pub(crate) fn redact_command(command: &str) -> String {
+    let redacted = redact(command);
+    without_options_behind(&redacted, 0).unwrap_or_else(|| redacted.into_owned())
+}
+
+/// A text with a command in it without the words behind options such as `--password`; `None` if there are none.
 fn without_secret_options(text: &str) -> Option<String> {
-    let (before, command) = text.split_at(text.find("cmd:")? + "cmd:".len());
+    match text.find("cmd:") {
+        Some(at) => without_options_behind(text, at + "cmd:".len()),
+        None if text.contains("--on-label") => without_options_behind(text, 0),
+        None => None,
+    }
+}
+
+fn without_options_behind(text: &str, start: usize) -> Option<String> {
+    let (before, command) = text.split_at(start);
     let mut shown = before.to_owned();
     let mut is_changed = false;
     let mut is_secret_next = false;
@@ -207,10 +221,17 @@ mod tests {
             "cmd:play --password='hush hush' -",
             "cmd:curl -H 'Authorization: Bearer hush' http://cam",
             "invalid value 'http://u:hush@cam' for '--display <D>': no",
+            "invalid value 'curl --password hush 'x' for '--on-label <LABEL=COMMAND>': no",
         ] {
             let shown = redact(text);
             assert!(!shown.contains("hush"), "{text}: {shown}");
         }
+    }
+
+    #[test]
+    fn a_command_is_shown_without_the_words_behind_secret_options() {
+        let command = "cat=curl -u u:hush --password hush http://u:hush@cam/ -o out";
+        assert_eq!(redact_command(command), "cat=curl -u … --password … http://cam/ -o out");
     }
 
     #[test]

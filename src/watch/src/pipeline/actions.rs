@@ -10,7 +10,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{Error, Event, EventKind};
-use crate::{command, redact};
+use crate::{command, redact::redact_command};
 
 /// Least time from one run of an action to the next.
 const MIN_INTERVAL: Duration = Duration::from_secs(5);
@@ -41,7 +41,7 @@ impl FromStr for Action {
         let refuse = || Error::Option {
             option: "action",
             expected: "LABEL=COMMAND, with every quotation mark closed".to_owned(),
-            found: redact(text).into(),
+            found: redact_command(text),
         };
         let (label, command) = text.split_once('=').ok_or_else(refuse)?;
         let mut words = shlex::split(command).ok_or_else(refuse)?.into_iter();
