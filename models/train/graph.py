@@ -96,7 +96,6 @@ class Graph:
 
     def int8_bias(self, bias: Tensor, scale: np.ndarray, name: str, file: str) -> str:
         """A convolution's bias in units of its input's scale times its weights' scales."""
-        scale = np.maximum(scale, np.abs(bias.detach().numpy()) / 2**30).astype(np.float32)
         codes = self.constant(np.round(bias.detach().numpy().astype(np.float64) / scale).astype(np.int32), name, file)
         return self.op("DequantizeLinear", codes, self.constant(scale, f"{name}.scale", file), name=f"{name}.f32", axis=0)
 

@@ -50,7 +50,8 @@ class Parts:
     def conv_weights(self, g: Graph, x: Value, layer: Conv, name: str) -> tuple[str, str]:
         if layer.rounded is None:
             return g.constant(layer.weight, f"{name}.weight", VISION), g.constant(layer.bias, f"{name}.bias", VISION)
-        stored = quantise(layer.weight)
+        # A channel that has died keeps its bias in range by its weights' scale: a bias is in units of that and the input's.
+        stored = quantise(layer.weight, layer.bias.detach().abs() / (2**30 * x.scale))
         bias = g.int8_bias(layer.bias, stored.scale * np.float32(x.scale), f"{name}.bias", VISION)
         return g.weight(stored, f"{name}.weight", VISION, axis=0), bias
 

@@ -20,8 +20,11 @@ class Stored(NamedTuple):
     scale: np.ndarray
 
 
-def quantise(weight: Tensor) -> Stored:
+def quantise(weight: Tensor, least: Tensor | None = None) -> Stored:
+    """int8 along the first axis, with scales of at least `least`."""
     rows, scale = weight.detach().float().flatten(1), row_scales(weight)
+    if least is not None:
+        scale = torch.maximum(scale, least)
     data = (rows / scale[:, None]).round().clamp(-127, 127)
     return Stored(data.reshape(weight.shape).to(torch.int8).numpy(), scale.numpy())
 
