@@ -1,6 +1,6 @@
 //! One ONNX graph, loaded, optimised and ready to run.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use coca_kernels::static_int8::Quantization;
 use ndarray::{Array, Array2, ArrayD, Dimension};
@@ -52,9 +52,6 @@ impl From<SharedTensor> for Input {
         Self::Shared(tensor)
     }
 }
-
-/// Elements of an output, 256 KiB, from which on fresh pages for it would take longer than a copy of it.
-const MIN_COPIED_OUTPUT: usize = 1 << 16;
 
 /// A graph with a fixed order of inputs and outputs.
 ///
@@ -176,18 +173,21 @@ impl Graph {
         let &[batch, 3, height, width] = planes.shape() else {
             return Err(self.unexpected(name, "[N,3,H,W]", format!("{:?}", planes.shape())));
         };
-        let planes = planes.as_standard_layout();
-        let elements = planes.as_slice().unwrap_or_default();
-        let mut codes = ArrayD::zeros(vec![batch, height, width, 3]);
+        let elements: Cow<'_, [f32]> = match planes.as_slice() {
+            Some(elements) => elements.into(),
+            None => planes.iter().copied().collect(),
+        };
+        let mut codes = vec![0; elements.len()];
         let image = (3 * height * width).max(1);
-        let slice = codes.as_slice_mut().unwrap_or_default();
         let cpu = self.engine.cpu();
-        for (planes, codes) in elements.chunks_exact(image).zip(slice.chunks_exact_mut(image)) {
+        for (planes, codes) in elements.chunks_exact(image).zip(codes.chunks_exact_mut(image)) {
             if !quantization.quantize_interleaved(cpu, planes, codes) {
                 return Err(Error::NotFinite { part: self.part.clone(), layer: name.clone() });
             }
         }
-        Ok(codes)
+        #[expect(clippy::expect_used, reason = "an invariant of this function")]
+        Ok(ArrayD::from_shape_vec(vec![batch, height, width, 3], codes)
+            .expect("a code for each element"))
     }
 
     /// What it really runs on.
@@ -261,17 +261,13 @@ impl Graph {
         })
     }
 
-    /// An output as an array. Of a long one it is a copy, so that its own memory serves the next run.
+    /// A copy of an output, whose own memory serves the next run.
     fn output(&self, value: TValue, name: &str) -> Result<ArrayD<f32>, Error> {
-        let found = value.datum_type();
-        let array = if value.len() < MIN_COPIED_OUTPUT {
-            value.into_tensor().into_plain_array::<f32>()
-        } else {
-            let array = value.to_plain_array_view::<f32>().map(|view| view.to_owned());
-            self.engine.buffers().give_back(value);
-            array
-        };
-        array.map_err(|_| self.unexpected(name, "f32", format!("{found:?}")))
+        let array = value.to_plain_array_view::<f32>().map(|view| view.to_owned());
+        let array =
+            array.map_err(|_| self.unexpected(name, "f32", format!("{:?}", value.datum_type())))?;
+        self.engine.buffers().give_back(value);
+        Ok(array)
     }
 
     /// Why a run stopped.
