@@ -70,9 +70,7 @@ impl<'a> Bottleneck<'a> {
     ) -> Option<Self> {
         let fits = project.inputs == depthwise.channels
             && output.channels() == project.outputs
-            && residual.is_none_or(|(_, image)| {
-                image.size() == output.size() && image.channels() == output.channels()
-            });
+            && residual.is_none_or(|(_, image)| image.has_shape_of(output));
         let project = fits.then_some((project, residual))?;
         Self::checked(cpu, source, depthwise, Some(project), scratch, output)
     }

@@ -55,6 +55,11 @@ impl CodeImage {
         self.channels
     }
 
+    /// Whether another image has the same size and channels.
+    pub(super) fn has_shape_of(&self, other: &Self) -> bool {
+        self.size == other.size && self.channels == other.channels
+    }
+
     /// The code of a channel of the pixel at `index`, counted line by line.
     #[must_use]
     pub fn code(&self, index: usize, channel: usize) -> u8 {
@@ -88,7 +93,7 @@ impl CodeImage {
         &mut self.stored[GUARD * LANES..end]
     }
 
-    /// What codes are stored with, by exclusive or.
+    /// The mask that stored codes are codes by exclusive or with.
     pub(super) fn flip(&self) -> u8 {
         self.flip
     }
@@ -172,7 +177,7 @@ impl PixelLines {
         &mut self.stored[at..at + self.size[1] * Self::CHANNELS]
     }
 
-    /// What codes are stored with, by exclusive or.
+    /// The mask that stored codes are codes by exclusive or with.
     pub(super) fn flip(&self) -> u8 {
         self.flip
     }

@@ -41,9 +41,7 @@ impl<'a> Pointwise<'a> {
         let fits = input.channels() == layer.inputs
             && output.channels() == layer.outputs
             && input.size() == output.size()
-            && residual.is_none_or(|(_, image)| {
-                image.size() == output.size() && image.channels() == output.channels()
-            });
+            && residual.is_none_or(|(_, image)| image.has_shape_of(output));
         fits.then_some(Self { cpu, layer, input, residual, output })
     }
 

@@ -69,10 +69,7 @@ impl<'a> Sum<'a> {
         other: &'a CodeImage,
         output: &'a mut CodeImage,
     ) -> Option<Self> {
-        let same = |image: &CodeImage| {
-            image.size() == output.size() && image.channels() == output.channels()
-        };
-        let fits = same(own.0) && same(other);
+        let fits = own.0.has_shape_of(output) && other.has_shape_of(output);
         fits.then_some(Self { cpu, residual, own, other, output })
     }
 

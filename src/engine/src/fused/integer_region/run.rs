@@ -1,10 +1,12 @@
 //! Running a step.
 
-use coca_kernels::static_int8::{Bottleneck, CodeImage, Pointwise, Source, Sum};
+use coca_kernels::static_int8::{
+    Bottleneck, CodeImage, Pointwise, PointwiseLayer, Residual, Source, Sum,
+};
 use tract_onnx::tract_hir::internal::*;
 
 use super::{
-    memory::Memory,
+    memory::{Images, Memory},
     step::{Operation, Project, Step, StepSource},
 };
 use crate::Engine;
@@ -31,21 +33,15 @@ impl Step {
                 };
                 let bottleneck = match project {
                     None => Bottleneck::without_project(cpu, source, depthwise, scratch, output)?,
-                    Some(Project { layer, residual }) => {
-                        let residual = match residual {
-                            Some((residual, image)) => Some((residual, images.get(*image)?)),
-                            None => None,
-                        };
+                    Some(project) => {
+                        let (layer, residual) = project.with_images(images)?;
                         Bottleneck::new(cpu, source, depthwise, layer, residual, scratch, output)?
                     }
                 };
                 bottleneck.run(pool);
             }
-            Operation::Pointwise { input, project: Project { layer, residual } } => {
-                let residual = match residual {
-                    Some((residual, image)) => Some((residual, images.get(*image)?)),
-                    None => None,
-                };
+            Operation::Pointwise { input, project } => {
+                let (layer, residual) = project.with_images(images)?;
                 Pointwise::new(cpu, layer, images.get(*input)?, residual, output)?.run(pool);
             }
             Operation::Dense { input, patches: window, layer } => {
@@ -59,5 +55,19 @@ impl Step {
             }
         }
         Some(())
+    }
+}
+
+/// A pointwise layer, and what is added to it.
+type PointwiseAndResidual<'a> = (&'a PointwiseLayer, Option<(&'a Residual, &'a CodeImage)>);
+
+impl Project {
+    /// The layer with the image that is added to it; `None` if that one is being written.
+    fn with_images<'a>(&'a self, images: &'a Images) -> Option<PointwiseAndResidual<'a>> {
+        let residual = match &self.residual {
+            Some((residual, image)) => Some((residual, images.get(*image)?)),
+            None => None,
+        };
+        Some((&self.layer, residual))
     }
 }
