@@ -23,7 +23,7 @@ use super::{
 pub(super) struct Layer {
     /// The node that computes it.
     pub(super) node: NodeId,
-    /// What it reads: one image, or the two of a sum.
+    /// Its inputs: one image, or the two of a sum.
     pub(super) inputs: Vec<LayerInput>,
     pub(super) output: Codes,
     pub(super) channels: usize,
@@ -34,12 +34,10 @@ pub(super) struct Layer {
 #[derive(Debug, Clone)]
 pub(super) struct LayerInput {
     pub(super) codes: Codes,
-    /// The f32 tensor that is quantised to them.
-    pub(super) source: String,
     pub(super) channels: usize,
 }
 
-/// What a layer computes.
+/// The operation of a layer.
 pub(super) enum Kind {
     Pointwise(PointwiseLayer),
     Depthwise(DepthwiseLayer),
@@ -83,7 +81,7 @@ impl Rewriter<'_> {
             _ => return Err(Miss::Near("its groups are of several channels")),
         };
         let channels = of_group * conv.groups;
-        let inputs = vec![LayerInput { codes, source: conv.input.to_owned(), channels }];
+        let inputs = vec![LayerInput { codes, channels }];
         Ok(Layer { node: id, inputs, output, channels: outputs, kind })
     }
 
@@ -143,11 +141,7 @@ impl Rewriter<'_> {
         let channels = a_shape.channels.or_near("the channels of what it adds are not known")?;
         ensure(b_shape.channels == Some(channels), "it adds images of other channels")?;
         ensure(a_shape.size.is(&b_shape.size), "it adds images of other or unknown sizes")?;
-        let inputs = codes.into_iter().zip([a, b]).map(|(codes, value)| LayerInput {
-            codes,
-            source: value.clone(),
-            channels,
-        });
+        let inputs = codes.into_iter().map(|codes| LayerInput { codes, channels });
         Ok(Layer { node: id, inputs: inputs.collect(), output, channels, kind: Kind::Sum })
     }
 

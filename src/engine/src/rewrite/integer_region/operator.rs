@@ -20,8 +20,8 @@ use crate::{
 
 impl Rewriter<'_> {
     /// Puts one operator in the place of `passes`, each of layers that run as one.
-    pub(super) fn put_region(&mut self, mut passes: Vec<Vec<Layer>>) {
-        passes.iter_mut().flatten().for_each(|layer| self.find_sources(layer));
+    pub(super) fn put_region(&mut self, passes: Vec<Vec<Layer>>) {
+        let sources = self.sources(passes.iter().flatten());
         let nodes: BTreeSet<NodeId> = passes.iter().flatten().map(|layer| layer.node).collect();
         let mut region = Region::default();
         let mut made: Vec<Codes> = Vec::new();
@@ -29,7 +29,9 @@ impl Rewriter<'_> {
             made.extend(pass.last().map(|layer| layer.output.clone()));
             region.add(pass);
         }
-        self.take_codes_of_pixels(&mut region, &nodes);
+        let inputs = region.inputs.iter().map(|input| sources[&input.name].clone());
+        let inputs: Vec<String> = inputs.collect();
+        self.take_codes_of_pixels(&mut region, &inputs, &nodes);
         let name = format!("integer region {}", self.operators.len());
         let mut readers: Vec<(String, Vec<NodeId>)> = Vec::new();
         for codes in made {
@@ -41,7 +43,6 @@ impl Rewriter<'_> {
             }
         }
         let outputs = readers.iter().map(|(name, _)| name.clone()).collect();
-        let inputs = region.sources.clone();
         let node = self.fused_node(inputs, outputs, region.finish());
         self.graph.add(node);
         for (output, dequantizers) in readers {
@@ -50,8 +51,13 @@ impl Rewriter<'_> {
     }
 
     /// Makes the graph's inputs that only stems of the region read inputs of codes, `[N, H, W, 3]`.
-    fn take_codes_of_pixels(&mut self, region: &mut Region, nodes: &BTreeSet<NodeId>) {
-        for (input, source) in region.inputs.iter_mut().zip(&region.sources) {
+    fn take_codes_of_pixels(
+        &mut self,
+        region: &mut Region,
+        sources: &[String],
+        nodes: &BTreeSet<NodeId>,
+    ) {
+        for (input, source) in region.inputs.iter_mut().zip(sources) {
             let is_for_stems = input.image.is_none() && self.is_only_quantized_for(source, nodes);
             let found = self.graph.graph().input.iter().find(|info| info.name == *source);
             let codes = found.filter(|_| is_for_stems);
@@ -77,12 +83,13 @@ impl Rewriter<'_> {
             && self.graph.consumers(codes).all(|(_, node)| node.output.iter().all(is_for_nodes))
     }
 
-    /// Notes which f32 tensors the codes that a layer reads are made of. What an earlier region has made is read as it is.
-    fn find_sources(&self, layer: &mut Layer) {
-        let Some(node) = self.graph.node(layer.node) else { return };
-        for (input, value) in layer.inputs.iter_mut().zip(&node.input) {
-            self.quantized_from(value).unwrap_or(value).clone_into(&mut input.source);
-        }
+    /// The f32 tensors that the codes which layers read are made of, by the names of the codes. What an earlier region has
+    /// made is read as it is.
+    fn sources<'l>(&self, layers: impl Iterator<Item = &'l Layer>) -> HashMap<String, String> {
+        let nodes = layers.filter_map(|layer| Some((layer, self.graph.node(layer.node)?)));
+        let read = nodes.flat_map(|(layer, node)| layer.inputs.iter().zip(&node.input));
+        let source = |value| self.quantized_from(value).unwrap_or(value).to_owned();
+        read.map(|(input, value)| (input.codes.name.clone(), source(value))).collect()
     }
 
     /// The nodes that dequantise codes for others than `nodes`.
@@ -116,8 +123,6 @@ impl Rewriter<'_> {
 #[derive(Default)]
 struct Region {
     inputs: Vec<RegionInput>,
-    /// The f32 tensor that each input reads.
-    sources: Vec<String>,
     pictures: Vec<Picture>,
     steps: Vec<Step>,
     outputs: Vec<RegionOutput>,
@@ -224,7 +229,6 @@ impl Region {
     fn input(&mut self, read: &LayerInput) -> usize {
         let found = self.inputs.iter().position(|input| input.name == read.codes.name);
         found.unwrap_or_else(|| {
-            self.sources.push(read.source.clone());
             self.inputs.push(RegionInput {
                 name: read.codes.name.clone(),
                 quantization: read.codes.quantization,

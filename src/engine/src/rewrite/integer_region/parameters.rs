@@ -8,7 +8,7 @@ use super::super::miss::{Miss, OrMiss, ensure};
 /// The largest bias, in units of the input's scale times the weights'.
 const MAX_BIAS: f64 = (1 << 30) as f64;
 
-/// What [`LayerParameters`] borrow.
+/// The elements that [`LayerParameters`] borrow.
 #[derive(Debug, Clone)]
 pub(super) struct Parameters {
     /// `[outputs][…]`, as they are stored.

@@ -13,8 +13,8 @@ pub(super) fn regions(
     layers: &[Layer],
     passes: &[Pass],
 ) -> Vec<Vec<usize>> {
-    let levels = levels(rewriter, layers, passes);
     let producers = producers(layers, passes);
+    let levels = levels(rewriter, layers, passes, &producers);
     // Each pass joins the regions of those in front of it.
     let mut region: Vec<usize> = (0..passes.len()).collect();
     for (at, pass) in passes.iter().enumerate() {
@@ -35,9 +35,13 @@ pub(super) fn regions(
     regions
 }
 
-/// How often the way to each pass leaves passes for other nodes, and comes back to one.
-fn levels(rewriter: &Rewriter<'_>, layers: &[Layer], passes: &[Pass]) -> Vec<usize> {
-    let producers = producers(layers, passes);
+/// The times that the way to each pass leaves passes for other nodes and comes back to one.
+fn levels(
+    rewriter: &Rewriter<'_>,
+    layers: &[Layer],
+    passes: &[Pass],
+    producers: &HashMap<&str, usize>,
+) -> Vec<usize> {
     let mut levels = vec![0; passes.len()];
     let mut of_tensor: HashMap<&str, usize> = HashMap::new();
     for (_, node) in rewriter.graph.nodes() {

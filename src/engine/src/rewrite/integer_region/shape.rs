@@ -19,7 +19,7 @@ pub(super) struct ImageShape {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ImageSize {
     of: String,
-    /// What lies between, but for what keeps the size.
+    /// The windows between, but for those that keep the size.
     windows: Vec<Conv2d>,
     known: Option<[usize; 2]>,
 }

@@ -36,7 +36,7 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// What is clamped to make a tensor that nothing else reads, and the bounds.
+    /// The tensor that is clamped to make another, which nothing else reads, and the bounds.
     fn clamp_that_makes(&self, name: &str) -> Option<(&str, [f32; 2])> {
         self.graph.only_consumer(name)?;
         let (_, node) = self.graph.producer(name)?;
