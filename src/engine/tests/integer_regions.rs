@@ -343,7 +343,7 @@ fn codes_of_another_scale_than_they_were_made_with_are_left_to_tract() {
     assert_eq!(reason, "its input is dequantized otherwise than it was quantized");
 }
 
-/// What is done to an image.
+/// An operation on an image.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Pointwise {

@@ -112,7 +112,7 @@ impl<P: ByteProduct> Isa for Neon<P> {
     }
 }
 
-/// How far ahead of the product the weights are asked for, in bytes.
+/// Bytes between the product and the weights that are prefetched.
 pub(crate) const PREFETCH: usize = 1024;
 
 /// Asks for the cache line at an address, which may be any.

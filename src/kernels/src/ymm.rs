@@ -19,7 +19,7 @@ pub(crate) trait ByteProduct: Copy {
     const PANEL: PanelShape;
     /// The most rows that its products take.
     const INT8_ROWS: usize;
-    /// What stored codes of static int8 layers are codes by exclusive or with: 0x80 where they are signed.
+    /// The mask that stored codes of static int8 layers are codes by exclusive or with: 0x80 where they are signed.
     const FLIP: u8;
 
     /// The proof, if the CPU has them.

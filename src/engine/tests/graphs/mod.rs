@@ -141,12 +141,12 @@ pub fn run(model: &Model, rules: Rules) -> Result<Vec<ArrayD<f32>>, coca_engine:
     prepare(model, rules)?.run(inputs.collect())
 }
 
-/// How far the answers with rules are from those of tract alone, as a share of the largest magnitude.
+/// The distance of the answers with rules from those of tract alone, as a share of the largest magnitude.
 pub fn distance(model: &Model) -> f32 {
     distance_from(&run(model, Rules::Off).expect("tract alone"), model)
 }
 
-/// How far the answers with rules are from `expected`, as a share of the largest magnitude.
+/// The distance of the answers with rules from `expected`, as a share of the largest magnitude.
 pub fn distance_from(expected: &[ArrayD<f32>], model: &Model) -> f32 {
     let found = run(model, Rules::On).expect("with rules");
     let mut worst = 0.0_f32;

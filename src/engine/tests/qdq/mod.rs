@@ -344,7 +344,7 @@ impl Case {
         outputs.into_iter().map(|output| output.into_iter().collect()).collect()
     }
 
-    /// What it runs on with rules.
+    /// Its execution with rules.
     pub fn execution(&self) -> Execution {
         self.prepare(&engine(Rules::On)).execution()
     }

@@ -234,7 +234,7 @@ impl DepthwiseLayer {
         self.channels
     }
 
-    /// How far its filters move.
+    /// The stride of its filters.
     #[must_use]
     pub fn stride(&self) -> usize {
         self.stride

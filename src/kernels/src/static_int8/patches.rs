@@ -8,7 +8,7 @@ use crate::{conv2d::Conv2d, lanes::LANES};
 /// Convolutions that have no kernel of their own are computed this way; it is as fast as copying bytes one by one.
 #[derive(Debug, Clone, Copy)]
 pub struct Patches {
-    /// How the window moves.
+    /// The moving window.
     pub window: Conv2d,
     /// The code of zero, which lies around the image.
     pub zero_point: u8,

@@ -43,7 +43,7 @@ pub(crate) struct RegionInput {
     pub(crate) form: Form,
 }
 
-/// How an input is given.
+/// The form of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// f32 `[N, C, H, W]`

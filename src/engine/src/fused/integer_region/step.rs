@@ -15,7 +15,7 @@ pub(crate) struct Step {
     pub(crate) output: ImageId,
 }
 
-/// What a step computes.
+/// The operation of a step.
 #[expect(clippy::large_enum_variant, reason = "most steps of a network are of the largest")]
 pub(crate) enum Operation {
     /// An inverted residual: expand → depthwise → project → residual, or a part of it that ends with the depthwise layer.
@@ -28,7 +28,7 @@ pub(crate) enum Operation {
     Sum { own: ImageId, own_zero_point: u8, other: ImageId, residual: Residual },
 }
 
-/// What the depthwise layer of a bottleneck reads.
+/// The source of a bottleneck's depthwise layer.
 pub(crate) enum StepSource {
     Stem(StemLayer, PictureId),
     Expand(PointwiseLayer, ImageId),
