@@ -44,7 +44,7 @@ enum Command {
 #[error("{0}")]
 pub(crate) struct Usage(String);
 
-/// What a command tells beside its result.
+/// The amount that a command tells beside its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verbosity {
     /// Errors alone.

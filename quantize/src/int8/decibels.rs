@@ -1,6 +1,9 @@
 //! Signal-to-noise ratios.
 
-use std::ops::AddAssign;
+use std::{fmt, ops::AddAssign};
+
+/// Ratios that a report shows.
+const SHOWN: usize = 5;
 
 /// The energy of a signal, and that of its errors.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -28,4 +31,12 @@ impl AddAssign for Noise {
         self.signal += other.signal;
         self.noise += other.noise;
     }
+}
+
+/// Writes the first of `ratios`, which have the worst first.
+pub(super) fn write_worst(f: &mut fmt::Formatter<'_>, ratios: &[(String, f64)]) -> fmt::Result {
+    let mut shown = ratios.iter().take(SHOWN);
+    shown.try_for_each(|(name, decibels)| {
+        writeln!(f, "{decibels:5.1} dB above the noise of rounding: {name}")
+    })
 }

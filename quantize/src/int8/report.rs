@@ -8,6 +8,7 @@ use indicatif::HumanBytes;
 use super::{
     calibrate::Calibrated,
     convolutions::StaticConvolutions,
+    decibels,
     error::Error,
     plan::{Plan, Treatment},
     source,
@@ -111,9 +112,6 @@ impl fmt::Display for Report {
     }
 }
 
-/// Layers shown, the worst first.
-const SHOWN: usize = 5;
-
 impl fmt::Display for Calibrated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [smoothed, norms] = self.smoothed;
@@ -122,9 +120,6 @@ impl fmt::Display for Calibrated {
             f,
             "{pictures} pictures: {smoothed} of {norms} norms smoothed, {biases} biases corrected"
         )?;
-        for (name, decibels) in self.layers.iter().take(SHOWN) {
-            writeln!(f, "{decibels:5.1} dB above the noise of rounding: {name}")?;
-        }
-        Ok(())
+        decibels::write_worst(f, &self.layers)
     }
 }

@@ -14,6 +14,7 @@ use coca_onnx::{
 
 use super::{
     error::Error,
+    names::Names,
     part::Rewritable,
     plan::{Plan, Treatment},
     source::{self, SourceFiles},
@@ -89,21 +90,17 @@ struct Edits {
     removed: BTreeSet<usize>,
     /// Tensors whose type or shape changes.
     changed: HashSet<String>,
-    taken: HashSet<String>,
+    taken: Names,
 }
 
 impl Edits {
     fn of(part: &Rewritable) -> Self {
-        let graph = &part.graph;
-        let made = graph.node.iter().flat_map(|node| &node.output);
-        let inputs = graph.input.iter().map(|input| &input.name);
-        let weights = graph.initializer.iter().map(|tensor| &tensor.name);
         Self {
             before: BTreeMap::new(),
             after: BTreeMap::new(),
             removed: BTreeSet::new(),
             changed: HashSet::new(),
-            taken: made.chain(inputs).chain(weights).cloned().collect(),
+            taken: Names::of(&part.graph),
         }
     }
 
@@ -114,11 +111,7 @@ impl Edits {
 
     /// A name that no other tensor has.
     fn free(&self, name: &str, ending: &str) -> String {
-        let mut free = format!("{name}.{ending}");
-        while self.taken.contains(&free) {
-            free.push('_');
-        }
-        free
+        self.taken.free(format!("{name}.{ending}"))
     }
 
     /// Layers read the output of one new node that dequantises the weight.

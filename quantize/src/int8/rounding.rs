@@ -1,7 +1,7 @@
 //! Symmetric rounding to 8-bit integers with one scale for each channel.
 
 /// Integers never reach -128: a product of two then fits 15 bits, which the oldest Arm kernels need.
-const MAX_INTEGER: f32 = 127.0;
+pub(super) const MAX_INTEGER: f32 = 127.0;
 
 /// A tensor of integers: an element's value is its integer times the scale of its channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,7 +90,7 @@ fn scale(largest: f32) -> f32 {
     (largest / MAX_INTEGER).max(f32::MIN_POSITIVE)
 }
 
-fn integer(value: f32, scale: f32) -> i8 {
+pub(super) fn integer(value: f32, scale: f32) -> i8 {
     (value / scale).round_ties_even().clamp(-MAX_INTEGER, MAX_INTEGER) as i8
 }
 

@@ -10,14 +10,15 @@ use std::{
 use coca_engine::{Engine, Input};
 use coca_model::{bundle::Config, generate::CaptionSettings};
 use coca_text::Tokenizer;
-use coca_vision::{ImageReader, Preprocessor, sources};
 use ndarray::{Array1, Array3, ArrayD, Axis};
 
 use super::{
     super::{
+        IMAGE_ENCODER,
         error::Error,
         origin::Origin,
         part::Part,
+        pictures::Pictures,
         progress::Progress,
         source::{SourceFiles, TensorId},
     },
@@ -93,38 +94,22 @@ impl Runs<'_> {
 
     /// The image tokens of some images of `folder`, each `None` where the model has no decoder.
     fn encode_pictures(&mut self, folder: &Path) -> Result<Vec<Option<ArrayD<f32>>>, Error> {
-        let image = self.model.origin.config().image.clone();
-        let preprocessor = Preprocessor::new(image).map_err(coca_model::Error::from)?;
-        let all = sources(&[folder.to_owned()]);
-        let step = all.len().div_ceil(MAX_PICTURES).max(1);
-        let chosen: Vec<_> = all.into_iter().step_by(step).collect();
-        let (total, rows) = (chosen.len(), MAX_ROWS.div_ceil(chosen.len().max(1)));
-        let (mut encoder, mut unreadable) = (None, None);
-        let mut tokens = Vec::new();
-        for (done, (_, pixels)) in ImageReader::start(chosen, preprocessor).enumerate() {
+        let pictures = Pictures::new(folder, self.model.origin.config().image.clone())?;
+        let (mut encoder, mut tokens) = (None, Vec::new());
+        pictures.each(MAX_PICTURES, |pixels, done, total| {
             self.tell("reading pictures", done, total);
-            let pixels = match pixels {
-                Ok(pixels) => pixels.into_array(),
-                // One broken image among many is no reason to stop; none that can be read is.
-                Err(error) => {
-                    unreadable.get_or_insert(error);
-                    continue;
-                }
-            };
             let encoder = match &encoder {
                 Some(encoder) => encoder,
-                None => encoder.insert(self.runner("image_encoder.onnx")?),
+                None => encoder.insert(self.runner(IMAGE_ENCODER)?),
             };
             let inputs = HashMap::from([("pixel_values".to_owned(), pixels.into())]);
-            let mut outputs = encoder.run(inputs, rows, &mut self.collected)?;
+            let mut outputs = encoder.run(inputs, MAX_ROWS.div_ceil(total), &mut self.collected)?;
             let has_decoder = self.model.origin.config().caption.is_some();
             let found = has_decoder.then(|| encoder.take(&mut outputs, "image_tokens"));
             tokens.push(found.transpose()?);
-        }
-        match unreadable {
-            Some(error) if tokens.is_empty() => Err(Error::Picture(error)),
-            _ => Ok(tokens),
-        }
+            Ok(())
+        })?;
+        Ok(tokens)
     }
 
     /// A caption for the tokens of each image.

@@ -13,7 +13,7 @@ use super::{
     super::{error::Error, progress::Progress},
     qdq::{self, Codes, Quantized},
     ranges::Quantization,
-    region::{Operation, Region},
+    region::Region,
     statistics::Channels,
     subgraph::{Runtime, Subgraph},
 };
@@ -27,7 +27,7 @@ pub(super) struct Correction<'a> {
     /// The name of the graph's input.
     pub(super) pixels: &'a str,
     pub(super) pictures: &'a [ArrayD<f32>],
-    /// What the outputs of the convolutions' nodes hold in floating point, for the same pictures.
+    /// The channels of the convolutions' outputs in floating point, for the same pictures.
     pub(super) exact: &'a BTreeMap<String, Channels>,
     pub(super) codes: &'a Codes,
 }
@@ -46,7 +46,7 @@ struct Stage {
     activation: String,
     /// Its dequantised tensor.
     value: String,
-    /// What is stored, or given, that it is made of.
+    /// The tensors that it is made of, stored or given.
     inputs: Vec<String>,
 }
 
@@ -63,15 +63,15 @@ impl Correction<'_> {
             let (done_stages, total) = (done as u64, stages.len() as u64);
             progress(Progress { doing: "correcting biases", done: done_stages, total });
             if let Some(step) = stage.step
-                && matches!(region.steps[step].operation, Operation::Convolution(_))
+                && region.steps[step].filters().is_some()
             {
                 self.correct(region, step, stage, &stored)?;
                 corrected += 1;
             }
             let quantized = self.quantized(region);
-            let made = self.store(&quantized.graph, stage, &stored)?;
+            let made = self.store(quantized.graph, stage, &stored)?;
             stored.insert(stage.value.clone(), made);
-            let rest = stages.get(done + 1..).unwrap_or_default();
+            let rest = &stages[done + 1..];
             stored.retain(|name, _| rest.iter().any(|stage| stage.inputs.contains(name)));
         }
         Ok(corrected)
@@ -116,7 +116,7 @@ impl Correction<'_> {
         for picture in 0..self.pictures.len() {
             found.add(&piece.run_one(self.inputs(stage, stored, picture))?);
         }
-        let exact = self.exact.get(&name).into_iter().flat_map(Channels::means);
+        let exact = self.exact[&name].means();
         if let Some(filters) = region.steps[step].filters_mut() {
             for ((bias, found), exact) in filters.bias.iter_mut().zip(found.means()).zip(exact) {
                 *bias -= (found - exact) as f32;
@@ -128,12 +128,12 @@ impl Correction<'_> {
     /// Runs a stage on all pictures.
     fn store(
         &self,
-        graph: &GraphProto,
+        graph: GraphProto,
         stage: &Stage,
         stored: &BTreeMap<String, Stored>,
     ) -> Result<Stored, Error> {
         let quantization = self.codes.activations[&stage.activation];
-        let piece = self.piece(graph.clone(), stage, &stage.value, stored)?;
+        let piece = self.piece(graph, stage, &stage.value, stored)?;
         let mut pictures = Vec::with_capacity(self.pictures.len());
         for picture in 0..self.pictures.len() {
             let value = piece.run_one(self.inputs(stage, stored, picture))?;
@@ -142,7 +142,7 @@ impl Correction<'_> {
         Ok(Stored { quantization, pictures })
     }
 
-    /// What makes the tensor `output` of a stage's inputs.
+    /// The piece that makes the tensor `output` of a stage's inputs.
     fn piece(
         &self,
         graph: GraphProto,
@@ -150,10 +150,9 @@ impl Correction<'_> {
         output: &str,
         stored: &BTreeMap<String, Stored>,
     ) -> Result<Subgraph, Error> {
-        let shape = |name: &str| {
-            let stored = stored.get(name).and_then(|stored| stored.pictures.first());
-            let given = self.pictures.first().map(ArrayD::shape);
-            stored.map(ArrayD::shape).or(given).unwrap_or_default()
+        let shape = |name: &str| match stored.get(name) {
+            Some(stored) => stored.pictures[0].shape(),
+            None => self.pictures[0].shape(),
         };
         let inputs: Vec<_> = stage.inputs.iter().map(|name| (name.as_str(), shape(name))).collect();
         self.runtime.prepare(graph, &inputs, &[output])
@@ -238,9 +237,9 @@ mod tests {
         let results: Vec<_> = region.steps.iter().map(|step| step.output.clone()).collect();
         let results: Vec<&str> = results.iter().map(String::as_str).collect();
         let exact_linear = test_graph::exact(&graph, &region, &linear);
-        let exact = test_graph::channels(&exact_linear, &linear, &pictures);
+        let exact = Channels::of_outputs(&exact_linear, &linear, &pictures).unwrap();
         let exact_results = test_graph::exact(&graph, &region, &results);
-        let mut seen = test_graph::channels(&exact_results, &results, &pictures);
+        let mut seen = Channels::of_outputs(&exact_results, &results, &pictures).unwrap();
         for picture in &pictures {
             seen.entry("x".to_owned()).or_default().add(picture);
         }
@@ -254,7 +253,7 @@ mod tests {
             let names: Vec<&str> =
                 linear.iter().map(|&name| quantized.linear[name].as_str()).collect();
             let piece = as_written.prepare(quantized.graph, &[("x", &INPUT)], &names).unwrap();
-            let found = test_graph::channels(&piece, &names, &pictures);
+            let found = Channels::of_outputs(&piece, &names, &pictures).unwrap();
             let pairs = linear.iter().zip(&names);
             let off = pairs.flat_map(|(&linear, &name)| {
                 let means = exact[linear].means().zip(found[name].means());

@@ -8,14 +8,14 @@
 use std::collections::BTreeMap;
 
 use super::{
-    region::{Filters, Operation, Region},
+    region::{Filters, Region},
     statistics::Channels,
 };
 
 /// The largest factor in front of a depthwise convolution, whose filters have scales of their own: it costs nothing.
-const LARGEST_FREE: f32 = 8.0;
+const MAX_FREE_FACTOR: f32 = 8.0;
 /// The largest factor in front of another one, whose outputs' scales must then serve weights of unlike sizes.
-const LARGEST_SHARED: f32 = 2.0;
+const MAX_SHARED_FACTOR: f32 = 2.0;
 /// Powers of the largest factors that are tried where they cost something.
 const STRENGTHS: [f32; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 /// The variance of rounding to whole numbers.
@@ -28,13 +28,13 @@ pub(super) fn equalize(region: &mut Region, seen: &mut BTreeMap<String, Channels
     for [producer, consumer] in pairs(region) {
         let step = &region.steps[producer];
         let Some(channels) = seen.get_mut(&step.output) else { continue };
-        let Operation::Convolution(behind) = &region.steps[consumer].operation else { continue };
+        let Some(behind) = region.steps[consumer].filters() else { continue };
         let cap = match step.bounds.high.is_finite() {
             true => step.bounds.high,
             false => channels.range()[1],
         };
         let factors = match behind.is_depthwise() {
-            true => factors(&channels.high, cap, LARGEST_FREE, 1.0),
+            true => factors(&channels.high, cap, MAX_FREE_FACTOR, 1.0),
             false => best_factors(channels, behind, cap),
         };
         raised += factors.iter().filter(|&&factor| factor > 1.0).count();
@@ -52,14 +52,13 @@ pub(super) fn equalize(region: &mut Region, seen: &mut BTreeMap<String, Channels
 
 /// Positions of convolutions in front of and behind an activation from 0 on that nothing else reads.
 fn pairs(region: &Region) -> Vec<[usize; 2]> {
-    let is_convolution =
-        |at: &usize| matches!(region.steps[*at].operation, Operation::Convolution(_));
+    let is_convolution = |at: usize| region.steps[at].filters().is_some();
     let pair = |producer: usize| {
         let step = &region.steps[producer];
         let is_relu = step.bounds.low == 0.0 && step.is_read_once;
         let reads = |at: &usize| region.steps[*at].inputs.contains(&step.output);
         let consumer = (producer + 1..region.steps.len()).find(reads).filter(|_| is_relu)?;
-        (is_convolution(&producer) && is_convolution(&consumer)).then_some([producer, consumer])
+        (is_convolution(producer) && is_convolution(consumer)).then_some([producer, consumer])
     };
     (0..region.steps.len()).filter_map(pair).collect()
 }
@@ -72,13 +71,14 @@ fn factors(high: &[f32], cap: f32, largest: f32, strength: f32) -> Vec<f32> {
 
 /// The factors with which the outputs of the convolution behind are least noisy.
 fn best_factors(channels: &Channels, behind: &Filters, cap: f32) -> Vec<f32> {
-    let tried = STRENGTHS.map(|strength| factors(&channels.high, cap, LARGEST_SHARED, strength));
+    let tried = STRENGTHS.map(|strength| factors(&channels.high, cap, MAX_SHARED_FACTOR, strength));
     let noises = tried.into_iter().map(|tried| (noise(channels, behind, &tried), tried));
     let best = noises.min_by(|(a, _), (b, _)| a.total_cmp(b));
     best.map_or_else(|| vec![1.0; channels.high.len()], |(_, factors)| factors)
 }
 
-/// What rounding codes and weights adds to the outputs of a convolution whose inputs are multiplied by `factors`.
+/// The energy of the noise that rounding codes and weights adds to the outputs of a convolution whose inputs are
+/// multiplied by `factors`.
 fn noise(channels: &Channels, behind: &Filters, factors: &[f32]) -> f64 {
     let high = channels.high.iter().zip(factors).map(|(high, factor)| high * factor);
     let codes = (f64::from(high.fold(0.0, f32::max)) / 255.0).powi(2) * ROUNDING;
@@ -126,7 +126,7 @@ mod tests {
         let results: Vec<_> = region.steps.iter().map(|step| step.output.clone()).collect();
         let results: Vec<&str> = results.iter().map(String::as_str).collect();
         let before = test_graph::exact(&graph, &region, &results);
-        let mut seen = test_graph::channels(&before, &results, &pictures);
+        let mut seen = Channels::of_outputs(&before, &results, &pictures).unwrap();
         let [raised, all] = equalize(&mut region, &mut seen);
         assert!(raised >= 8 && all == 8 + 8 + 12 + 12, "{raised} of {all}");
         let after = test_graph::exact(&graph, &region, &results);
@@ -140,7 +140,7 @@ mod tests {
             }
         }
         // What was seen is what the region holds.
-        let found = test_graph::channels(&after, &results, &pictures);
+        let found = Channels::of_outputs(&after, &results, &pictures).unwrap();
         for (name, found) in &found {
             for (expected, found) in seen[name].high.iter().zip(&found.high) {
                 assert!((expected - found).abs() < 1e-4, "{name}: {expected}, found {found}");

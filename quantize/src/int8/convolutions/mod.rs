@@ -1,7 +1,7 @@
 //! Static int8: convolutions of an image encoder that read 8-bit codes and give 8-bit codes, with ranges measured once.
 //!
 //! 1. [`region`]: the convolutions and residual sums that can.
-//! 2. [`passes`]: the model runs on [`pictures`]; [`statistics`]: extremes and energies of every channel.
+//! 2. [`passes`]: the model runs on pictures; [`statistics`]: extremes and energies of every channel.
 //! 3. [`equalization`]: quiet channels are raised as far as the clip behind them lets them.
 //! 4. [`ranges`]: the model runs again; the range of every activation, by squared error. [`weights`]: scales of filters.
 //! 5. [`bias`]: mean errors are subtracted from biases, one layer after the other.
@@ -10,7 +10,6 @@
 mod bias;
 mod equalization;
 mod passes;
-mod pictures;
 mod qdq;
 mod ranges;
 mod region;
@@ -26,9 +25,9 @@ use std::path::Path;
 use coca_engine::Engine;
 
 pub(super) use self::region::Region;
-use self::{passes::Passes, pictures::Pictures, qdq::Codes, subgraph::Runtime};
-pub use self::{pictures::ASKED_PICTURES, report::StaticConvolutions};
-use super::{error::Error, origin::Origin, part::Part, progress::Progress};
+pub use self::{passes::ASKED_PICTURES, report::StaticConvolutions};
+use self::{passes::Passes, qdq::Codes, subgraph::Runtime};
+use super::{error::Error, origin::Origin, part::Part, pictures::Pictures, progress::Progress};
 
 /// Quantises the convolutions of `region` in `part`, with ranges measured on the pictures of `folder`.
 pub(super) fn quantize(
@@ -41,7 +40,7 @@ pub(super) fn quantize(
 ) -> Result<(Part, StaticConvolutions), Error> {
     let spec = origin.config().image.clone();
     let pictures = Pictures::new(folder, spec.clone())?;
-    let runtime = Runtime::new(engine, origin, &part.name, part.rest(), part.graph())?;
+    let runtime = Runtime::new(engine, origin, part)?;
     let passes = Passes { runtime, part, spec, pictures, progress };
     let mut seen = passes.channels(&region)?;
     let equalized = equalization::equalize(&mut region, &mut seen.channels);
@@ -52,7 +51,7 @@ pub(super) fn quantize(
         let rounded = weights::round(filters, codes.activations[input].scale, &energies);
         codes.filters.insert(step.linear.clone(), rounded);
     }
-    let kept = passes.pictures.kept()?;
+    let kept = passes.kept()?;
     let exact = passes.exact(&region)?;
     let biases = passes.correct(&mut region, &codes, &kept)?;
     let written = qdq::quantized(part.graph(), part.opset(), &region, &codes).graph;

@@ -7,9 +7,8 @@ use coca_vision::PixelSpec;
 use ndarray::ArrayD;
 
 use super::{
-    super::{decibels::Noise, error::Error, part::Part, progress::Progress},
+    super::{decibels::Noise, error::Error, part::Part, pictures::Pictures, progress::Progress},
     bias::Correction,
-    pictures::Pictures,
     qdq::{self, Codes},
     ranges::{Histogram, Quantization},
     region::{Bounds, Region},
@@ -17,7 +16,14 @@ use super::{
     subgraph::{Runtime, Subgraph},
 };
 
-/// What a part's region is measured with.
+/// Pictures that a calibration asks for: with fewer, ranges may not hold for others.
+pub const ASKED_PICTURES: usize = 128;
+/// Pictures that are taken from a larger folder.
+const MAX_PICTURES: usize = 256;
+/// Pictures that are kept in memory, for passes over single layers.
+const MAX_KEPT: usize = 32;
+
+/// Passes that measure the region of a part.
 pub(super) struct Passes<'a> {
     pub(super) runtime: Runtime<'a>,
     pub(super) part: &'a Part,
@@ -26,7 +32,7 @@ pub(super) struct Passes<'a> {
     pub(super) progress: &'a dyn Fn(Progress<'_>),
 }
 
-/// What a first pass over the pictures saw.
+/// Results of a first pass over the pictures.
 pub(super) struct Seen {
     /// Of every activation that steps read or make.
     pub(super) channels: BTreeMap<String, Channels>,
@@ -54,7 +60,7 @@ impl Passes<'_> {
         self.part.opset()
     }
 
-    /// What computes `outputs` of pixels.
+    /// The piece of `graph` that computes `outputs` of pixels.
     fn prepare(&self, graph: GraphProto, outputs: &[&str]) -> Result<Subgraph, Error> {
         let (pixels, shape) = self.pixels()?;
         self.runtime.prepare(graph, &[(pixels, &shape)], outputs)
@@ -74,12 +80,12 @@ impl Passes<'_> {
     ) -> Result<usize, Error> {
         let (pixels, _) = self.pixels()?;
         let inputs = region.inputs.iter().map(|input| input.name.as_str());
-        let results = region.steps.iter().map(|step| step.output.as_str());
-        let all: BTreeSet<&str> = inputs.chain(results).collect();
+        let all: BTreeSet<&str> = inputs.chain(region.outputs()).collect();
         let reads_pixels = all.contains(pixels);
         let outputs: Vec<&str> = all.into_iter().filter(|&name| name != pixels).collect();
         let graph = self.in_floating_point(region, &outputs)?;
-        self.pictures.each(doing, self.progress, |picture| {
+        self.pictures.each(MAX_PICTURES, |picture, done, total| {
+            (self.progress)(Progress { doing, done: done as u64, total: total as u64 });
             if reads_pixels {
                 take(pixels, &picture);
             }
@@ -88,6 +94,16 @@ impl Passes<'_> {
             }
             Ok(())
         })
+    }
+
+    /// Some of the pictures.
+    pub(super) fn kept(&self) -> Result<Vec<ArrayD<f32>>, Error> {
+        let mut kept = Vec::new();
+        self.pictures.each(MAX_KEPT, |picture, _, _| {
+            kept.push(picture);
+            Ok(())
+        })?;
+        Ok(kept)
     }
 
     /// Extremes and energies of every activation's channels.
@@ -135,10 +151,9 @@ impl Passes<'_> {
         self.spec.mean == [0.5; 3] && self.spec.std == [0.5; 3]
     }
 
-    /// The region in floating point: what its steps give.
+    /// The region in floating point, with the outputs of its steps.
     pub(super) fn exact(&self, region: &Region) -> Result<Subgraph, Error> {
-        let results: Vec<&str> = region.steps.iter().map(|step| step.output.as_str()).collect();
-        self.in_floating_point(region, &results)
+        self.in_floating_point(region, &region.outputs())
     }
 
     /// Corrects the biases of `region` for these pictures; gives their number.
@@ -151,12 +166,7 @@ impl Passes<'_> {
         let names: Vec<&str> =
             region.convolutions().map(|(step, _)| step.linear.as_str()).collect();
         let graph = self.in_floating_point(region, &names)?;
-        let mut exact: BTreeMap<String, Channels> = BTreeMap::new();
-        for picture in pictures {
-            for (&name, value) in names.iter().zip(graph.run(vec![picture.clone()])?) {
-                exact.entry(name.to_owned()).or_default().add(&value);
-            }
-        }
+        let exact = Channels::of_outputs(&graph, &names, pictures)?;
         let (pixels, _) = self.pixels()?;
         let correction = Correction {
             runtime: &self.runtime,
@@ -178,7 +188,7 @@ impl Passes<'_> {
         written: &GraphProto,
         pictures: &[ArrayD<f32>],
     ) -> Result<Vec<(String, f64)>, Error> {
-        let names: Vec<&str> = region.steps.iter().map(|step| step.output.as_str()).collect();
+        let names = region.outputs();
         let (pixels, shape) = self.pixels()?;
         let as_written = self.runtime.as_written()?;
         let quantized = as_written.prepare(written.clone(), &[(pixels, &shape)], &names)?;

@@ -16,9 +16,9 @@ use coca_onnx::{
 };
 
 use super::{
-    super::rounding::Int8,
+    super::{names::Names, rounding::Int8},
     ranges::Quantization,
-    region::{Filters, Operation, Region, Step},
+    region::{Filters, Region, Step},
 };
 
 /// The codes of a region.
@@ -48,7 +48,7 @@ pub(super) fn in_floating_point(graph: &GraphProto, opset: Opset, region: &Regio
     for node in &mut graph.node {
         let output = node.output.first().map(String::as_str);
         let Some(filters) = output.and_then(|output| filters.get(output)) else { continue };
-        let [weight, bias] = names.of_filters(filters);
+        let [weight, bias] = filter_names(&mut names, filters);
         let dims = filters.dims.map(|size| size as i64);
         graph.initializer.push(f32_tensor(&weight, &dims, &filters.values));
         graph.initializer.push(f32_tensor(&bias, &dims[..1], &filters.bias));
@@ -96,32 +96,11 @@ fn without_filters(graph: &GraphProto, opset: Opset, region: &Region) -> GraphPr
     graph
 }
 
-/// The names of a graph's tensors.
-struct Names(HashSet<String>);
-
-impl Names {
-    fn of(graph: &GraphProto) -> Self {
-        let made = graph.node.iter().flat_map(|node| &node.output);
-        let inputs = graph.input.iter().map(|input| &input.name);
-        let weights = graph.initializer.iter().map(|tensor| &tensor.name);
-        Self(made.chain(inputs).chain(weights).cloned().collect())
-    }
-
-    /// `name`, or one like it that no other tensor has.
-    fn free(&mut self, name: String) -> String {
-        let mut free = name;
-        while !self.0.insert(free.clone()) {
-            free.push('_');
-        }
-        free
-    }
-
-    /// Of a convolution's weight and bias.
-    fn of_filters(&mut self, filters: &Filters) -> [String; 2] {
-        let weight = self.free(filters.name.clone());
-        let bias = filters.bias_name.clone().unwrap_or_else(|| format!("{weight}.bias"));
-        [weight, self.free(bias)]
-    }
+/// The names of a convolution's weight and bias.
+fn filter_names(names: &mut Names, filters: &Filters) -> [String; 2] {
+    let weight = names.take(filters.name.clone());
+    let bias = filters.bias_name.clone().unwrap_or_else(|| format!("{weight}.bias"));
+    [weight, names.take(bias)]
 }
 
 /// A region that is being written node by node.
@@ -160,28 +139,24 @@ impl<'a> Writer<'a> {
 
     /// Writes a node of the graph, and what quantises its inputs and outputs.
     fn write(&mut self, mut node: NodeProto) {
-        let output = node.output.first().cloned().unwrap_or_default();
+        let Some(output) = node.output.first().cloned() else { return self.push(node) };
         let step = self.steps.get(output.as_str()).copied();
         if let Some(step) = step {
             self.read_codes(step, &mut node);
-            if let Operation::Convolution(filters) = &step.operation {
-                let input = step.inputs.first().and_then(|name| self.codes.activations.get(name));
-                let rounded = self.codes.filters.get(&step.linear);
-                if let Some((input, rounded)) = input.zip(rounded) {
-                    node.input.extend(self.filters(filters, rounded, input.scale));
-                }
+            if let Some(filters) = step.filters() {
+                let input = self.codes.activations[&step.inputs[0]];
+                let rounded = &self.codes.filters[&step.linear];
+                node.input.extend(self.filters(filters, rounded, input.scale));
             }
         }
         let is_result = self.results.contains(output.as_str());
         let made =
-            if is_result { self.names.free(format!("{output}.exact")) } else { output.clone() };
-        if let Some(name) = node.output.first_mut() {
-            // A node that is called like its output leaves that name to the node that makes it from codes.
-            if node.name == *name {
-                node.name.clone_from(&made);
-            }
-            name.clone_from(&made);
+            if is_result { self.names.take(format!("{output}.exact")) } else { output.clone() };
+        // A node that is called like its output leaves that name to the node that makes it from codes.
+        if node.name == output {
+            node.name.clone_from(&made);
         }
+        node.output[0].clone_from(&made);
         self.push(node);
         if step.is_some() {
             self.written.linear.insert(output.clone(), made.clone());
@@ -200,7 +175,7 @@ impl<'a> Writer<'a> {
             let value = match self.written.inputs.get(name) {
                 Some(value) => value.clone(),
                 None => {
-                    let value = self.names.free(format!("{name}.value"));
+                    let value = self.names.take(format!("{name}.value"));
                     self.quantize(name, name, value.clone());
                     self.written.inputs.insert(name.clone(), value.clone());
                     value
@@ -212,9 +187,9 @@ impl<'a> Writer<'a> {
 
     /// Makes `value` of the tensor `from` by way of the codes of the activation `name`.
     fn quantize(&mut self, name: &str, from: &str, value: String) {
-        let Some(&Quantization { scale, zero }) = self.codes.activations.get(name) else { return };
+        let Quantization { scale, zero } = self.codes.activations[name];
         let [codes, scale_name, zero_name] =
-            ["codes", "scale", "zero"].map(|ending| self.names.free(format!("{name}.{ending}")));
+            ["codes", "scale", "zero"].map(|ending| self.names.take(format!("{name}.{ending}")));
         self.constant(f32_tensor(&scale_name, &[], &[scale]));
         self.constant(raw_tensor(&zero_name, DataType::Uint8, &[], vec![zero]));
         let parameters = [scale_name.as_str(), zero_name.as_str()];
@@ -228,10 +203,10 @@ impl<'a> Writer<'a> {
 
     /// Writes a weight and a bias that are read with codes of the scale `input`; gives their dequantised names.
     fn filters(&mut self, filters: &Filters, rounded: &Int8, input: f32) -> [String; 2] {
-        let [weight, bias] = self.names.of_filters(filters);
+        let [weight, bias] = filter_names(&mut self.names, filters);
         let outputs = filters.dims[0] as i64;
         let [scale, zero, weight_value] =
-            ["scale", "zero", "f32"].map(|e| self.names.free(format!("{weight}.{e}")));
+            ["scale", "zero", "f32"].map(|e| self.names.take(format!("{weight}.{e}")));
         let integers = rounded.integers.iter().map(|i| i.cast_unsigned()).collect();
         let dims = filters.dims.map(|size| size as i64);
         self.constant(raw_tensor(&weight, DataType::Int8, &dims, integers));
@@ -240,7 +215,7 @@ impl<'a> Writer<'a> {
         let axis = || vec![of_integer("axis", 0)];
         self.push(node("DequantizeLinear", &[&weight, &scale, &zero], &weight_value, axis()));
 
-        let [scale, bias_value] = ["scale", "f32"].map(|e| self.names.free(format!("{bias}.{e}")));
+        let [scale, bias_value] = ["scale", "f32"].map(|e| self.names.take(format!("{bias}.{e}")));
         let scales: Vec<f32> = rounded.scales.iter().map(|scale| scale * input).collect();
         let integers = filters.bias.iter().zip(&scales).flat_map(|(&bias, &scale)| {
             let integer = (f64::from(bias) / f64::from(scale)).round_ties_even() as i32;

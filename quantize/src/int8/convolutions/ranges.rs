@@ -45,7 +45,7 @@ impl Quantization {
     }
 }
 
-/// How often an activation had which value.
+/// Frequencies of an activation's values.
 #[derive(Debug, Clone)]
 pub(super) struct Histogram {
     low: f32,

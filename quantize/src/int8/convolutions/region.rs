@@ -91,7 +91,7 @@ impl Filters {
     }
 }
 
-/// What an activation leaves of its input.
+/// The range that an activation clips its input to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Bounds {
     pub(super) low: f32,
@@ -146,10 +146,12 @@ impl Region {
 
     /// The filters of its convolutions.
     pub(super) fn convolutions(&self) -> impl Iterator<Item = (&Step, &Filters)> {
-        self.steps.iter().filter_map(|step| match &step.operation {
-            Operation::Convolution(filters) => Some((step, filters)),
-            Operation::Sum => None,
-        })
+        self.steps.iter().filter_map(|step| Some((step, step.filters()?)))
+    }
+
+    /// The outputs of its steps.
+    pub(super) fn outputs(&self) -> Vec<&str> {
+        self.steps.iter().map(|step| step.output.as_str()).collect()
     }
 
     /// The stored weights that become codes.
@@ -172,12 +174,18 @@ impl Region {
 impl Step {
     /// The name of its stored weight; empty for a sum.
     fn weight(&self) -> &str {
+        self.filters().map_or("", |filters| &filters.name)
+    }
+
+    /// The filters of a convolution; `None` for a sum.
+    pub(super) fn filters(&self) -> Option<&Filters> {
         match &self.operation {
-            Operation::Convolution(filters) => &filters.name,
-            Operation::Sum => "",
+            Operation::Convolution(filters) => Some(filters),
+            Operation::Sum => None,
         }
     }
 
+    /// As [`Step::filters`], to be changed.
     pub(super) fn filters_mut(&mut self) -> Option<&mut Filters> {
         match &mut self.operation {
             Operation::Convolution(filters) => Some(filters),

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::pictures::ASKED_PICTURES;
-
-/// Tensors shown, the worst first.
-const SHOWN: usize = 5;
+use super::{
+    super::{decibels, uses::Reason},
+    passes::ASKED_PICTURES,
+};
 
 /// Results of quantising the convolutions of an image encoder statically. [`fmt::Display`] prints a summary,
 /// [`StaticConvolutions::tensors`] has the rest.
@@ -25,7 +25,7 @@ pub struct StaticConvolutions {
     pub equalized: [usize; 2],
     /// Biases that were corrected by the mean error of rounding.
     pub biases: usize,
-    /// How far each activation is above what all rounding up to it adds, in decibels, the worst first.
+    /// Signal-to-noise ratio of each activation in decibels, with the noise of all rounding up to it; the worst first.
     pub tensors: Vec<(String, f64)>,
 }
 
@@ -45,11 +45,8 @@ impl fmt::Display for StaticConvolutions {
             )?;
         }
         for node in &self.kept {
-            writeln!(f, "left in floating point: {node}: named by --keep-f32")?;
+            writeln!(f, "left in floating point: {node}: {}", Reason::Asked)?;
         }
-        for (name, decibels) in self.tensors.iter().take(SHOWN) {
-            writeln!(f, "{decibels:5.1} dB above the noise of rounding: {name}")?;
-        }
-        Ok(())
+        decibels::write_worst(f, &self.tensors)
     }
 }

@@ -1,6 +1,10 @@
-//! What the channels of an activation hold over all pictures.
+//! Statistics of the channels of an activation, over all pictures.
+
+use std::collections::BTreeMap;
 
 use ndarray::{ArrayD, Axis};
+
+use super::{super::error::Error, subgraph::Subgraph};
 
 /// Extremes and moments of every channel of an activation `[1, C, …]`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -14,6 +18,21 @@ pub(super) struct Channels {
 }
 
 impl Channels {
+    /// The channels of what `graph` makes of `pictures`, by the names of its `outputs`.
+    pub(super) fn of_outputs(
+        graph: &Subgraph,
+        outputs: &[&str],
+        pictures: &[ArrayD<f32>],
+    ) -> Result<BTreeMap<String, Self>, Error> {
+        let mut channels: BTreeMap<String, Self> = BTreeMap::new();
+        for picture in pictures {
+            for (&name, value) in outputs.iter().zip(graph.run(vec![picture.clone()])?) {
+                channels.entry(name.to_owned()).or_default().add(&value);
+            }
+        }
+        Ok(channels)
+    }
+
     /// Takes an activation `[N, C, …]` up.
     pub(super) fn add(&mut self, activation: &ArrayD<f32>) {
         let channels = activation.shape().get(1).copied().unwrap_or(0);
@@ -54,7 +73,7 @@ impl Channels {
         self.squares.iter().map(|squares| squares / self.count.max(1) as f64)
     }
 
-    /// What they are once each channel is multiplied by its factor, more than 0.
+    /// Multiplies each channel by its factor, more than 0.
     pub(super) fn scale(&mut self, factors: &[f32]) {
         for (channel, &factor) in factors.iter().enumerate() {
             self.low[channel] *= factor;

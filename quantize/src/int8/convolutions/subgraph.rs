@@ -10,9 +10,9 @@ use coca_onnx::{
 };
 use ndarray::ArrayD;
 
-use super::super::{error::Error, origin::Origin};
+use super::super::{error::Error, origin::Origin, part::Part};
 
-/// What graphs of a part are run with.
+/// The engine and the weights that graphs of a part run with.
 pub(super) struct Runtime<'a> {
     engine: Engine,
     /// The part's file name.
@@ -23,22 +23,14 @@ pub(super) struct Runtime<'a> {
 }
 
 impl<'a> Runtime<'a> {
-    /// Opens the files of weights that `graph` refers to.
-    pub(super) fn new(
-        engine: &Engine,
-        origin: &Origin,
-        part: &'a str,
-        rest: &'a ModelProto,
-        graph: &GraphProto,
-    ) -> Result<Self, Error> {
-        let mut weights = Weights::new();
-        let model = ModelProto { graph: Some(graph.clone()), ..rest.clone() };
-        let model = Model::from_proto(model)
-            .map_err(|source| Error::Onnx { part: part.to_owned(), source })?;
-        for file in model.external_files() {
-            weights = weights.with(&file, origin.whole_weights(&file)?);
+    /// Opens the files of weights that `part` refers to.
+    pub(super) fn new(engine: &Engine, origin: &Origin, part: &'a Part) -> Result<Self, Error> {
+        let (engine, weights) = (engine.clone(), Weights::new());
+        let mut runtime = Self { engine, part: &part.name, rest: part.rest(), weights };
+        for file in runtime.model(part.graph().clone())?.external_files() {
+            runtime.weights = runtime.weights.with(&file, origin.whole_weights(&file)?);
         }
-        Ok(Self { engine: engine.clone(), part, rest, weights })
+        Ok(runtime)
     }
 
     /// For graphs whose weights stand in themselves.
@@ -54,7 +46,13 @@ impl<'a> Runtime<'a> {
         Ok(Self { engine, weights: self.weights.clone(), ..*self })
     }
 
-    /// Prepares what computes `outputs` of the tensors `inputs` of these shapes, which may be any of `graph`.
+    /// The part with another graph.
+    fn model(&self, graph: GraphProto) -> Result<Model, Error> {
+        Model::from_proto(ModelProto { graph: Some(graph), ..self.rest.clone() })
+            .map_err(|source| Error::Onnx { part: self.part.to_owned(), source })
+    }
+
+    /// Prepares the piece that computes `outputs` of the tensors `inputs` of these shapes, which may be any of `graph`.
     /// Everything is computed in f32; unless it is [`as_written`](Self::as_written), activations are not rounded to codes.
     pub(super) fn prepare(
         &self,
@@ -71,10 +69,7 @@ impl<'a> Runtime<'a> {
         let described =
             wanted.iter().map(|name| value_info::tensor_of_any_shape(name, DataType::Float));
         graph.output = described.collect();
-        let model = ModelProto { graph: Some(graph), ..self.rest.clone() };
-        let model = Model::from_proto(model)
-            .map_err(|source| Error::Onnx { part: self.part.to_owned(), source })?;
-        let onnx = Onnx::new(self.part, model);
+        let onnx = Onnx::new(self.part, self.model(graph)?);
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
         let inputs: Vec<&str> = inputs.iter().map(|(name, _)| *name).collect();
         let (inputs, outputs) = (names(&inputs), names(outputs));
@@ -98,6 +93,6 @@ impl Subgraph {
 
     /// The only output.
     pub(super) fn run_one(&self, inputs: Vec<ArrayD<f32>>) -> Result<ArrayD<f32>, Error> {
-        Ok(self.run(inputs)?.pop().unwrap_or_default())
+        Ok(self.run(inputs)?.swap_remove(0))
     }
 }

@@ -15,7 +15,6 @@ use super::{
     super::keep::Keep,
     qdq,
     region::Region,
-    statistics::Channels,
     subgraph::{Runtime, Subgraph},
 };
 
@@ -108,19 +107,4 @@ pub(super) fn exact(graph: &GraphProto, region: &Region, outputs: &[&str]) -> Su
     let runtime = Runtime::of_graph(&engine, "part.onnx", &rest);
     let graph = qdq::in_floating_point(graph, OPSET, region);
     runtime.prepare(graph, &[("x", &INPUT)], outputs).unwrap()
-}
-
-/// What the outputs hold over `pictures`.
-pub(super) fn channels(
-    graph: &Subgraph,
-    outputs: &[&str],
-    pictures: &[ArrayD<f32>],
-) -> BTreeMap<String, Channels> {
-    let mut channels: BTreeMap<String, Channels> = BTreeMap::new();
-    for picture in pictures {
-        for (&name, value) in outputs.iter().zip(graph.run(vec![picture.clone()]).unwrap()) {
-            channels.entry(name.to_owned()).or_default().add(&value);
-        }
-    }
-    channels
 }

@@ -1,12 +1,14 @@
 //! Weights of convolutions as 8-bit integers, each output's scale the one with the least squared error.
 
-use super::{super::rounding::Int8, region::Filters};
+use super::{
+    super::rounding::{Int8, MAX_INTEGER, integer},
+    region::Filters,
+};
 
 /// Scales that are tried for each output, from the one that clips nothing downwards.
 const CANDIDATES: usize = 100;
 /// The share of the largest scale that the smallest has.
 const SMALLEST: f32 = 0.5;
-const MAX_INTEGER: f32 = 127.0;
 /// Biases in units of activations' and weights' scales are at most this, half of what a runtime adds to a sum of
 /// products without overflow, so that corrections have room.
 const MAX_BIAS: f32 = (1 << 29) as f32;
@@ -44,10 +46,6 @@ fn best_scale(filter: &[f32], counts: impl Fn(usize) -> f64) -> f32 {
     });
     let errors = scales.map(|scale| (error(scale), scale));
     errors.min_by(|(a, _), (b, _)| a.total_cmp(b)).map_or(f32::MIN_POSITIVE, |(_, scale)| scale)
-}
-
-fn integer(weight: f32, scale: f32) -> i8 {
-    (weight / scale).round_ties_even().clamp(-MAX_INTEGER, MAX_INTEGER) as i8
 }
 
 #[cfg(test)]
