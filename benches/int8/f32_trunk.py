@@ -25,11 +25,7 @@ ENCODER, WEIGHTS = "image_encoder.onnx", "vision.bin"
 
 def convolutions(trunk: EfficientNetLite0) -> dict[str, Conv]:
     """By the names that their weights have in the bundle."""
-    named = {"trunk.stem": trunk.stem, "trunk.head": trunk.head}
-    for index, block in enumerate(trunk.blocks):
-        layers = {kind: getattr(block, kind) for kind in ("expand", "depthwise", "project")}
-        named |= {f"trunk.blocks.{index}.{kind}": layer for kind, layer in layers.items() if layer is not None}
-    return named
+    return {f"trunk.{name}": layer for name, layer in trunk.named_modules() if isinstance(layer, Conv)}
 
 
 def put_weight(graph: onnx.GraphProto, name: str, weight: np.ndarray) -> None:

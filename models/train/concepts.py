@@ -58,12 +58,13 @@ def mention_share(pictures: list[Picture], concepts: list[str]) -> np.ndarray:
     return share
 
 
-def balance(pictures: list[Picture], share: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """How often to draw each picture, 1 on average, so that words become about as frequent as in the rows `like`.
+def balance(photos: list[Picture], share: np.ndarray) -> np.ndarray:
+    """How often to draw each photo, 1 on average, so that words become about as frequent as in the first ones.
 
     The newer photos lean towards a few kinds of objects; rooms and food would drown among them.
     """
-    shift = np.log((share[like].mean(0) + RARE) / (share.mean(0) + RARE))
+    first = np.array(["more/" not in photo.file for photo in photos])
+    shift = np.log((share[first].mean(0) + RARE) / (share.mean(0) + RARE))
     mentioned = (share > 0).astype(np.float32)
     mean = (mentioned @ shift) / np.maximum(mentioned.sum(1), 1)
     weight = np.exp(BALANCE * mean).clip(*DRAWN)

@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from features import load_trunk
+from features import load_trunk, seen
 from generate import DecodingSettings, repeatable_tokens
-from model import CoCa, Config, moments
+from model import CoCa, Config
 from parts import Parts
 from quantise import Stored, quantise_module, unrounded
 from tokenizer import END, PAD, START, load_tokenizer
@@ -35,8 +35,7 @@ class Pocket(nn.Module):
 
     def seen(self, pixels: torch.Tensor) -> torch.Tensor:
         """Mean feature and middle moments: [N, 1280 + 384]."""
-        grid, middle = self.trunk(pixels)
-        return torch.cat([grid.mean((2, 3)), moments(middle)], 1)
+        return seen(self.trunk, pixels)
 
 
 def load_trained(work: Path, checkpoint: str) -> Pocket:

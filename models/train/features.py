@@ -25,16 +25,10 @@ SETS = ("val", "photos", "caltech", "imagenet")
 BATCH = 64
 
 
-class Seen(torch.nn.Module):
+def seen(trunk: EfficientNetLite0, pixels: Tensor) -> Tensor:
     """Pixels → mean feature and middle moments side by side: [N, 1280 + 384]."""
-
-    def __init__(self, trunk: torch.nn.Module) -> None:
-        super().__init__()
-        self.trunk = trunk
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        grid, middle = self.trunk(pixels)
-        return torch.cat([grid.float().mean((2, 3)), moments(middle.float())], 1)
+    grid, middle = trunk(pixels)
+    return torch.cat([grid.float().mean((2, 3)), moments(middle.float())], 1)
 
 
 def load_trunk(path: Path) -> EfficientNetLite0:
@@ -53,12 +47,12 @@ def load_features(work: Path, name: str) -> Tensor:
 
 
 @torch.no_grad()
-def extract(seen: Seen, pixels: Pixels, count: int, view: str, exact: bool) -> np.ndarray:
+def extract(trunk: EfficientNetLite0, pixels: Pixels, count: int, view: str, exact: bool) -> np.ndarray:
     features = np.zeros((count, SEEN_WIDTH), np.float16)
     for start in range(0, count, BATCH):
         batch = whole_views([(pixels, row) for row in range(start, min(start + BATCH, count))], view == "flip")
         with autocast(enabled=not exact):
-            features[start:start + BATCH] = seen(batch).numpy()
+            features[start:start + BATCH] = seen(trunk, batch).numpy()
     return features
 
 
@@ -71,7 +65,7 @@ def main() -> None:
     torch.set_num_threads(2)
     (args.work / "features").mkdir(parents=True, exist_ok=True)
     path = args.work / args.trunk
-    seen = Seen(load_trunk(path)).to(memory_format=torch.channels_last)
+    trunk = load_trunk(path).to(memory_format=torch.channels_last)
     for view in VIEWS:
         for name in SETS:
             target = features_path(args.work, name, view)
@@ -79,7 +73,7 @@ def main() -> None:
                 continue
             start, count = time.time(), len(load_pictures(args.data, name))
             # Pictures that only measure get f32, as the runtime does.
-            features = extract(seen, Pixels(args.work, name), count, view, exact=name == "val")
+            features = extract(trunk, Pixels(args.work, name), count, view, exact=name == "val")
             np.save(target, features)
             print(f"{name} {view}: {count} pictures in {time.time() - start:.0f} s", flush=True)
 

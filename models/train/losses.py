@@ -31,3 +31,7 @@ def class_loss(scale: Tensor, rows: Tensor, classes: Tensor, target: Tensor) -> 
 
 def linear_schedule(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min((s + 1) / WARM_UP, 1 - s / steps))
+
+
+def shown(losses: dict[str, Tensor]) -> str:
+    return " ".join(f"{key} {loss.item():.3f}" for key, loss in losses.items())

@@ -18,8 +18,8 @@ from torch.nn import functional as F
 from averages import average_into
 from checkpoints import save
 from data import load_pictures
-from features import load_trunk
-from model import ConceptHead, moments
+from features import load_trunk, seen
+from model import ConceptHead
 from pixels import Pixels
 from rounding import Rounder
 from trunk import EfficientNetLite0, convolutions
@@ -71,11 +71,6 @@ def calibrate(trunk: EfficientNetLite0, pictures: Pictures) -> None:
         trunk(pictures.batch(-1 - step))
     for rounder in rounders(trunk):
         rounder.settle()
-
-
-def seen(trunk: EfficientNetLite0, pixels: Tensor) -> Tensor:
-    grid, middle = trunk(pixels)
-    return torch.cat([grid.mean((2, 3)), moments(middle)], 1)
 
 
 def distance(head: ConceptHead, student: Tensor, teacher: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from batches import ConceptNoise, encode, pad, similar_length_batches
 from checkpoints import save
 from concepts import choose_concepts, mention_share
 from data import load_pictures, load_sentences
-from losses import caption_loss, class_loss, contrastive_loss, linear_schedule
+from losses import caption_loss, class_loss, contrastive_loss, linear_schedule, shown
 from model import CoCa, Config
 from names import NameTexts, all_names
 from precision import autocast
@@ -134,8 +134,7 @@ def main() -> None:
     while run.step < args.steps:
         losses = run.learn(data)
         if run.step % 50 == 0:
-            shown = " ".join(f"{key} {loss.item():.3f}" for key, loss in losses.items())
-            print(f"step {run.step} {shown} {time.time() - started:.0f} s", flush=True)
+            print(f"step {run.step} {shown(losses)} {time.time() - started:.0f} s", flush=True)
         if run.step % SAVE_STEPS == 0 or run.step == args.steps:
             run.save()
             save({"config": config, "model": run.averaged.state_dict()}, args.work / "text.pt")

@@ -23,6 +23,7 @@ from averages import average_into
 from checkpoints import save
 from concepts import balance, choose_concepts, mention_share
 from data import load_pictures
+from losses import shown
 from model import ConceptHead, moments
 from names import unique
 from pixels import Pixels
@@ -103,8 +104,7 @@ class TrunkData:
         self.concepts = choose_concepts(train)
         self.rows = np.array([i for i, p in enumerate(photos) if everything or p.split == "train"])
         share = mention_share(photos, self.concepts)
-        first = np.array(["more/" not in photos[i].file for i in self.rows])
-        self.weight = balance([photos[i] for i in self.rows], share[self.rows], first)
+        self.weight = balance([photos[i] for i in self.rows], share[self.rows])
         self.share = torch.from_numpy(share)
         self.captions = torch.tensor([len(p.captions) ** 0.5 for p in photos])
         self.captions /= self.captions[torch.from_numpy(self.rows)].mean()
@@ -190,10 +190,6 @@ def settle_norms(model: Trainee, data: TrunkData) -> None:
     for batch in rows:
         model(whole_views([(data.pixels["photos"], row) for row in batch]))
     model.eval()
-
-
-def shown(losses: dict[str, Tensor]) -> str:
-    return " ".join(f"{key} {loss.item():.3f}" for key, loss in losses.items())
 
 
 class Run:
