@@ -22,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 pub mod camera;
+mod child_process;
 mod counters;
 pub mod display;
 pub mod doctor;
@@ -36,18 +37,6 @@ pub use counters::Counters;
 pub use frame_caption::FrameCaption;
 pub use redact::redact;
 pub use tracked_label::TrackedLabel;
-
-/// Environment variables that `coca watch` is given secrets in: no program that is started here gets them.
-const SECRET_VARIABLES: [&str; 2] = ["COCA_TOKEN", "COCA_SOURCE"];
-
-/// A command without the variables that hold secrets.
-fn command(program: &str) -> std::process::Command {
-    let mut command = std::process::Command::new(program);
-    for variable in SECRET_VARIABLES {
-        command.env_remove(variable);
-    }
-    command
-}
 
 /// README's example, compiled with the documentation's tests.
 #[cfg(doctest)]

@@ -1,23 +1,23 @@
 //! Frames through a pipe: standard input, or a command's standard output.
 
 use std::{
-    fmt, io,
-    os::unix::process::CommandExt,
+    fmt,
+    fs::File,
+    io,
+    os::fd::AsFd,
     process::{Child, ChildStdout, ExitStatus, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
-
 use super::{
     Error, Frame, FrameSource, Interrupt, Read, SourceSettings, StreamFormat,
     frames::Frames,
     source_kind::SourceKind,
-    wait::{End, Endable, UnbufferedStdin},
+    wait::{End, Endable},
 };
-use crate::redact;
+use crate::{child_process, redact};
 
 /// Time between two looks at a command that has closed its output.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -66,7 +66,7 @@ impl SourceKind for PipeSpec {
         Ok(match &self.input {
             PipeInput::Stdin => {
                 let name = format!("{}:-", self.format);
-                Box::new(StandardInput::new(name, self.format))
+                Box::new(StandardInput::open(name, self.format)?)
             }
             PipeInput::Command(command) => Box::new(Command::start(self.format, command)?),
         })
@@ -102,14 +102,16 @@ impl fmt::Display for PipeSpec {
 
 /// Frames from standard input.
 struct StandardInput {
-    frames: Frames<Endable<UnbufferedStdin>>,
+    frames: Frames<Endable<File>>,
     end: End,
 }
 
 impl StandardInput {
-    fn new(name: String, format: StreamFormat) -> Self {
-        let input = Endable::new(UnbufferedStdin);
-        Self { end: input.end(), frames: Frames::new(input, name, format) }
+    fn open(name: String, format: StreamFormat) -> Result<Self, Error> {
+        // A buffer, as that of `Stdin`, would hide from `Endable` what has come already.
+        let input = io::stdin().as_fd().try_clone_to_owned().map_err(Error::io(&name))?;
+        let input = Endable::new(File::from(input));
+        Ok(Self { end: input.end(), frames: Frames::new(input, name, format) })
     }
 }
 
@@ -148,11 +150,9 @@ impl Command {
         }
         let (program, arguments) =
             words.split_first().ok_or_else(|| refuse("expected a command after cmd:"))?;
-        let mut child = crate::command(program)
+        let mut child = child_process::command(program)
             .args(arguments)
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .process_group(0)
             .spawn()
             .map_err(Error::io(program))?;
         let Some(output) = child.stdout.take() else { return Err(refuse("it has no output")) };
@@ -162,8 +162,8 @@ impl Command {
         Ok(Self { frames, end, child: Arc::new(Mutex::new(child)) })
     }
 
-    /// Waits for the command's end without holding the lock, so that [`kill`] can end a command that closed its output
-    /// and goes on.
+    /// Waits for the command's end without holding the lock, so that an [`Interrupt`] can end a command that closed its
+    /// output and goes on.
     fn wait(&self) -> io::Result<ExitStatus> {
         loop {
             if let Some(status) = lock(&self.child).try_wait()? {
@@ -191,24 +191,14 @@ impl FrameSource for Command {
         let (child, end) = (Arc::clone(&self.child), self.end.clone());
         Box::new(move || {
             end.end();
-            kill(&child);
+            child_process::kill(&mut lock(&child));
         })
     }
 }
 
 impl Drop for Command {
     fn drop(&mut self) {
-        kill(&self.child);
-    }
-}
-
-/// Kills a command with everything that it started, and waits for it, so that no zombie is left.
-fn kill(child: &Mutex<Child>) {
-    let mut child = lock(child);
-    if matches!(child.try_wait(), Ok(None)) {
-        // Both fail only if the command is gone in the meantime.
-        let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
-        let _ = child.wait();
+        child_process::kill(&mut lock(&self.child));
     }
 }
 

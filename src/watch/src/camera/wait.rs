@@ -2,12 +2,11 @@
 
 use std::{
     io::{self, Read},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::AsFd,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use rustix::{
@@ -16,7 +15,7 @@ use rustix::{
 };
 
 /// Time between two looks at whether a wait is to end.
-const PERIOD: Duration = Duration::from_millis(100);
+const PERIOD: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// A stream whose reads can be ended by another thread, though nothing comes and nobody closes it.
 pub(super) struct Endable<S> {
@@ -52,33 +51,17 @@ impl End {
 
 impl<S: Read + AsFd> Read for Endable<S> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let period = Timespec::try_from(PERIOD).map_err(io::Error::other)?;
         loop {
             if self.end.is_ended() {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
             let mut streams = [PollFd::new(&self.stream, PollFlags::IN)];
-            match poll(&mut streams, Some(&period)) {
+            match poll(&mut streams, Some(&PERIOD)) {
                 Ok(0) | Err(Errno::INTR) => {}
                 Ok(_) => return self.stream.read(out),
                 Err(error) => return Err(error.into()),
             }
         }
-    }
-}
-
-/// Standard input without a buffer.
-pub(super) struct UnbufferedStdin;
-
-impl AsFd for UnbufferedStdin {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        rustix::stdio::stdin()
-    }
-}
-
-impl Read for UnbufferedStdin {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        Ok(rustix::io::read(rustix::stdio::stdin(), out)?)
     }
 }
 

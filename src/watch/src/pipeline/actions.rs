@@ -1,16 +1,16 @@
 //! Commands that run when a label enters.
 
 use std::{
-    os::unix::process::CommandExt,
     process::{Child, Stdio},
     str::FromStr,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
-
 use super::{Error, Event, EventKind};
-use crate::{command, redact::redact_command};
+use crate::{
+    child_process::{command, kill},
+    redact::redact_command,
+};
 
 /// Least time from one run of an action to the next.
 const MIN_INTERVAL: Duration = Duration::from_secs(5);
@@ -102,9 +102,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.reap();
         if let Some(child) = &mut self.child {
-            // Both fail only if the command is gone in the meantime.
-            let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
-            let _ = child.wait();
+            kill(child);
         }
     }
 }
@@ -123,10 +121,8 @@ impl Running {
             .env("COCA_LABEL", &event.label)
             .env("COCA_SCORE", event.score.to_string())
             .env("COCA_FRAME", frame.to_string())
-            .stdin(Stdio::null())
             // Standard output is for reports.
             .stdout(Stdio::null())
-            .process_group(0)
             .spawn();
         match child {
             Ok(child) => self.child = Some(child),
