@@ -16,6 +16,7 @@ use std::{
 use anyhow::Context;
 use coca_edge::{
     camera::{self, Capture, PipeInput, RetryPolicy, SourceSpec},
+    display::own_name,
     host::printable,
     watch::{EventKind, LineWriter, Report, ServiceManager, Step, Watch},
 };
@@ -148,8 +149,7 @@ fn page_address(display: &str) -> Option<String> {
     if !address.ip().is_unspecified() {
         return Some(format!("http://{address}/"));
     }
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = if name.trim().is_empty() { "localhost" } else { &format!("{}.local", name.trim()) };
+    let name = own_name().map_or_else(|| "localhost".to_owned(), |name| format!("{name}.local"));
     Some(format!("http://{name}:{}/", address.port()))
 }
 

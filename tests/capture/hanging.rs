@@ -11,22 +11,12 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use coca_edge::camera::{
-    Capture, Error, Frame, FrameSource, Read, SourceSettings, SourceSpec, Taken,
-};
+use coca_edge::camera::{Capture, Error, Frame, FrameSource, Read, Taken};
 
-use crate::{POLICY, SOON, capture};
-
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + SOON;
-    while !is_so() {
-        assert!(Instant::now() < end, "never: {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
+use crate::{POLICY, SOON, capture, refusal, wait_until};
 
 /// Hangs for ever, and counts how many do.
 struct Hanging(Arc<AtomicUsize>);
@@ -111,21 +101,17 @@ fn a_fifo_or_device_is_no_picture() {
     if !Command::new("mkfifo").arg(&fifo).status().is_ok_and(|status| status.success()) {
         return;
     }
-    let open = |path: &str| {
-        let source: SourceSpec = path.parse().unwrap();
-        source.open(&SourceSettings::default()).err().unwrap()
-    };
-    let error = open(fifo.to_str().unwrap());
+    let error = refusal(fifo.to_str().unwrap());
     assert!(
         error.is_final() && error.to_string().contains("a FIFO, not a picture: expected cmd:cat "),
         "{error}"
     );
     let socket = folder.path().join("socket");
     let _listener = UnixListener::bind(&socket).unwrap();
-    let error = open(socket.to_str().unwrap()).to_string();
+    let error = refusal(socket.to_str().unwrap()).to_string();
     assert!(error.contains("a device or socket, not a picture"), "{error}");
     assert!(
-        open("tests/photos")
+        refusal("tests/photos")
             .to_string()
             .contains("a folder, not a picture: expected dir:tests/photos")
     );

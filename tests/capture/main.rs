@@ -47,6 +47,20 @@ fn next(capture: &Capture) -> Frame {
     frame
 }
 
+/// The error of opening a source.
+fn refusal(spec: &str) -> Error {
+    let source: SourceSpec = spec.parse().unwrap();
+    source.open(&SourceSettings::default()).err().unwrap()
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + SOON;
+    while !is_so() {
+        assert!(Instant::now() < end, "never: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// What ends a capture.
 fn end(capture: &Capture) -> Result<Taken, Error> {
     let mut frame = Frame::default();
@@ -156,11 +170,7 @@ fn a_frame_that_came_before_a_failure_can_still_be_taken() {
     let source: SourceSpec = "rgb:4x2:cmd:head -c 30 /dev/zero".parse().unwrap();
     let open = move || source.open(&SourceSettings::default());
     let capture = Capture::start("rgb", policy, open).unwrap();
-    let end = Instant::now() + SOON;
-    while capture.status().trouble.is_none() {
-        assert!(Instant::now() < end);
-        thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("the failure is told", || capture.status().trouble.is_some());
     assert_eq!(next(&capture).bytes.len(), 24);
     assert_eq!(capture.counters().damaged, 1);
 }
@@ -210,11 +220,7 @@ fn kills_a_hanging_command_with_its_children_and_restarts_it() {
     drop(capture);
     for pid in std::fs::read_to_string(log).unwrap().lines() {
         let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let end = Instant::now() + SOON;
-        while !(state().is_empty() || state().contains(") Z")) {
-            assert!(Instant::now() < end, "{pid} lives on");
-            thread::sleep(Duration::from_millis(10));
-        }
+        wait_until("a child ends", || state().is_empty() || state().contains(") Z"));
     }
 }
 
@@ -321,11 +327,7 @@ fn status_reports_trouble_while_it_lasts() {
         })
     })
     .unwrap();
-    let end = Instant::now() + SOON;
-    while attempts.load(Ordering::Relaxed) < 4 {
-        assert!(Instant::now() < end);
-        thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("a fourth attempt", || attempts.load(Ordering::Relaxed) >= 4);
     let trouble = capture.status().trouble.unwrap();
     assert!(
         trouble.starts_with("/dev/video9: ") && trouble.ends_with("opening it again"),

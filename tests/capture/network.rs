@@ -7,31 +7,31 @@ use std::{
     thread,
 };
 
-use coca_edge::camera::{Error, SourceSettings, SourceSpec};
+use crate::{SOON, capture, next, photo, refusal};
 
-use crate::{SOON, capture, next, photo};
-
-/// Answers connection after connection, each with the next of `answers`; then no more.
-fn server(answers: Vec<Vec<u8>>) -> String {
+/// A camera that gives one answer to each connection, and the heads of the requests that it got. Connections stay open.
+fn camera(answers: Vec<Vec<u8>>) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}/stream", listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap().to_string();
+    let (heads, requests) = channel();
     thread::spawn(move || {
         let mut open: Vec<TcpStream> = Vec::new();
         for answer in answers {
             let mut connection = listener.accept().unwrap().0;
-            let mut request = Vec::new();
-            while !request.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                connection.read_exact(&mut byte).unwrap();
-                request.extend(byte);
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && connection.read_exact(&mut byte).is_ok() {
+                head.extend(byte);
             }
-            assert!(request.starts_with(b"GET /stream HTTP/1.0\r\n"));
-            connection.write_all(&answer).unwrap();
+            heads.send(String::from_utf8(head).unwrap()).unwrap();
+            // The client may be satisfied with less.
+            let _ = connection.write_all(&answer);
             open.push(connection);
         }
+        drop(heads);
         thread::sleep(SOON);
     });
-    address
+    (address, requests)
 }
 
 fn mjpeg_answer(files: &[&[u8]]) -> Vec<u8> {
@@ -50,10 +50,14 @@ fn reconnects_to_a_network_camera_that_stalls() {
     let (cat, coffee) =
         (std::fs::read(photo("cat.jpg")).unwrap(), std::fs::read(photo("coffee.jpg")).unwrap());
     let answers = vec![mjpeg_answer(&[&cat]), mjpeg_answer(&[&coffee])];
-    let capture = capture(&server(answers));
+    let (address, requests) = camera(answers);
+    let capture = capture(&format!("http://{address}/stream"));
     assert_eq!(next(&capture).bytes, cat);
     assert_eq!(next(&capture).bytes, coffee);
     assert_eq!(capture.counters().reopened, 1);
+    for request in requests.try_iter() {
+        assert!(request.starts_with("GET /stream HTTP/1.0\r\n"), "{request}");
+    }
 }
 
 #[test]
@@ -66,38 +70,13 @@ fn reads_a_chunked_answer_of_a_network_camera() {
         answer.extend_from_slice(chunk);
         answer.extend(b"\r\n");
     }
-    assert_eq!(next(&capture(&server(vec![answer]))).bytes, cat);
-}
-
-/// A camera that gives one answer to each connection, and the heads of the requests that it got.
-fn camera(answers: Vec<Vec<u8>>) -> (String, Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let (heads, requests) = channel();
-    thread::spawn(move || {
-        for answer in answers {
-            let mut connection = listener.accept().unwrap().0;
-            let mut head = Vec::new();
-            let mut byte = [0];
-            while !head.ends_with(b"\r\n\r\n") && connection.read_exact(&mut byte).is_ok() {
-                head.extend(byte);
-            }
-            heads.send(String::from_utf8(head).unwrap()).unwrap();
-            // The client may be satisfied with less.
-            let _ = connection.write_all(&answer);
-        }
-    });
-    (address, requests)
+    let (address, requests) = camera(vec![answer]);
+    assert_eq!(next(&capture(&format!("http://{address}/stream"))).bytes, cat);
+    assert!(requests.recv().unwrap().starts_with("GET /stream HTTP/1.0\r\n"));
 }
 
 fn answer(status: &str, headers: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{headers}\r\n").into_bytes()
-}
-
-/// The error of opening the source.
-fn refusal(address: &str) -> Error {
-    let source: SourceSpec = address.parse().unwrap();
-    source.open(&SourceSettings::default()).err().unwrap()
 }
 
 #[test]

@@ -37,8 +37,8 @@ fn read(pressed: &Sender<()>) {
             Ok(0) | Err(Errno::INTR) => {}
             Ok(_) if is_in_foreground() => {
                 let mut line = String::new();
-                let is_over = io::stdin().read_line(&mut line).unwrap_or_default() == 0;
-                if is_over || pressed.send(()).is_err() {
+                let has_line = io::stdin().read_line(&mut line).is_ok_and(|bytes| bytes > 0);
+                if !has_line || pressed.send(()).is_err() {
                     return;
                 }
             }

@@ -4,6 +4,8 @@ use std::{io, path::PathBuf, time::Duration};
 
 use coca_vision as vision;
 
+use crate::http::reason_phrase;
+
 /// A source that cannot be opened, or that stopped giving frames.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -115,16 +117,14 @@ pub enum Error {
         readers: usize,
     },
     /// A network camera answered that it gives nothing to this user, or nothing at this address.
-    #[error("{source_name}: {answer}: {advice}")]
+    #[error("{source_name}: {status} {}: {advice}", reason_phrase(*status))]
     Refused {
         /// The source.
         source_name: String,
         /// Status of its answer, as 401.
         status: u16,
-        /// The status in words.
-        answer: &'static str,
         /// The way out.
-        advice: String,
+        advice: &'static str,
     },
     /// A network camera sent this client to another host, where its user and password do not belong.
     #[error(

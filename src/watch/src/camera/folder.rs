@@ -10,7 +10,7 @@ use std::{
 };
 
 use coca_host::AvailableMemory;
-use coca_vision::{self as vision, Detail, Limits, PixelFormat, Source, sources};
+use coca_vision::{self as vision, Detail, Image, Limits, PixelFormat, Source, sources};
 
 use super::{Error, Frame, FrameSource, Read, SourceSettings, pace::Pace, source_kind::SourceKind};
 use crate::redact;
@@ -149,12 +149,8 @@ impl Folder {
     }
 
     fn open_file(path: &Path, fps: Option<f32>) -> Result<Self, Error> {
-        let metadata = fs::metadata(path).map_err(Error::io(path.display()))?;
-        if !metadata.is_file() {
-            return Err(no_file(path, metadata.file_type()));
-        }
-        vision::open(path, &limits(), DETAIL)
-            .map_err(|error| Error::Picture { path: path.to_owned(), error })?;
+        fs::metadata(path).map_err(Error::io(path.display()))?;
+        open_picture(path)?;
         let mut file = Self::new(path, fps);
         file.list();
         Ok(file)
@@ -177,9 +173,17 @@ impl Folder {
     }
 }
 
-/// Limits of a picture by the memory that is left.
-fn limits() -> Limits {
-    AvailableMemory::now().map_or_else(Limits::default, |left| Limits::within(left.bytes))
+/// Reads a picture within the memory that is left. A FIFO is refused: it would be waited for without end.
+fn open_picture(path: &Path) -> Result<Image<'static>, Error> {
+    if let Ok(metadata) = fs::metadata(path)
+        && !metadata.is_file()
+    {
+        return Err(no_file(path, metadata.file_type()));
+    }
+    let limits =
+        AvailableMemory::now().map_or_else(Limits::default, |left| Limits::within(left.bytes));
+    vision::open(path, &limits, DETAIL)
+        .map_err(|error| Error::Picture { path: path.to_owned(), error })
 }
 
 /// The error for what is no regular file.
@@ -207,17 +211,11 @@ impl FrameSource for Folder {
             }
             let path = &self.pictures[self.next];
             self.next += 1;
-            // A file that became a FIFO would be waited for without end.
-            let picture = match fs::metadata(path) {
-                Ok(metadata) if !metadata.is_file() => {
-                    return Err(no_file(path, metadata.file_type()));
-                }
-                _ => vision::open(path, &limits(), DETAIL),
-            };
-            let picture = match picture {
+            let picture = match open_picture(path) {
                 Ok(picture) => picture,
+                Err(error @ Error::NoFile { .. }) => return Err(error),
                 Err(error) => {
-                    log::warn!("{}: {error}", path.display());
+                    log::warn!("{error}");
                     self.unreadable += 1;
                     continue;
                 }

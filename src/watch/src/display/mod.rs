@@ -40,7 +40,7 @@ pub use canvas::Canvas;
 pub use display_spec::DisplaySpec;
 pub use error::Error;
 pub use framebuffer::{Framebuffer, FramebufferSpec, Geometry, PixelFormat};
-pub use page::{Token, Web, WebSpec};
+pub use page::{Token, Web, WebSpec, own_name};
 pub use png::{Png, PngSpec};
 #[cfg(feature = "spi")]
 pub use spi::Spi;

@@ -21,7 +21,7 @@ mod stream;
 mod waiting;
 
 pub(crate) use request::{Method, Request};
-pub(crate) use response::{HttpError, Reply, Response};
+pub(crate) use response::{HttpError, Reply, Response, reason_phrase};
 pub(crate) use server::{Handler, Limits, Server};
 pub(crate) use slots::Slots;
 pub(crate) use stream::TimedStream;

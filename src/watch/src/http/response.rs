@@ -109,7 +109,8 @@ pub(super) fn head(status: u16, content_type: &str, headers: &str, keep_alive: b
     head
 }
 
-fn reason_phrase(status: u16) -> &'static str {
+/// A status in words; empty if it is none that is answered here.
+pub(crate) fn reason_phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
         202 => "Accepted",

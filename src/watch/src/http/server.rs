@@ -15,6 +15,7 @@ use super::{
     HttpError, Method, Reply, Request, Response, Slots, TimedStream,
     request::{self, Reading},
     response::head,
+    slots::Slot,
     waiting::{Place, Waiting},
 };
 
@@ -143,7 +144,7 @@ fn accept(
         };
         let (handler, admitted) = (Arc::clone(handler), admitted.clone());
         let started = thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
-            let client = Client { address: peer.ip(), place, admitted };
+            let client = Client { address: peer.ip(), place: Some(place), slot: None, admitted };
             // A client that goes away in the middle is nothing to report.
             let _ = serve(TimedStream::new(stream), &*handler, limits, client);
         });
@@ -157,16 +158,31 @@ fn accept(
 fn refuse(stream: TcpStream, headers: &str) {
     let mut stream = TimedStream::new(stream);
     stream.allow(REFUSAL_TIMEOUT);
-    let error = HttpError::new(503, "too many connections; try again");
     // The connection is closed in any case.
-    let _ = Response::from(error).write(&mut stream, headers, true, false);
+    let _ = Response::from(too_many()).write(&mut stream, headers, true, false);
 }
 
-/// The other end of a connection.
+fn too_many() -> HttpError {
+    HttpError::new(503, "too many connections; try again")
+}
+
+/// The other end of a connection: it has a place until its first request is admitted, and a slot from then on.
 struct Client {
     address: IpAddr,
-    place: Place,
+    place: Option<Place>,
+    slot: Option<Slot>,
+    /// Where its slot is taken.
     admitted: Slots,
+}
+
+impl Client {
+    fn admit(&mut self) -> Result<(), HttpError> {
+        self.place = None;
+        if self.slot.is_none() {
+            self.slot = Some(self.admitted.take(self.address).ok_or_else(too_many)?);
+        }
+        Ok(())
+    }
 }
 
 /// Answers the requests of one connection until it is closed.
@@ -174,13 +190,11 @@ fn serve(
     mut stream: TimedStream,
     handler: &impl Handler,
     limits: Limits,
-    Client { address, place, admitted }: Client,
+    mut client: Client,
 ) -> io::Result<()> {
     stream.send_at_once()?;
     let headers = handler.headers();
     let mut buffer = Vec::new();
-    let mut place = Some(place);
-    let mut slot = None;
     loop {
         stream.allow(limits.request_time);
         let (reply, with_body, keep_alive) = match request::read(&mut stream, &mut buffer) {
@@ -188,15 +202,11 @@ fn serve(
             Reading::Refused(error) => (Reply::Response(error.into()), true, false),
             Reading::Request(request) => {
                 let with_body = request.method != Method::Head;
-                let admission = handler.admit(&request).and_then(|()| {
-                    drop(place.take());
-                    slot = slot.take().or_else(|| admitted.take(address));
-                    let too_many = || HttpError::new(503, "too many connections; try again");
-                    slot.as_ref().map(|_| ()).ok_or_else(too_many)
-                });
-                match admission {
+                match handler.admit(&request).and_then(|()| client.admit()) {
                     Err(error) => (Reply::Response(error.into()), with_body, false),
-                    Ok(()) => (handler.answer(&request, address), with_body, request.keep_alive),
+                    Ok(()) => {
+                        (handler.answer(&request, client.address), with_body, request.keep_alive)
+                    }
                 }
             }
         };

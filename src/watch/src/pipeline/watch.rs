@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Counters, FrameCaption,
     camera::{Capture, Frame, Taken},
-    display::{DisplaySpec, Request, WebSpec},
+    display::{DisplaySpec, Request},
 };
 
 /// Longest time that a step waits before it returns to its caller.
@@ -77,11 +77,13 @@ impl Watch {
         };
         coca.load_image_encoder()?;
         let labels_act = !options.actions.is_empty();
-        let displays = options.displays.into_iter().map(|display| match display {
-            DisplaySpec::Web(web) => DisplaySpec::Web(WebSpec { labels_act, ..web }),
-            other => other,
-        });
-        let displays = Displays::open(&displays.collect::<Vec<_>>(), options.turn)?;
+        let mut displays = options.displays;
+        for display in &mut displays {
+            if let DisplaySpec::Web(web) = display {
+                web.labels_act = labels_act;
+            }
+        }
+        let displays = Displays::open(&displays, options.turn)?;
         if !displays.is_empty() {
             displays.set_vocabulary(labels.names());
             labels.make_replaceable(Arc::clone(&coca), options.templates, options.none)?;

@@ -36,7 +36,7 @@ impl Address {
         if text.contains(|c: char| c.is_control() || c == ' ') {
             return None;
         }
-        let rest = rest.split('#').next()?;
+        let rest = before(rest, '#');
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let (user, host) = match authority.rsplit_once('@') {
             Some((user, host)) => (Some(User::decode(user)), host),
@@ -68,20 +68,24 @@ impl Address {
         if location.starts_with("//") {
             return self.redirect(&format!("http:{location}"));
         }
-        let location = location.split('#').next().unwrap_or_default();
-        let path = match location.strip_prefix('/') {
-            Some(_) => location.to_owned(),
-            None => {
-                let folder = self.path.split('?').next().unwrap_or_default();
-                let folder = folder.rsplit_once('/').map_or("", |(folder, _)| folder);
-                format!("{folder}/{location}")
-            }
+        let location = before(location, '#');
+        let path = if location.starts_with('/') {
+            location.to_owned()
+        } else {
+            let folder = before(&self.path, '?').rsplit_once('/').map_or("", |(folder, _)| folder);
+            format!("{folder}/{location}")
         };
         Redirect::SameHost(Self { path, ..self.clone() })
     }
 }
 
-fn without_scheme(text: &str) -> Option<&str> {
+/// The part before the first `sign`; all of it if there is none.
+fn before(text: &str, sign: char) -> &str {
+    text.split_once(sign).map_or(text, |(before, _)| before)
+}
+
+/// The address behind `http://`, in upper or lower case.
+pub(super) fn without_scheme(text: &str) -> Option<&str> {
     const SCHEME: &str = "http://";
     let (scheme, rest) = text.split_at_checked(SCHEME.len())?;
     scheme.eq_ignore_ascii_case(SCHEME).then_some(rest)

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, Read};
 
+use crate::camera::Error;
+
 /// Bytes of an answer's head.
 const MAX_HEAD_BYTES: u64 = 16 << 10;
 /// Bytes of the line in front of a chunk.
@@ -15,30 +17,23 @@ pub(super) struct Head {
     headers: Vec<(String, String)>,
 }
 
-/// An answer whose head cannot be read.
-#[derive(Debug)]
-pub(super) enum HeadError {
-    Io(io::Error),
-    /// What is there instead of what was expected.
-    Malformed {
-        expected: &'static str,
-        found: String,
-    },
-}
-
 impl Head {
-    /// Reads up to the empty line. Small cameras are not strict, so neither is this.
-    pub(super) fn read(answer: &mut impl BufRead) -> Result<Self, HeadError> {
+    /// Reads up to the empty line; `name` is for messages. Small cameras are not strict, so neither is this.
+    pub(super) fn read(answer: &mut impl BufRead, name: &str) -> Result<Self, Error> {
+        let malformed = |expected, line: &str| {
+            let found = format!("{:?}", line.chars().take(100).collect::<String>());
+            Error::Protocol { source_name: name.to_owned(), expected, found }
+        };
         let mut answer = answer.take(MAX_HEAD_BYTES);
         let mut next_line = || {
             let mut line = Vec::new();
-            answer.read_until(b'\n', &mut line).map_err(HeadError::Io)?;
+            answer.read_until(b'\n', &mut line).map_err(Error::io(name))?;
             Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
         };
         let first = next_line()?;
         let status = first.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1));
         let Some(status) = status.and_then(|status| status.parse().ok()) else {
-            return Err(HeadError::Malformed { expected: "an HTTP answer", found: shown(&first) });
+            return Err(malformed("an HTTP answer", &first));
         };
         let mut head = Self { status, headers: Vec::new() };
         loop {
@@ -48,12 +43,7 @@ impl Head {
                     head.headers.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
                 }
                 None if line.is_empty() => return Ok(head),
-                None => {
-                    return Err(HeadError::Malformed {
-                        expected: "an HTTP header",
-                        found: shown(&line),
-                    });
-                }
+                None => return Err(malformed("an HTTP header", &line)),
             }
         }
     }
@@ -73,11 +63,6 @@ impl Head {
     pub(super) fn is_chunked(&self) -> bool {
         self.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"))
     }
-}
-
-/// The beginning of a line, quoted.
-fn shown(line: &str) -> String {
-    format!("{:?}", line.chars().take(100).collect::<String>())
 }
 
 /// A body without the framing of chunks: small cameras send them whatever version is asked for.
@@ -141,7 +126,7 @@ mod tests {
     fn headers_are_found_whatever_their_case() {
         let text =
             b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\nwww-authenticate:Digest x\n\n";
-        let head = Head::read(&mut &text[..]).unwrap();
+        let head = Head::read(&mut &text[..], "cam").unwrap();
         assert_eq!(head.status, 401);
         assert_eq!(head.all("www-authenticate").collect::<Vec<_>>(), ["Basic", "Digest x"]);
         assert!(!head.is_chunked());
@@ -155,8 +140,8 @@ mod tests {
             ("HTTP/1.1 what\r\n\r\n", "an HTTP answer"),
             ("HTTP/1.1 200 OK\r\nno header\r\n\r\n", "an HTTP header"),
         ] {
-            match Head::read(&mut text.as_bytes()) {
-                Err(HeadError::Malformed { expected: found, .. }) => assert_eq!(found, expected),
+            match Head::read(&mut text.as_bytes(), "cam") {
+                Err(Error::Protocol { expected: found, .. }) => assert_eq!(found, expected),
                 other => panic!("{other:?}"),
             }
         }
@@ -167,7 +152,7 @@ mod tests {
         fn any_bytes_are_a_head_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300), is_good in any::<bool>()) {
             let mut answer = if is_good { b"HTTP/1.0 200 OK\r\n".to_vec() } else { Vec::new() };
             answer.extend(bytes);
-            let _ = Head::read(&mut &answer[..]);
+            let _ = Head::read(&mut &answer[..], "cam");
         }
 
         #[test]

@@ -104,17 +104,17 @@ impl DigestChallenge {
             true => self.hash(&format!("{secret}:{nonce}:{COUNT}:{client_nonce}:auth:{request}")),
             false => self.hash(&format!("{secret}:{nonce}:{request}")),
         };
-        let name = quoted(&user.name);
         let mut answer = format!(
-            "Digest username={name}, realm={}, nonce={}, uri={}, response=\"{response}\"",
+            "Digest username={}, realm={}, nonce={}, uri={}, response=\"{response}\"",
+            quoted(&user.name),
             quoted(realm),
             quoted(nonce),
             quoted(path)
         );
-        // Writing to a String cannot fail.
         if self.algorithm == Algorithm::Sha256 {
             answer.push_str(", algorithm=SHA-256");
         }
+        // Writing to a String cannot fail.
         if let Some(opaque) = &self.opaque {
             let _ = write!(answer, ", opaque={}", quoted(opaque));
         }
@@ -129,7 +129,7 @@ impl DigestChallenge {
             Algorithm::Md5 => Md5::digest(text).to_vec(),
             Algorithm::Sha256 => Sha256::digest(text).to_vec(),
         };
-        digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

@@ -18,8 +18,8 @@ use std::{
 };
 
 use self::{
-    address::{Address, Redirect},
-    answer::{Body, Head, HeadError},
+    address::{Address, Redirect, without_scheme},
+    answer::{Body, Head},
     login::Challenge,
 };
 use super::{
@@ -47,8 +47,8 @@ pub struct HttpSpec {
 
 impl SourceKind for HttpSpec {
     fn parse(text: &str) -> Option<Result<Self, Error>> {
-        let scheme = text.get(.."http://".len())?;
-        scheme.eq_ignore_ascii_case("http://").then(|| match Address::parse(text) {
+        without_scheme(text)?;
+        Some(match Address::parse(text) {
             Some(address) => Ok(Self { text: text.into(), address: Box::new(address) }),
             None => Err(Error::Spec {
                 spec: redact(text).into(),
@@ -114,9 +114,9 @@ impl MjpegStream {
             let name = shown(&address);
             let answered = request(&address, authorization.as_deref(), &name)?;
             let head = &answered.head;
-            match head.status {
-                200 => return Self::new(answered, name),
-                301 | 302 | 303 | 307 | 308 if redirects < MAX_REDIRECTS => {
+            match (head.status, &address.user) {
+                (200, _) => return Self::new(answered, name),
+                (301 | 302 | 303 | 307 | 308, _) if redirects < MAX_REDIRECTS => {
                     redirects += 1;
                     let location = head.header("location").unwrap_or_default();
                     match address.redirect(location) {
@@ -132,13 +132,12 @@ impl MjpegStream {
                         }
                     }
                 }
-                401 if authorization.is_none() && address.user.is_some() => {
+                (401, Some(user)) if authorization.is_none() => {
                     let challenge = Challenge::strongest(head.all("www-authenticate"))
                         .ok_or_else(|| unknown_login(&name, head))?;
-                    let user = address.user.as_ref();
-                    authorization = user.map(|user| challenge.answer(user, &address.path));
+                    authorization = Some(challenge.answer(user, &address.path));
                 }
-                status => return Err(refused(name, status, address.user.is_some())),
+                (status, user) => return Err(refused(name, status, user.is_some())),
             }
         }
     }
@@ -182,12 +181,7 @@ fn request(address: &Address, authorization: Option<&str>, name: &str) -> Result
     );
     stream.write_all(request.as_bytes()).map_err(Error::io(name))?;
     let mut answer = BufReader::with_capacity(BUFFER_BYTES, Answer { stream, is_body: false });
-    let head = Head::read(&mut answer).map_err(|error| match error {
-        HeadError::Io(error) => Error::io(name)(error),
-        HeadError::Malformed { expected, found } => {
-            Error::Protocol { source_name: name.to_owned(), expected, found }
-        }
-    })?;
+    let head = Head::read(&mut answer, name)?;
     Ok(Answered { head, answer, connection })
 }
 
@@ -219,20 +213,13 @@ fn unknown_login(name: &str, head: &Head) -> Error {
 
 /// The error of an answer other than 200.
 fn refused(source_name: String, status: u16, has_user: bool) -> Error {
-    let (answer, advice) = match status {
-        401 if has_user => (
-            "401 Unauthorized",
-            "user or password is wrong; it is tried again rarely, so that no account is locked",
-        ),
-        401 => (
-            "401 Unauthorized",
-            "it asks for a user and a password: http://USER:PASSWORD@HOST/PATH",
-        ),
-        403 => (
-            "403 Forbidden",
-            "this user, or this machine, may not see the stream: see the camera's settings",
-        ),
-        404 => ("404 Not Found", "there is no stream at this path: the camera's manual names it"),
+    let advice = match status {
+        401 if has_user => {
+            "user or password is wrong; it is tried again rarely, so that no account is locked"
+        }
+        401 => "it asks for a user and a password: http://USER:PASSWORD@HOST/PATH",
+        403 => "this user, or this machine, may not see the stream: see the camera's settings",
+        404 => "there is no stream at this path: the camera's manual names it",
         status => {
             return Error::Protocol {
                 source_name,
@@ -241,7 +228,7 @@ fn refused(source_name: String, status: u16, has_user: bool) -> Error {
             };
         }
     };
-    Error::Refused { source_name, status, answer, advice: advice.to_owned() }
+    Error::Refused { source_name, status, advice }
 }
 
 impl FrameSource for MjpegStream {

@@ -92,8 +92,9 @@ fn host_name(host: &str) -> &str {
     }
 }
 
-/// This machine's host name; `None` where the kernel does not tell it as Linux does.
-fn own_name() -> Option<String> {
+/// This machine's host name; `None` where the kernel does not tell it as Linux does. Pages are also served under it.
+#[must_use]
+pub fn own_name() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }

@@ -54,15 +54,14 @@ struct EventCaption<'a> {
 /// Versions that one viewer already has.
 #[derive(Debug, Default)]
 struct Seen {
-    is_editable: bool,
     version: u64,
     captions: u64,
     vocabulary: u64,
 }
 
 impl Seen {
-    /// The JSON of what `newest` adds.
-    fn advance(&mut self, newest: &Newest) -> Result<String, serde_json::Error> {
+    /// The JSON of what `newest` adds, for a viewer who may replace the labels or not.
+    fn advance(&mut self, newest: &Newest, is_editable: bool) -> Result<String, serde_json::Error> {
         let status = &newest.view.status;
         let unseen = newest.caption_count.saturating_sub(self.captions);
         let unseen = unseen.min(newest.captions.len() as u64) as usize;
@@ -90,7 +89,7 @@ impl Seen {
                 .collect(),
             vocabulary: (newest.vocabulary_version != self.vocabulary)
                 .then_some(&newest.vocabulary[..]),
-            editable: self.is_editable,
+            editable: is_editable,
         };
         self.version = newest.version;
         self.captions = newest.caption_count;
@@ -107,14 +106,14 @@ fn since_1970(time: SystemTime) -> u128 {
 /// Writes events until the viewer leaves or the display is closed.
 pub(super) fn write(stream: &mut TimedStream, live: &Live, is_editable: bool) -> io::Result<()> {
     stream.write_all(b"retry: 2000\n\n")?;
-    let mut seen = Seen { is_editable, ..Seen::default() };
+    let mut seen = Seen::default();
     let mut newest = Some(live.newest());
     loop {
         stream.allow(EVENT_TIMEOUT);
         match &newest {
             Some(newest) if newest.is_closed => return Ok(()),
             Some(newest) => {
-                let data = seen.advance(newest).map_err(io::Error::other)?;
+                let data = seen.advance(newest, is_editable).map_err(io::Error::other)?;
                 stream.write_all(format!("data: {data}\n\n").as_bytes())?;
                 thread::sleep(MIN_INTERVAL);
             }
@@ -137,7 +136,7 @@ mod tests {
     };
 
     fn event(seen: &mut Seen, live: &Live) -> Value {
-        serde_json::from_str(&seen.advance(&live.newest()).unwrap()).unwrap()
+        serde_json::from_str(&seen.advance(&live.newest(), false).unwrap()).unwrap()
     }
 
     #[test]

@@ -35,8 +35,8 @@ use std::{
     sync::{Arc, mpsc::Sender},
 };
 
+pub use self::{access::own_name, token::Token, web_spec::WebSpec};
 use self::{live::Live, routes::Routes};
-pub use self::{token::Token, web_spec::WebSpec};
 use super::{Display, Error, Request, View};
 use crate::http;
 
