@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use coca_kernels::{Cpu, Pool};
 use coca_model::{Coca, Embedding, bundle::Fingerprint};
-use coca_vision::Limits;
+use coca_vision::{Limits, decode, read_file};
 
 use crate::{
     Error, Picture, Subject, Term,
@@ -15,7 +15,7 @@ use crate::{
     writer::{DATABASE, is_index},
 };
 
-/// How often a search begins anew because the index was compacted in between.
+/// The most attempts of a search, which begins anew because the index was compacted in between.
 const ATTEMPTS: usize = 5;
 
 /// An index, opened to be searched. Another process may write it meanwhile: each search sees the last commit.
@@ -105,8 +105,7 @@ impl Index {
             let embedding = match subject {
                 Subject::Text(text) => coca.encode_text(text)?,
                 Subject::File(path) => {
-                    let bytes = std::fs::read(path)
-                        .map_err(|source| Error::Io { path: path.clone(), source })?;
+                    let bytes = read_file(path, &Limits::default()).map_err(picture_error(path))?;
                     let content = content_of(&bytes);
                     contents.push(content);
                     match snapshot.embedding_of(content)? {
@@ -131,7 +130,7 @@ impl Index {
         if facts.model == model { Ok(()) } else { Err(facts.other_model(&self.folder, model)) }
     }
 
-    /// What it holds at this moment.
+    /// Its contents at this moment.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, Error> {
         let mut attempts = 0;
         loop {
@@ -148,7 +147,14 @@ impl Index {
 
 /// Encodes a picture that the index does not hold.
 fn encode(coca: &Coca, path: &Path, bytes: &[u8]) -> Result<Embedding, Error> {
-    let image = coca_vision::decode(bytes, &Limits::default(), coca.preprocessor().detail())
-        .map_err(|source| Error::Picture { path: path.to_path_buf(), source })?;
+    let image = decode(bytes, &Limits::default(), coca.preprocessor().detail())
+        .map_err(picture_error(path))?;
     Ok(coca.encode_image(image)?.embedding().clone())
+}
+
+fn picture_error(path: &Path) -> impl Fn(coca_vision::Error) -> Error + '_ {
+    |error| match error {
+        coca_vision::Error::Read(source) => Error::Io { path: path.to_path_buf(), source },
+        source => Error::Picture { path: path.to_path_buf(), source },
+    }
 }

@@ -74,8 +74,16 @@ pub fn open(
     limits: &Limits,
     detail: Detail,
 ) -> Result<Image<'static>, Error> {
-    let bytes = File::open(path).map_err(Error::Read).and_then(|file| read(file, limits))?;
-    decode(&bytes, limits, detail)
+    decode(&read_file(path, limits)?, limits, detail)
+}
+
+/// Reads an image file without decoding it, or as much of it as tells that it is none or too long.
+///
+/// # Errors
+/// [`Error::Read`] if the file cannot be read, [`Error::UnknownFormat`] if it is no image, [`Error::TooMuchMemory`] if it is
+/// longer than `limits` or 512 MiB.
+pub fn read_file(path: impl AsRef<Path>, limits: &Limits) -> Result<Vec<u8>, Error> {
+    File::open(path).map_err(Error::Read).and_then(|file| read(file, limits))
 }
 
 /// Reads a whole image file, or as much of it as tells that it is none or too long.
@@ -119,14 +127,14 @@ pub fn decode(bytes: &[u8], limits: &Limits, detail: Detail) -> Result<Image<'st
     if width == 0 || height == 0 {
         return Err(Error::Empty { width, height });
     }
-    if u64::from(width) * u64::from(height) > limits.pixels {
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > limits.pixels {
         return Err(Error::TooManyPixels { width, height, limit: limits.pixels });
     }
     // Damaged EXIF data leaves a good picture as it is stored.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
 
     if format == ImageFormat::Jpeg {
-        let pixels = u64::from(width) * u64::from(height);
         jpeg::check_work(bytes, pixels, limits.scanned_pixels)?;
         let scale = scale_for(detail, (width, height), orientation);
         if scale > 1 {
@@ -137,7 +145,6 @@ pub fn decode(bytes: &[u8], limits: &Limits, detail: Detail) -> Result<Image<'st
             }
         }
     }
-    let pixels = u64::from(width) * u64::from(height);
     reserve(memory_of(format, pixels, decoder.total_bytes(), orientation), limits)?;
     if format == ImageFormat::Jpeg
         && let Some(rgb) = jpeg::decode_full(bytes, limits.bytes)

@@ -47,7 +47,7 @@ mod spec;
 mod tests;
 mod upright_image;
 
-pub use decode::{Detail, Limits, decode, open};
+pub use decode::{Detail, Limits, decode, open, read_file};
 pub use error::Error;
 pub use frame::{Colours, FrameConverter, FramePreprocessor, FrameView, PixelFormat, Turn};
 pub use preprocess::{CodeTable, Pixels, Preprocessor};

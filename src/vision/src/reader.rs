@@ -1,14 +1,13 @@
 //! Images from files and standard input, decoded ahead of the model.
 
 use std::{
-    fs::File,
     sync::mpsc::{Receiver, sync_channel},
     thread::{self, JoinHandle},
 };
 
 use crate::{
-    Error, Limits, Pixels, Preprocessor, ReadError, Source,
-    decode::{self, decode},
+    Limits, Pixels, Preprocessor, ReadError, Source,
+    decode::{self, decode, read_file},
 };
 
 /// Preprocessed images that may wait for the model.
@@ -100,18 +99,13 @@ fn read(
     preprocessor: &Preprocessor,
 ) -> Result<Pixels, ReadError> {
     let bytes = match source {
-        Source::File(path) => {
-            File::open(path).map_err(Error::Read).and_then(|file| decode::read(file, limits))
-        }
+        Source::File(path) => read_file(path, limits),
         Source::Stdin => decode::read(std::io::stdin().lock(), limits),
     };
     let pixels = bytes
         .and_then(|bytes| decode(&bytes, limits, preprocessor.detail()))
         .and_then(|image| preprocessor.preprocess(&image));
-    pixels.map_err(|error| match error {
-        Error::Read(error) => ReadError::Io { input: source.clone(), source: error },
-        error => ReadError::Image { input: source.clone(), source: error },
-    })
+    pixels.map_err(|error| ReadError::of(source.clone(), error))
 }
 
 #[cfg(test)]

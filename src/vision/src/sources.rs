@@ -59,6 +59,17 @@ pub enum ReadError {
     },
 }
 
+impl ReadError {
+    /// The error of reading or decoding `input`.
+    #[must_use]
+    pub fn of(input: Source, error: Error) -> Self {
+        match error {
+            Error::Read(source) => Self::Io { input, source },
+            source => Self::Image { input, source },
+        }
+    }
+}
+
 /// Inputs that paths stand for, and what was left out.
 #[derive(Debug, Default)]
 pub struct Sources {

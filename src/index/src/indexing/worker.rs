@@ -1,15 +1,14 @@
 //! From a file to what the index should hold of it.
 
 use std::{
-    fs::{self, File, Metadata},
-    io::{self, Read},
+    fs::{self, Metadata},
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
     time::UNIX_EPOCH,
 };
 
 use coca_model::{CaptionOptions, Coca, Embedding, EncodedImage};
-use coca_vision::{Limits, ReadError, Source, decode};
+use coca_vision::{Limits, ReadError, Source, decode, read_file};
 
 use super::{
     IndexOptions, exif_data,
@@ -20,7 +19,7 @@ use crate::{Error, Picture, content::content_of, location::Location, snapshot::S
 /// The least share of a label that a picture is given.
 const MIN_SHARE: f32 = 0.25;
 
-/// What became of a file.
+/// The fate of a file.
 pub(super) enum Outcome {
     /// The index knows it as it is.
     Unchanged,
@@ -77,15 +76,15 @@ impl Worker<'_> {
         {
             return self.label_again(*row, known);
         }
-        let bytes = read(&file.real).map_err(io_error)?;
+        let (limits, failed) = (Limits::default(), |error| ReadError::of(input(), error));
+        let bytes = read_file(&file.real, &limits).map_err(failed)?;
         let content = content_of(&bytes);
         let here =
             |picture: &Picture| Picture { path: path.clone(), size, modified, ..picture.clone() };
         if let Some(outcome) = self.recognise(content, &path, here)? {
             return Ok(outcome);
         }
-        let image = decode(&bytes, &Limits::default(), self.coca.preprocessor().detail())
-            .map_err(|source| ReadError::Image { input: input(), source })?;
+        let image = decode(&bytes, &limits, self.coca.preprocessor().detail()).map_err(failed)?;
         let exif = exif_data::read(&bytes);
         drop(bytes);
         let encoded = self.coca.encode_image(image)?;
@@ -107,7 +106,7 @@ impl Worker<'_> {
         }
     }
 
-    /// What a known content is here; `None` if it is new, or its caption is missing.
+    /// The outcome of a known content; `None` if it is new, or its caption is missing.
     fn recognise(
         &self,
         content: u128,
@@ -208,12 +207,4 @@ fn modified(metadata: &Metadata) -> i64 {
         Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |nanos| -nanos),
     }
-}
-
-/// Reads a file, up to one byte more than a decoder takes.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let limit = Limits::default().bytes.saturating_add(1);
-    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

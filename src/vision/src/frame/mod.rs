@@ -134,7 +134,7 @@ impl FramePreprocessor {
     }
 }
 
-/// What a frame's pixels are written to.
+/// A buffer that a frame's pixels are written to.
 enum Target<'a> {
     /// Normalised values, `[3, height, width]`.
     Values(&'a mut [f32]),
