@@ -20,11 +20,11 @@ use crate::{Error, Picture};
 const FORMAT: &str = "coca-index-1";
 /// Bytes of the database that are kept in memory.
 const CACHE: usize = 8 << 20;
-/// How often, and how long apart, a reader tries to open a database that is being mended.
+/// Attempts of a reader to open a database that is being mended, and the time between them.
 const ATTEMPTS: usize = 50;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What the whole index is: format, model, rows.
+/// Facts about the whole index: format, model, rows.
 const FACTS: TableDefinition<'_, &str, &str> = TableDefinition::new("facts");
 /// Row of the embeddings → picture; rows of pictures that are gone have none.
 const PICTURES: TableDefinition<'_, u64, Columns<'_>> = TableDefinition::new("pictures");
@@ -73,7 +73,7 @@ enum Opened {
     ForWriting(redb::Database),
 }
 
-/// What a database held at one moment.
+/// The contents of a database at one moment.
 pub(crate) struct View {
     path: PathBuf,
     transaction: ReadTransaction,
@@ -275,33 +275,31 @@ impl View {
 
     /// The facts; `None` for a database that is no index yet.
     pub(crate) fn facts(&self) -> Result<Option<Facts>, Error> {
-        let texts = self.read(|transaction| {
-            let table = match transaction.open_table(FACTS) {
-                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
-                table => table?,
-            };
-            let entry = |key: &str| {
-                Ok::<_, redb::Error>(table.get(key)?.map(|value| value.value().to_owned()))
-            };
-            let keys = ["format", "model", "model_name", "width", "rows", "generation"];
-            let texts: Result<Vec<_>, _> = keys.into_iter().map(entry).collect();
-            Ok(Some(texts?))
-        })?;
-        let Some(texts) = texts else { return Ok(None) };
-        let [format, model, model_name, width, rows, generation] =
-            std::array::from_fn(|i| texts[i].clone().unwrap_or_default());
+        let table = match self.transaction.open_table(FACTS) {
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+            table => table.map_err(failed(&self.path))?,
+        };
+        let text = |key: &str| -> Result<String, Error> {
+            let value = table.get(key).map_err(failed(&self.path))?;
+            let value = value.map(|value| value.value().to_owned());
+            value.ok_or_else(|| self.damaged(key, "an entry", ""))
+        };
+        let number = |key: &str| {
+            let text = text(key)?;
+            text.parse::<u64>().map_err(|_| self.damaged(key, "a number", &text))
+        };
+        let format = text("format")?;
         if format != FORMAT {
             return Err(self.damaged("format", FORMAT, &format));
         }
-        let number =
-            |key, text: &str| text.parse::<u64>().map_err(|_| self.damaged(key, "a number", text));
+        let model = text("model")?;
         Ok(Some(Facts {
             model: fingerprint(&model)
                 .ok_or_else(|| self.damaged("model", "64 hexadecimal digits", &model))?,
-            model_name,
-            width: number("width", &width)? as usize,
-            rows: number("rows", &rows)?,
-            generation: number("generation", &generation)?,
+            model_name: text("model_name")?,
+            width: number("width")? as usize,
+            rows: number("rows")?,
+            generation: number("generation")?,
         }))
     }
 
