@@ -37,7 +37,7 @@ impl Photos {
         coca_in(self.0.path(), arguments)
     }
 
-    /// What `coca index` says.
+    /// The messages of `coca index`.
     fn index(&self, arguments: &[&str]) -> String {
         let output = self.coca(&[&["index", "."], arguments].concat());
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -61,6 +61,10 @@ fn stdout(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).unwrap()
 }
 
+fn json_lines(output: &Output) -> Vec<Value> {
+    stdout(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 #[test]
 fn finds_pictures_by_words_from_any_folder_below_the_index() {
     let photos = Photos::new();
@@ -82,8 +86,7 @@ fn a_line_of_json_has_the_keys_that_other_programs_rely_on() {
     fs::write(photos.path("labels.txt"), "cat\ncup of coffee\nrocket\ncamera\n").unwrap();
     photos.index(&["--captions", "--labels-file", "labels.txt"]);
     let output = photos.coca(&["search", "a cat", "--min-z", "-9", "--format", "jsonl"]);
-    let lines: Vec<Value> =
-        stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines = json_lines(&output);
     assert_eq!(lines.len(), 4);
     let cat = &lines[0];
     assert_eq!(cat["source"], "cat.jpg");
@@ -202,7 +205,7 @@ fn groups_copies_and_may_look_across_folders_alone() {
     let groups = |arguments: &[&str]| -> Vec<Value> {
         let output = photos.coca(&[&["similar", "--format", "jsonl"], arguments].concat());
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-        stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        json_lines(&output)
     };
     assert_eq!(groups(&[]).len(), 2);
     let across = groups(&["--across-folders"]);

@@ -52,9 +52,11 @@ pub(super) fn open(title: &str, hits: &[Hit]) -> anyhow::Result<()> {
     use std::io::Write as _;
 
     let path = std::env::temp_dir().join(format!("coca-search-{}.html", std::process::id()));
-    let mut file = OutputFile::create(&path).with_context(|| path.display().to_string())?;
-    file.write_all(page(title, hits).as_bytes()).with_context(|| path.display().to_string())?;
-    file.commit().with_context(|| path.display().to_string())?;
+    let written = OutputFile::create(&path).and_then(|mut file| {
+        file.write_all(page(title, hits).as_bytes())?;
+        file.commit()
+    });
+    written.with_context(|| path.display().to_string())?;
     let program = match std::env::consts::OS {
         "macos" => "open",
         "windows" => "explorer",

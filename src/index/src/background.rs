@@ -41,7 +41,7 @@ impl Background {
             Err(_) => coca.everyday_labels(|_, _| ())?,
         };
         let rows = labels.embeddings().rows().into_iter();
-        let embeddings = rows.map(|row| row.iter().copied().collect()).collect();
+        let embeddings = rows.map(|row| row.to_vec()).collect();
         Ok(Self { embeddings, logit_scale: f64::from(coca.bundle().config().logit_scale) })
     }
 

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-/// How soon more of the same word counts no more.
+/// Saturation: the smaller, the sooner more of the same word counts no more.
 const K1: f64 = 1.2;
-/// How much a long caption counts less.
+/// Share of the score that a caption's length discounts, 0 to 1.
 const B: f64 = 0.75;
 
 /// A caption that has words of the query.
 struct Match {
     row: u64,
-    /// How often each word of the query occurs.
+    /// Occurrences of each word of the query.
     counts: Vec<u32>,
     length: usize,
 }

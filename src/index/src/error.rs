@@ -53,9 +53,9 @@ pub enum Error {
         path: PathBuf,
         /// Name of the entry or file.
         key: String,
-        /// What belongs there.
+        /// The value that belongs there.
         expected: String,
-        /// What is there.
+        /// The value that is there.
         found: String,
     },
     /// The index holds another model's embeddings.
@@ -77,7 +77,7 @@ pub enum Error {
     Pattern {
         /// The pattern.
         pattern: String,
-        /// What is wrong with it.
+        /// The reason why it cannot be understood.
         source: globset::Error,
     },
     /// A query cannot be understood.
@@ -85,7 +85,7 @@ pub enum Error {
     Query {
         /// The query, or the part of it that is wrong.
         query: String,
-        /// What is wrong with it.
+        /// The reason why it cannot be understood.
         reason: &'static str,
     },
     /// A picture of a query cannot be decoded.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-/// How much the first ranks count more than later ones: the paper's constant.
+/// The weight of the first ranks over later ones, less the larger it is: the paper's constant.
 const K: f64 = 60.0;
 
 /// Rows of either ranking, those with the largest sum of `1 / (60 + rank)` first; equal ones in the order of rows.

@@ -31,15 +31,13 @@ pub(crate) struct Bounds {
     pub(crate) margin: f32,
 }
 
-/// What the float arithmetic of the bounds may lose, for vectors of length 1.
+/// The most that the float arithmetic of the bounds may lose, for vectors of length 1.
 const SLACK: f32 = 2e-6;
 
 impl QuantizedRow {
     /// Rounds an embedding to int8.
     pub(crate) fn new(elements: &[f32]) -> Self {
-        let largest = elements.iter().fold(0_f32, |largest, x| largest.max(x.abs()));
-        let scale = (largest / 127.0).max(f32::MIN_POSITIVE);
-        let codes: Vec<i8> = elements.iter().map(|x| (x / scale).round_ties_even() as i8).collect();
+        let (codes, scale) = round(elements);
         let error =
             length(elements.iter().zip(&codes).map(|(&x, &code)| x - f32::from(code) * scale));
         Self { codes, scale, error }
@@ -49,9 +47,7 @@ impl QuantizedRow {
 impl QuantizedQuery {
     /// Rounds a query to two planes; `None` if it is wider than a kernel takes.
     pub(crate) fn new(elements: &[f32]) -> Option<Self> {
-        let largest = elements.iter().fold(0_f32, |largest, x| largest.max(x.abs()));
-        let scale = (largest / 127.0).max(f32::MIN_POSITIVE);
-        let high: Vec<i8> = elements.iter().map(|x| (x / scale).round_ties_even() as i8).collect();
+        let (high, scale) = round(elements);
         let low: Vec<i8> = elements
             .iter()
             .zip(&high)
@@ -75,6 +71,13 @@ impl QuantizedQuery {
         let middle = steps * (self.scale * scale);
         Bounds { middle, margin: self.length * error + self.error * 1.001 + SLACK }
     }
+}
+
+/// Codes of -127 to 127, and the scale that makes the largest element one of the two.
+fn round(elements: &[f32]) -> (Vec<i8>, f32) {
+    let largest = elements.iter().fold(0_f32, |largest, x| largest.max(x.abs()));
+    let scale = (largest / 127.0).max(f32::MIN_POSITIVE);
+    (elements.iter().map(|x| (x / scale).round_ties_even() as i8).collect(), scale)
 }
 
 /// The Euclidean length, rounded up.

@@ -12,7 +12,7 @@ use crate::{Background, Filter, Picture};
 /// share, of names that no caption has 22; the cut by z that lets pass 91 of the former lets pass 87 of the latter.
 pub const DEFAULT_MIN_SHARE: f64 = 0.15;
 
-/// What to find, and how much of it.
+/// A query: pictures to find, and how many of them.
 ///
 /// ```no_run
 /// use coca_index::{Filter, Index, Query};
@@ -41,7 +41,7 @@ pub struct Query {
     pub(crate) without: Vec<u128>,
 }
 
-/// What pictures are compared with.
+/// The embedding or words that pictures are compared with.
 #[derive(Debug, Clone)]
 pub(crate) enum Ranking {
     Image(Embedding),
@@ -125,7 +125,7 @@ pub struct Hit {
     pub file: PathBuf,
     /// Cosine of its embedding with the query's, -1 to 1; of a query for captions alone, BM25 of its caption.
     pub score: f64,
-    /// How many standard deviations the cosine is above the mean over the index; `None` for captions alone, and where all
+    /// Standard deviations by which the cosine is above the mean over the index; `None` for captions alone, and where all
     /// pictures are alike.
     pub z: Option<f64>,
     /// The query's share among the texts of [`Query::against`], 0 to 1; `None` without them.
@@ -135,7 +135,7 @@ pub struct Hit {
 /// The answer to a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// What was found, best first.
+    /// Pictures that were found, best first.
     pub hits: Vec<Hit>,
     /// The best picture that was left out by [`Query::min_z`] or [`Query::against`] when nothing was found.
     pub nearest: Option<Hit>,

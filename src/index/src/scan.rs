@@ -59,7 +59,7 @@ impl Moments {
         self.squares += other.squares;
     }
 
-    /// How many standard deviations `score` is above the mean; `None` for fewer than two pictures or equal ones.
+    /// The number of standard deviations by which `score` is above the mean; `None` for fewer than two pictures or equal ones.
     pub(crate) fn z(&self, score: f64) -> Option<f64> {
         let count = self.count as f64;
         let mean = self.sum / count;
@@ -68,7 +68,7 @@ impl Moments {
     }
 }
 
-/// What a search goes through.
+/// The rows that a search goes through.
 #[derive(Clone, Copy)]
 pub(crate) struct Scan<'a> {
     pub(crate) vectors: &'a Vectors,
@@ -89,7 +89,7 @@ struct Candidate {
     upper: f32,
 }
 
-/// What one thread has found in its chunks.
+/// The findings of one thread in its chunks.
 #[derive(Default)]
 struct Partial {
     candidates: Vec<Candidate>,
@@ -129,6 +129,14 @@ impl LowerBounds {
             *smallest = Reverse(OrderedBound(lower));
         }
         self.cut(k)
+    }
+
+    /// The product below which no row can be among those wanted.
+    fn cut_of(&self, wanted: Wanted) -> f32 {
+        match wanted {
+            Wanted::Best(k) => self.cut(k),
+            Wanted::AtLeast(least) => least,
+        }
     }
 
     fn cut(&self, k: usize) -> f32 {
@@ -172,10 +180,7 @@ impl Scan<'_> {
         let (codes, scales) = (self.vectors.codes(), self.vectors.scales());
         let mut sums = [[0; 2]; BLOCK];
         let mut moments = Moments::default();
-        let mut cut = match wanted {
-            Wanted::Best(k) => partial.lower.cut(k),
-            Wanted::AtLeast(least) => least,
-        };
+        let mut cut = partial.lower.cut_of(wanted);
         for first in (start..end).step_by(BLOCK) {
             let count = BLOCK.min(end - first);
             let sums = &mut sums[..count];
@@ -229,30 +234,21 @@ impl Scan<'_> {
 
         candidates.sort_by(|a, b| b.upper.total_cmp(&a.upper).then(a.row.cmp(&b.row)));
         let mut rows: Vec<(u64, f64)> = Vec::new();
-        let mut best = BinaryHeap::new();
+        let mut lower = LowerBounds::default();
         let mut embedding = Vec::new();
         for Candidate { row, upper } in candidates {
-            let cut = match wanted {
-                Wanted::AtLeast(least) => least,
-                Wanted::Best(k) if best.len() == k => match best.peek() {
-                    Some(&Reverse(OrderedBound(cut))) => cut,
-                    None => break,
-                },
-                Wanted::Best(_) => f32::NEG_INFINITY,
-            };
-            if upper < cut {
+            if upper < lower.cut_of(wanted) {
                 break;
             }
             self.vectors.read(row as u64, &mut embedding)?;
             let exact = product(query, &embedding);
-            if let Wanted::Best(k) = wanted {
+            match wanted {
                 // Rounded down: a bound that is compared with upper bounds.
-                best.push(Reverse(OrderedBound((exact as f32).next_down())));
-                if best.len() > k {
-                    best.pop();
+                Wanted::Best(k) => {
+                    lower.take((exact as f32).next_down(), k);
                 }
-            } else if exact < f64::from(cut) {
-                continue;
+                Wanted::AtLeast(least) if exact < f64::from(least) => continue,
+                Wanted::AtLeast(_) => {}
             }
             rows.push((row as u64, exact));
         }

@@ -17,7 +17,7 @@ use crate::{
 const MIN_FUSED: usize = 200;
 /// The fewest pictures that are looked at where some may be left out.
 const MIN_LOOKED_AT: usize = 64;
-/// How many times more pictures are looked at when too many of them were duplicates.
+/// The factor by which more pictures are looked at when too many of them were duplicates.
 const WIDEN: usize = 4;
 
 /// A row that was looked at.
@@ -153,7 +153,7 @@ impl Search<'_> {
         Ok(ranking.rank())
     }
 
-    /// What there is to know of rows with these cosines.
+    /// All that there is to know of rows with these cosines.
     fn score(
         &self,
         embedding: &Embedding,

@@ -11,7 +11,7 @@ use crate::{
     vectors::Vectors,
 };
 
-/// What an index held at one moment.
+/// Facts, embeddings and descriptions of an index at one moment.
 pub(crate) struct Snapshot {
     pub(crate) view: View,
     pub(crate) facts: Facts,

@@ -7,7 +7,7 @@ use crate::Error;
 /// A part of a query and its weight.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Term {
-    /// How much it counts, negative for what pictures should be unlike.
+    /// Its factor in the sum, negative for what pictures should be unlike.
     pub weight: f32,
     /// A text or a picture.
     pub subject: Subject,

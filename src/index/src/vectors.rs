@@ -134,19 +134,20 @@ impl Vectors {
     /// The codes, `[rows, padded width]`.
     pub(crate) fn codes(&self) -> &[i8] {
         let [padded, ..] = strides(self.width);
-        let [codes, _] =
-            self.mapped.as_ref().map_or([&[][..]; 2], |m| m.each_ref().map(|m| m.as_ref()));
-        let bytes = &codes[..codes.len().min(self.rows * padded)];
-        bytemuck::cast_slice(bytes)
+        bytemuck::cast_slice(self.mapped(0, padded))
     }
 
     /// Scale and error of each row, `[rows, 2]`.
     pub(crate) fn scales(&self) -> &[[f32; 2]] {
-        let [_, scales] =
-            self.mapped.as_ref().map_or([&[][..]; 2], |m| m.each_ref().map(|m| m.as_ref()));
-        let bytes = &scales[..scales.len().min(self.rows * 8)];
+        let [_, stride, _] = strides(self.width);
         // A mapping begins at a page.
-        bytemuck::cast_slice(bytes)
+        bytemuck::cast_slice(self.mapped(1, stride))
+    }
+
+    /// The rows, of `stride` bytes, of a mapped file.
+    fn mapped(&self, file: usize, stride: usize) -> &[u8] {
+        let bytes = self.mapped.as_ref().map_or(&[][..], |files| files[file].as_ref());
+        &bytes[..bytes.len().min(self.rows * stride)]
     }
 
     /// Reads the embedding of a row.

@@ -156,7 +156,7 @@ impl IndexWriter {
         &self.location
     }
 
-    /// What the index holds at this moment, without what is staged.
+    /// The contents of the index at this moment, without what is staged.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, Error> {
         Snapshot::open(&self.folder, self.view()?, self.facts.clone())
     }

@@ -49,7 +49,7 @@ fn check(folder: &Path) -> usize {
 
 /// Not a test: what the other process does, until it is killed.
 #[test]
-#[ignore = "a process of other tests"]
+#[ignore = "a writer that other tests start and kill"]
 fn writes_batches_for_ever() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let mut writer = open(Path::new(&folder)).unwrap();

@@ -1,4 +1,4 @@
-//! What a `tokenizer.json` may ask for.
+//! The bounds of what a `tokenizer.json` may ask for.
 //!
 //! The library that reads it can do far more than tokenizers of CLIP-like models need, and some of it without bounds:
 //! rules that double a text, patterns that never end, padding to any length. So it is handed only the shapes that
@@ -95,7 +95,7 @@ fn check_steps(
 ) -> Result<(), Error> {
     match flattened(key, part.as_ref(), list)?.into_iter().find(|step| !is_known(step)) {
         Some(step) => {
-            let kind = step.get("type").and_then(Value::as_str).unwrap_or("no type");
+            let kind = kind(step).unwrap_or("no type");
             Err(refused(key, "a step that CLIP-like tokenizers have", kind))
         }
         None => Ok(()),
@@ -110,7 +110,7 @@ fn refused(key: &str, expected: &str, found: &str) -> Error {
 /// The steps of a sequence, or the one step that there is.
 fn flattened<'a>(key: &str, value: Option<&'a Value>, list: &str) -> Result<Vec<&'a Value>, Error> {
     let Some(value) = value else { return Ok(Vec::new()) };
-    if value.get("type").and_then(Value::as_str) != Some("Sequence") {
+    if kind(value) != Some("Sequence") {
         return Ok(vec![value]);
     }
     let steps = value.get(list).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
@@ -120,22 +120,22 @@ fn flattened<'a>(key: &str, value: Option<&'a Value>, list: &str) -> Result<Vec<
     Ok(steps.iter().collect())
 }
 
-fn kind(step: &Value) -> &str {
-    step.get("type").and_then(Value::as_str).unwrap_or_default()
+fn kind(step: &Value) -> Option<&str> {
+    step.get("type").and_then(Value::as_str)
 }
 
 fn is_normalizer(step: &Value) -> bool {
     match kind(step) {
-        "NFC" | "NFKC" | "NFD" | "NFKD" | "Lowercase" => true,
-        "Replace" => is_short_replacement(step),
+        Some("NFC" | "NFKC" | "NFD" | "NFKD" | "Lowercase") => true,
+        Some("Replace") => is_short_replacement(step),
         _ => false,
     }
 }
 
 fn is_pre_tokenizer(step: &Value) -> bool {
     match kind(step) {
-        "ByteLevel" | "Whitespace" | "WhitespaceSplit" => true,
-        "Split" => {
+        Some("ByteLevel" | "Whitespace" | "WhitespaceSplit") => true,
+        Some("Split") => {
             let pattern = step.pointer("/pattern/Regex").and_then(Value::as_str);
             pattern.is_some_and(|pattern| WORD_PATTERNS.contains(&pattern))
         }
@@ -144,14 +144,14 @@ fn is_pre_tokenizer(step: &Value) -> bool {
 }
 
 fn is_post_processor(step: &Value) -> bool {
-    matches!(kind(step), "ByteLevel" | "RobertaProcessing")
+    matches!(kind(step), Some("ByteLevel" | "RobertaProcessing"))
 }
 
 fn is_decoder(step: &Value) -> bool {
     match kind(step) {
-        "ByteLevel" | "Fuse" => true,
-        "Replace" => is_short_replacement(step),
-        "Strip" => ["start", "stop"]
+        Some("ByteLevel" | "Fuse") => true,
+        Some("Replace") => is_short_replacement(step),
+        Some("Strip") => ["start", "stop"]
             .iter()
             .all(|end| step.get(*end).and_then(Value::as_u64).is_some_and(|count| count <= 64)),
         _ => false,

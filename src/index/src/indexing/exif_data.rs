@@ -7,7 +7,7 @@ use std::{
 
 use exif::{DateTime, Exif, In, Reader, Tag, Value};
 
-/// What EXIF data tells of a picture.
+/// Facts about a picture out of its EXIF data.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ExifData {
     /// When it was taken, in seconds since 1970; UTC where no time zone stands there.

@@ -39,7 +39,7 @@ const COMMIT_INTERVAL: Duration = Duration::from_secs(5);
 /// Outcomes that may wait for the index.
 const OUTCOMES: usize = 64;
 
-/// What to index, and what to find out about pictures.
+/// The pictures to index, and the descriptions to make of them.
 #[derive(Debug, Clone)]
 pub struct IndexOptions {
     /// Patterns of paths to leave out, relative to the folders given; one without `/` names files and folders anywhere.
@@ -79,7 +79,7 @@ pub enum Progress<'a> {
     Failed(&'a ReadError),
 }
 
-/// What a run did.
+/// The work of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Summary {
@@ -158,8 +158,7 @@ impl<'a> Indexer<'a> {
         folders: &[PathBuf],
         mut progress: impl FnMut(Progress<'_>),
     ) -> Result<Summary, Error> {
-        let roots: Vec<Root> =
-            folders.iter().map(|path| Root::open(path)).collect::<Result<_, _>>()?;
+        let roots = Root::open_all(folders)?;
         progress(Progress::Found(roots.iter().map(|root| self.entries(root).count()).sum()));
         Background::keep(self.coca, writer.folder())?;
         self.coca.load_image_encoder()?;
@@ -209,9 +208,8 @@ impl<'a> Indexer<'a> {
     /// [`Error::Io`] for a folder that cannot be read, so that a disk that is not there is not forgotten; else as
     /// [`Indexer::run`].
     pub fn prune(&self, writer: &mut IndexWriter, folders: &[PathBuf]) -> Result<usize, Error> {
-        let roots: Vec<Root> =
-            folders.iter().map(|path| Root::open(path)).collect::<Result<_, _>>()?;
-        let location = writer.location().clone();
+        let roots = Root::open_all(folders)?;
+        let location = writer.location();
         let mut gone = Vec::new();
         writer.view()?.for_each(|row, picture| {
             let file = location.real_file(&picture.path);

@@ -28,7 +28,11 @@ pub(crate) struct FoundFile {
 pub(crate) type Entry = Result<FoundFile, ReadError>;
 
 impl Root {
-    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open_all(paths: &[PathBuf]) -> Result<Vec<Self>, Error> {
+        paths.iter().map(|path| Self::open(path)).collect()
+    }
+
+    fn open(path: &Path) -> Result<Self, Error> {
         let io_error = |source| Error::Io { path: path.to_path_buf(), source };
         let real = path.canonicalize().map_err(io_error)?;
         Ok(Self { shown: path.to_path_buf(), real })
@@ -45,7 +49,7 @@ impl Root {
         exclude: &'a GlobSet,
     ) -> impl Iterator<Item = Entry> + 'a {
         let wanted = move |entry: &DirEntry| {
-            let hidden = entry.file_name().to_str().is_some_and(|name| name.starts_with('.'));
+            let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
             let index = entry.file_name() == FOLDER_NAME;
             let relative = entry.path().strip_prefix(&self.real).unwrap_or(entry.path());
             entry.depth() == 0
