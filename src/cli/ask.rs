@@ -48,11 +48,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     let asker = coca.asker(question, &answers)?;
     log::info!("statements: {}", asker.statements().join("; "));
     let format = arguments.format;
-    pictures::for_each(global, &coca, &arguments.images, |bar, source, picture| {
-        let picture = match picture {
-            Ok(picture) => picture,
-            Err(error) => return output::report(bar, format, source, error),
-        };
+    pictures::answer_each(global, &coca, &arguments.images, format, |bar, source, picture| {
         let answer = asker.ask(picture)?;
         match format {
             Format::Jsonl => output::print_json(bar, &Line { source, question, answer }),

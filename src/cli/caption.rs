@@ -94,11 +94,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     arguments.options.refuse_without_effect(search)?;
     coca.check_memory_for_captions()?;
     let format = arguments.format;
-    pictures::for_each(global, &coca, &arguments.images, |bar, source, picture| {
-        let picture = match picture {
-            Ok(picture) => picture,
-            Err(error) => return output::report(bar, format, source, error),
-        };
+    pictures::answer_each(global, &coca, &arguments.images, format, |bar, source, picture| {
         let caption = coca.caption_from(picture, &arguments.prompt, &options)?;
         let (text, tokens) = (caption.text.as_str(), caption.tokens.as_slice());
         match format {

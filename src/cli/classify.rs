@@ -47,11 +47,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
         messages::say("scores are shares among the labels: --none adds one for everything else");
     }
     let format = arguments.format;
-    pictures::for_each(global, &coca, &arguments.images, |bar, source, picture| {
-        let picture = match picture {
-            Ok(picture) => picture,
-            Err(error) => return output::report(bar, format, source, error),
-        };
+    pictures::answer_each(global, &coca, &arguments.images, format, |bar, source, picture| {
         let mut best = labels.classify(picture, arguments.top_k)?;
         best.retain(|label| label.score >= arguments.threshold);
         let answer = Answer { source, labels: best };

@@ -26,7 +26,7 @@ pub(super) struct Images {
     pub(super) folders: Folders,
 }
 
-/// How folders of pictures are read.
+/// Reading of folders of pictures.
 #[derive(Clone, Copy, Default, clap::Args)]
 pub(super) struct Folders {
     /// Leave out the pictures in subfolders
@@ -53,6 +53,20 @@ pub(super) fn for_each(
             answer(bar, source, Ok(&picture))
         }
         Err(error) => answer(bar, source, Err(error)),
+    })
+}
+
+/// Encodes every picture and hands it to `answer`; those that cannot be read are reported in `format`, and the rest go on.
+pub(super) fn answer_each(
+    global: &Global,
+    coca: &Coca,
+    images: &Images,
+    format: Format,
+    mut answer: impl FnMut(&ProgressBar, &str, &EncodedImage) -> anyhow::Result<()>,
+) -> anyhow::Result<Outcome> {
+    for_each(global, coca, images, |bar, source, picture| match picture {
+        Ok(picture) => answer(bar, source, picture),
+        Err(error) => output::report(bar, format, source, error),
     })
 }
 

@@ -69,11 +69,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     }
     let scorer = coca.text_scorer(without_repeats(texts, "text"), options)?;
     let format = arguments.format;
-    pictures::for_each(global, &coca, &arguments.images, |bar, source, picture| {
-        let picture = match picture {
-            Ok(picture) => picture,
-            Err(error) => return output::report(bar, format, source, error),
-        };
+    pictures::answer_each(global, &coca, &arguments.images, format, |bar, source, picture| {
         let answer = Answer { source, scores: scorer.score(picture)? };
         match format {
             Format::Jsonl => output::print_json(bar, &answer),

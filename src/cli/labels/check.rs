@@ -58,17 +58,13 @@ pub(super) fn run(global: &Global, arguments: &Check) -> anyhow::Result<Outcome>
             let (folder, table) = (folder.display(), arguments.table.display());
             return Err(Usage(format!("{folder}: {label:?} is no label of {table}")).into());
         }
+        let images = Images::from(folder);
         let answered =
-            pictures::for_each(global, &coca, &Images::from(folder), |bar, source, picture| {
-                match picture {
-                    Ok(picture) => {
-                        for best in labels.classify(picture, 1)? {
-                            *guesses.entry((label.clone(), best.label)).or_default() += 1;
-                        }
-                        Ok(())
-                    }
-                    Err(error) => output::report(bar, Format::Text, source, error),
+            pictures::answer_each(global, &coca, &images, Format::Text, |_, _, picture| {
+                for best in labels.classify(picture, 1)? {
+                    *guesses.entry((label.clone(), best.label)).or_default() += 1;
                 }
+                Ok(())
             })?;
         if let Outcome::SomeFailed = answered {
             outcome = Outcome::SomeFailed;
