@@ -221,11 +221,18 @@ fn is_usage(error: &anyhow::Error) -> bool {
                 cause.downcast_ref(),
                 Some(index::Error::Query { .. } | index::Error::Pattern { .. })
             )
-            || matches!(cause.downcast_ref(), Some(Options(_) | NoLabels | CannotCaption { .. }))
-            || matches!(cause.downcast_ref(), Some(LabelExists { .. } | NoneExists { .. }))
             || matches!(
                 cause.downcast_ref(),
-                Some(NoSuchLabel { .. } | NoAnswers { .. } | NamesUnused)
+                Some(
+                    CannotCaption { .. }
+                        | LabelExists { .. }
+                        | NamesUnused
+                        | NoAnswers { .. }
+                        | NoLabels
+                        | NoSuchLabel { .. }
+                        | NoneExists { .. }
+                        | Options(_)
+                )
             )
     })
 }

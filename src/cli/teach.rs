@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use coca_edge::{Coca, Labels, Teacher, tasks::Method};
+use coca_edge::{Coca, Teacher, tasks::Method};
 
 use super::{
     Global, Outcome, Usage,
@@ -74,10 +74,9 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     let mut teacher = arguments.base.teacher(&coca)?;
     let mut outcome = Outcome::Done;
     let none = arguments.none.iter().map(|folder| (NONE.to_owned(), folder.clone()));
-    let is_none = |label: &str| label == NONE;
     for (label, folder) in folders.into_iter().chain(none) {
         let views = arguments.views.into();
-        let add = |source: &str, picture: coca_edge::Embedding| match is_none(&label) {
+        let add = |source: &str, picture: coca_edge::Embedding| match label == NONE {
             true => teacher.add_none(NONE, source, picture),
             false => teacher.add(&label, source, picture),
         };
@@ -98,8 +97,7 @@ impl Base {
     fn teacher(&self, coca: &Coca) -> anyhow::Result<Teacher> {
         let names = match self {
             Self { base: Some(table), .. } => {
-                let labels: Labels = coca.load_labels(table)?;
-                return Ok(Teacher::new(coca, labels));
+                return Ok(Teacher::new(coca, coca.load_labels(table)?));
             }
             Self { labels: Some(list), .. } => split(list)?,
             Self { labels_file: Some(file), .. } => read_list(file, "label")?,

@@ -36,7 +36,7 @@ fn confusion(confusion: &Confusion) -> String {
     format!("{label} is taken for {taken_for} in {pictures} pictures{collide}")
 }
 
-/// What could be better about the pictures, and what to do with the result.
+/// Remarks on the pictures, and on the use of the result.
 fn remarks(report: &Report) -> Vec<String> {
     let moments = report.same_moment.iter().map(|group| {
         let (count, pictures) = (group.pictures.len(), group.pictures.join(", "));

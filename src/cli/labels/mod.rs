@@ -177,12 +177,12 @@ fn everyday_labels(global: &Global, coca: &Coca) -> anyhow::Result<Labels> {
     Ok(labels)
 }
 
-/// Computes the embeddings of `names`, with a bar.
 /// The labels in a file, one a line, each in the model's template.
 pub(super) fn from_file(global: &Global, coca: &Coca, file: &Path) -> anyhow::Result<Labels> {
     build_labels(global, coca, read_list(file, "label")?, &TemplateChoice { templates: None })
 }
 
+/// Computes the embeddings of `names`, with a bar.
 fn build_labels(
     global: &Global,
     coca: &Coca,

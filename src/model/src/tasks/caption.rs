@@ -90,10 +90,7 @@ impl Coca {
     }
 
     fn cross_kv_of<'i>(&self, image: &'i EncodedImage) -> Result<&'i CrossKv, Error> {
-        let (expected, found) = (self.bundle.fingerprint(), image.embedding.model());
-        if expected != found {
-            return Err(Error::OtherModel { expected, found });
-        }
+        image.embedding.check_model(self.bundle.fingerprint())?;
         image.cross.get_or_load(|| {
             let model = || Error::CannotCaption { model: self.bundle.config().name.clone() };
             let features = image.features.clone().ok_or_else(model)?;

@@ -3,12 +3,7 @@
 use ndarray::{Array1, Array2, Axis, concatenate};
 use serde::Serialize;
 
-use super::{
-    Cohort, Embedding, Error,
-    none::{NoneLabel, NoneRule},
-    softmax::softmax,
-    taught::Taught,
-};
+use super::{Cohort, Embedding, Error, none::NoneRule, softmax::softmax, taught::Taught};
 use crate::bundle::{Bundle, Fingerprint};
 
 /// Labels with their text embeddings, computed once and compared with any number of images.
@@ -39,7 +34,8 @@ pub struct Labels {
     logit_scale: f32,
     model: Fingerprint,
     pub(super) taught: Option<Taught>,
-    none: Option<NoneLabel>,
+    /// The rule by which the label for everything else wins.
+    none: Option<NoneRule>,
 }
 
 /// A label and its score.
@@ -138,25 +134,25 @@ impl Labels {
     }
 
     pub(super) fn set_none(&mut self, name: String, rule: NoneRule) -> Result<(), Error> {
-        if let Some(none) = &self.none {
-            return Err(Error::NoneExists { name: none.name.clone() });
+        if let Some(none) = self.none() {
+            return Err(Error::NoneExists { name: none.to_owned() });
         }
         if self.names.contains(&name) {
             return Err(Error::LabelExists { name });
         }
-        self.names.push(name.clone());
-        self.none = Some(NoneLabel { name, rule });
+        self.names.push(name);
+        self.none = Some(rule);
         Ok(())
     }
 
     /// Name of the label for everything that is none of the others, if there is one.
     #[must_use]
     pub fn none(&self) -> Option<&str> {
-        self.none.as_ref().map(|none| none.name.as_str())
+        self.none.as_ref().and(self.names.last()).map(String::as_str)
     }
 
     pub(super) fn none_rule(&self) -> Option<&NoneRule> {
-        self.none.as_ref().map(|none| &none.rule)
+        self.none.as_ref()
     }
 
     /// Whether the names count, and not the pictures alone that taught these labels.
@@ -237,9 +233,7 @@ impl Labels {
 
     /// The scores of all labels, and the cosines of those that have embeddings.
     fn scores_and_cosines(&self, image: &Embedding) -> Result<(Array1<f32>, Array1<f32>), Error> {
-        if image.model() != self.model {
-            return Err(Error::OtherModel { expected: self.model, found: image.model() });
-        }
+        image.check_model(self.model)?;
         let cosines = self.embeddings.dot(&image.view());
         let mut logits = &cosines * self.logit_scale;
         if let Some(taught) = &self.taught {

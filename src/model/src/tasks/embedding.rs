@@ -2,6 +2,7 @@
 
 use ndarray::{ArrayView1, aview1};
 
+use super::Error;
 use crate::bundle::Fingerprint;
 
 /// The embedding of an image or a text, `[E]`, of Euclidean length 1.
@@ -68,6 +69,14 @@ impl Embedding {
         let usable = length.is_finite() && length > 1e-6;
         elements.iter_mut().for_each(|x| *x /= length);
         usable.then(|| Self::new(elements, model))
+    }
+
+    /// Refuses the embedding of any other model than `expected`.
+    pub(super) fn check_model(&self, expected: Fingerprint) -> Result<(), Error> {
+        match self.model == expected {
+            true => Ok(()),
+            false => Err(Error::OtherModel { expected, found: self.model }),
+        }
     }
 
     /// The elements `[E]`.

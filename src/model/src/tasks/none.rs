@@ -13,13 +13,6 @@ const THRESHOLD: f32 = 1.5;
 /// Nats by which the odds of `none` change with a standard deviation.
 const NATS_PER_DEVIATION: f32 = 2.0;
 
-/// The label `none`: its name, and the rule by which it wins.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct NoneLabel {
-    pub(super) name: String,
-    pub(super) rule: NoneRule,
-}
-
 /// A measure of how much an image is any of the labels, and the threshold below which it is none.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum NoneRule {
@@ -35,7 +28,7 @@ pub(super) enum NoneRule {
     },
 }
 
-impl NoneLabel {
+impl NoneRule {
     /// The logit of `none` beside `logits`: the best of them, and more by how far the image is from being any label, in
     /// the same units for all images. So `none` wins exactly below the threshold.
     ///
@@ -46,9 +39,9 @@ impl NoneLabel {
         cosines: &Array1<f32>,
         logits: &Array1<f32>,
     ) -> f32 {
-        let deviations = match &self.rule {
-            NoneRule::Names(cohort) => THRESHOLD - cohort.scale(image).z(largest(cosines)),
-            NoneRule::Pictures { prototypes, threshold, deviation } => {
+        let deviations = match self {
+            Self::Names(cohort) => THRESHOLD - cohort.scale(image).z(largest(cosines)),
+            Self::Pictures { prototypes, threshold, deviation } => {
                 (threshold - largest(&prototypes.dot(&image))) / deviation
             }
         };

@@ -141,10 +141,7 @@ impl TextScorer {
     /// # Errors
     /// [`Error::OtherModel`] for an image that another model encoded.
     pub fn score(&self, image: &EncodedImage) -> Result<Vec<ScoredText>, Error> {
-        let (expected, found) = (self.coca.bundle.fingerprint(), image.embedding.model());
-        if expected != found {
-            return Err(Error::OtherModel { expected, found });
-        }
+        image.embedding.check_model(self.coca.bundle.fingerprint())?;
         let cosines = self.embeddings.dot(&image.embedding.view());
         let log_probs = match &self.priors {
             Some(_) => Some(self.coca.log_probabilities_of(image, &self.ids)?),

@@ -126,7 +126,7 @@ proptest! {
     }
 }
 
-/// What a table of these labels holds.
+/// The contents of a table of these labels.
 pub(super) fn saved_and_loaded(labels: &Labels) -> Labels {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("labels.table");

@@ -28,7 +28,7 @@ pub(super) struct Tensor {
     pub(super) data: Vec<u8>,
 }
 
-/// What is read from a table beside its names' embeddings.
+/// The contents of a table beside its names' embeddings.
 pub(super) struct TaughtPart {
     pub(super) taught: Taught,
     pub(super) none: Option<(String, NoneRule)>,

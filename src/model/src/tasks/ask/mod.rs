@@ -125,7 +125,8 @@ impl Asker {
         let mut scores: Vec<ScoredAnswer> =
             scores.map(|(answer, score)| ScoredAnswer { answer: answer.clone(), score }).collect();
         scores.sort_by(|a, b| b.score.total_cmp(&a.score));
-        let answer = scores.first().map(|best| best.answer.clone()).unwrap_or_default();
-        Ok(Answer { answer, scores })
+        #[expect(clippy::expect_used, reason = "a scorer has a text, and so a question an answer")]
+        let best = scores.first().expect("a question has answers");
+        Ok(Answer { answer: best.answer.clone(), scores })
     }
 }
