@@ -11,7 +11,7 @@ const STEP: f64 = 0.8;
 /// Weights smaller than this share of the calibrated one are none at all.
 const SMALLEST: f64 = 1e-3;
 
-/// How names and pictures are put together, and the accuracy of either by leave-one-out.
+/// Combination of names and pictures, and the accuracy of either by leave-one-out.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Mix {
     /// The factor of the pictures' logits, which are added to the names'; 0 leaves the names alone.

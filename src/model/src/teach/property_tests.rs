@@ -35,7 +35,7 @@ fn assert_close(found: &Array2<f64>, expected: &Array2<f64>) -> Result<(), TestC
     Ok(())
 }
 
-/// What is computed without shot i, for each i, by fitting anew.
+/// Logits without shot i, for each i, by fitting anew.
 fn refitted(shots: &Shots, logits: impl Fn(&Shots, Array2<f64>) -> Array2<f64>) -> Array2<f64> {
     let mut all = Array2::zeros((shots.labels().len(), shots.classes()));
     for i in 0..shots.labels().len() {

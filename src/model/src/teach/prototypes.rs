@@ -17,10 +17,7 @@ impl Prototypes {
     /// Computes the prototypes.
     #[must_use]
     pub fn fit(shots: &Shots, anchors: &Anchors) -> Self {
-        let mut sums = shots.sums();
-        for (label, mut sum) in sums.rows_mut().into_iter().enumerate() {
-            sum.scaled_add(anchors.weights[label], &anchors.means.row(label));
-        }
+        let sums = anchors.added_to(shots.sums());
         let mut prototypes = sums.clone();
         for mut row in prototypes.rows_mut() {
             row /= length(&row.to_owned()).max(1e-12);

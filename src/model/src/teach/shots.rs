@@ -100,11 +100,18 @@ impl Anchors {
         Self { means, weights: vec![0.0; shots.classes()] }
     }
 
+    /// The `sums` of each label's shots, `[labels, E]`, with its anchor counted among them.
+    pub(super) fn added_to(&self, mut sums: Array2<f64>) -> Array2<f64> {
+        for (label, mut sum) in sums.rows_mut().into_iter().enumerate() {
+            sum.scaled_add(self.weights[label], &self.means.row(label));
+        }
+        sums
+    }
+
     /// Each label's mean, `[labels, E]`, of its shots and its anchor; zero for a label with neither.
     pub(super) fn means_with(&self, sums: &Array2<f64>, counts: &[usize]) -> Array2<f64> {
-        let mut means = sums.clone();
+        let mut means = self.added_to(sums.clone());
         for (label, mut mean) in means.rows_mut().into_iter().enumerate() {
-            mean.scaled_add(self.weights[label], &self.means.row(label));
             let total = counts[label] as f64 + self.weights[label];
             if total > 0.0 {
                 mean /= total;

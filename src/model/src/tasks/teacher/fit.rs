@@ -35,7 +35,6 @@ impl Fit {
         let shots = shots(all_shots, labels.named().len());
         let texts = labels.embeddings().mapv(f64::from);
         let names = shots.embeddings().dot(&texts.t()) * f64::from(labels.logit_scale());
-        let names_alone = accuracy(&names, shots.labels());
 
         let with_names = anchors(&shots, &texts, NAME_SHOTS);
         let both = Pictures::fit(&shots, &with_names, method);
@@ -46,22 +45,19 @@ impl Fit {
         let alone_accuracy = accuracy(&alone.left_out, shots.labels());
 
         let singles = shots.counts().iter().all(|&count| count <= 1);
-        let pictures_win = alone_accuracy > mix.accuracy.max(names_alone)
-            || (names_alone < NAMES_SAY_SOMETHING && (singles || alone_accuracy >= mix.accuracy));
+        let pictures_win = alone_accuracy > mix.accuracy.max(mix.names)
+            || (mix.names < NAMES_SAY_SOMETHING && (singles || alone_accuracy >= mix.accuracy));
         if pictures_win {
-            let weight = if singles { both.weight } else { alone.weight };
-            let left_out = &alone.left_out * weight;
-            let classifier = alone.fitted.classifier(weight, None);
-            let accuracy = alone_accuracy;
-            let (anchors, uses_names) = (without_names, false);
+            let calibrated = if singles { &both } else { &alone };
+            let weight = calibrate(&calibrated.left_out, shots.labels());
             return Self {
                 shots,
-                anchors,
-                classifier,
-                uses_names,
-                left_out,
-                names_alone,
-                accuracy,
+                anchors: without_names,
+                classifier: alone.fitted.classifier(weight, None),
+                uses_names: false,
+                left_out: &alone.left_out * weight,
+                names_alone: mix.names,
+                accuracy: alone_accuracy,
             };
         }
         let scaled = &texts * f64::from(labels.logit_scale());
@@ -69,9 +65,15 @@ impl Fit {
             true => both.fitted.classifier(mix.weight, Some(&scaled)),
             false => Classifier::Names,
         };
-        let left_out = names + &(&both.left_out * mix.weight);
-        let (anchors, uses_names, accuracy) = (with_names, true, mix.accuracy);
-        Self { shots, anchors, classifier, uses_names, left_out, names_alone, accuracy }
+        Self {
+            shots,
+            anchors: with_names,
+            classifier,
+            uses_names: true,
+            left_out: names + &(&both.left_out * mix.weight),
+            names_alone: mix.names,
+            accuracy: mix.accuracy,
+        }
     }
 
     /// Whether pictures changed anything.
@@ -89,8 +91,8 @@ fn shots(shots: &[Shot], labels: usize) -> Shots {
     Shots::new(embeddings, own.iter().map(|shot| shot.label).collect(), labels)
 }
 
-/// Where each label's pictures are expected by its name: its text embedding, moved by the mean difference of the pictures
-/// there are from their names. A label without pictures always counts its name.
+/// The places where each label's pictures are expected by its name: its text embedding, moved by the mean difference of
+/// the pictures there are from their names. A label without pictures always counts its name.
 fn anchors(shots: &Shots, texts: &Array2<f64>, weight: f64) -> Anchors {
     let mut gap: Array1<f64> = shots.mean();
     for &label in shots.labels() {
@@ -100,11 +102,10 @@ fn anchors(shots: &Shots, texts: &Array2<f64>, weight: f64) -> Anchors {
     Anchors { means: texts + &gap, weights: shots.counts().iter().map(weight).collect() }
 }
 
-/// A classifier of pictures, its logits of the shots that are left out, and the weight that makes them likelihoods.
+/// A classifier of pictures, and its logits of the shots that are left out.
 struct Pictures {
     fitted: Fitted,
     left_out: Array2<f64>,
-    weight: f64,
 }
 
 enum Fitted {
@@ -128,8 +129,7 @@ impl Pictures {
             }
             Method::Tip => (Fitted::Cache, Cache::fit(shots).leave_one_out()),
         };
-        let weight = calibrate(&left_out, shots.labels());
-        Self { fitted, left_out, weight }
+        Self { fitted, left_out }
     }
 }
 

@@ -207,10 +207,7 @@ impl Teacher {
 
     /// The elements of an embedding of this teacher's model.
     fn checked(&self, image: &Embedding) -> Result<Vec<f32>, Error> {
-        let (expected, found) = (self.labels.model(), image.model());
-        if expected != found {
-            return Err(Error::OtherModel { expected, found });
-        }
+        image.check_model(self.labels.model())?;
         Ok(image.as_slice().to_vec())
     }
 }

@@ -1,4 +1,4 @@
-//! What came of teaching.
+//! Report of teaching.
 
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ const IMBALANCE: f64 = 3.0;
 /// Share of false alarms that [`Report::threshold`] allows.
 const FALSE_ALARMS: f64 = 0.05;
 
-/// What came of teaching: accuracies by leave-one-out, and what could be better about the pictures.
+/// Result of teaching: accuracies by leave-one-out, and what could be better about the pictures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// Number of pictures, and accuracy, of each label.
@@ -70,7 +70,7 @@ pub struct Confusion {
     pub label: String,
     /// The label that they get.
     pub taken_for: String,
-    /// How many they are.
+    /// Their number.
     pub pictures: usize,
     /// Whether they are a quarter of the label's pictures or more: the two labels collide.
     pub collide: bool,
@@ -95,7 +95,7 @@ pub struct Threshold {
     pub false_alarms: f64,
 }
 
-/// How well pictures of anything else are recognised.
+/// Recognition of pictures of anything else.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NoneReport {
     /// Name of the label for everything else.
