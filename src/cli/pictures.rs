@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use anyhow::Context;
 use coca_edge::{
     Coca, Embedding, EncodedImage, Error,
-    host::AvailableMemory,
-    vision::{ImageReader, Limits, Pixels, ReadError, Sources},
+    vision::{ImageReader, Pixels, ReadError, Sources},
 };
 use indicatif::ProgressBar;
 
@@ -98,9 +97,7 @@ fn for_each_pixels(
     let Sources { inputs: sources, skipped } = Sources::find(images, !folders.no_recursive);
     tell_skipped(&skipped);
     let bar = progress::bar(global, sources.len(), "pictures");
-    let limits =
-        AvailableMemory::now().map_or_else(Limits::default, |left| Limits::within(left.bytes));
-    let reader = ImageReader::within(sources, coca.preprocessor().clone(), limits);
+    let reader = ImageReader::start(sources, coca.preprocessor().clone());
     coca.load_image_encoder()?;
     let mut outcome = Outcome::Done;
     for (source, pixels) in reader {

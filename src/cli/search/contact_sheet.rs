@@ -75,7 +75,7 @@ pub(super) fn open(title: &str, hits: &[Hit]) -> anyhow::Result<()> {
 
 fn thumbnail(path: &Path) -> anyhow::Result<Vec<u8>> {
     let detail = Detail::AtLeast { width: SIDE, height: SIDE };
-    let image = vision::open(path, &Limits::default(), detail)?;
+    let image = vision::open(path, &Limits::of_process(1), detail)?;
     let (width, height) = image.rgb().dimensions();
     let longer = width.max(height).max(SIDE);
     let scaled = |side: u32| (u64::from(side) * u64::from(SIDE) / u64::from(longer)).max(1) as u32;

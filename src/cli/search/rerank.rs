@@ -24,7 +24,7 @@ pub(super) fn rerank(
     let mut ranked = Vec::new();
     for hit in first.iter() {
         let detail = coca.preprocessor().detail();
-        let evidence = match vision::open(&hit.file, &Limits::default(), detail) {
+        let evidence = match vision::open(&hit.file, &Limits::of_process(1), detail) {
             Ok(image) => {
                 scorer.score(&coca.encode_image(image)?)?.first().map(|text| text.evidence)
             }

@@ -105,12 +105,13 @@ impl Index {
             let embedding = match subject {
                 Subject::Text(text) => coca.encode_text(text)?,
                 Subject::File(path) => {
-                    let bytes = read_file(path, &Limits::default()).map_err(picture_error(path))?;
+                    let limits = Limits::of_process(1);
+                    let bytes = read_file(path, &limits).map_err(picture_error(path))?;
                     let content = content_of(&bytes);
                     contents.push(content);
                     match snapshot.embedding_of(content)? {
                         Some(embedding) => embedding,
-                        None => encode(coca, path, &bytes)?,
+                        None => encode(coca, path, &bytes, &limits)?,
                     }
                 }
             };
@@ -146,9 +147,8 @@ impl Index {
 }
 
 /// Encodes a picture that the index does not hold.
-fn encode(coca: &Coca, path: &Path, bytes: &[u8]) -> Result<Embedding, Error> {
-    let image = decode(bytes, &Limits::default(), coca.preprocessor().detail())
-        .map_err(picture_error(path))?;
+fn encode(coca: &Coca, path: &Path, bytes: &[u8], limits: &Limits) -> Result<Embedding, Error> {
+    let image = decode(bytes, limits, coca.preprocessor().detail()).map_err(picture_error(path))?;
     Ok(coca.encode_image(image)?.embedding().clone())
 }
 

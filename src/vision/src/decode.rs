@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use coca_host::AvailableMemory;
 use image::{
     DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, metadata::Orientation,
 };
@@ -48,6 +49,15 @@ impl Limits {
     pub fn within(available: u64) -> Self {
         let limits = Self::default();
         Self { bytes: limits.bytes.min(available / 2), ..limits }
+    }
+
+    /// The limits of each of `decoders` that work side by side in this process: [`within`](Self::within) equal shares of the
+    /// memory that it may still take. The default where the system does not tell that.
+    #[must_use]
+    pub fn of_process(decoders: usize) -> Self {
+        AvailableMemory::now().map_or_else(Self::default, |left| {
+            Self::within(left.bytes / u64::try_from(decoders.max(1)).unwrap_or(u64::MAX))
+        })
     }
 }
 

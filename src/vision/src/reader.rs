@@ -43,10 +43,10 @@ pub struct ImageReader {
 }
 
 impl ImageReader {
-    /// Starts reading within the default [`Limits`]; each image is decoded and preprocessed by `preprocessor`.
+    /// Starts reading within the [`Limits`] of this process; each image is decoded and preprocessed by `preprocessor`.
     #[must_use]
     pub fn start(sources: Vec<(Source, Option<ReadError>)>, preprocessor: Preprocessor) -> Self {
-        Self::within(sources, preprocessor, Limits::default())
+        Self::within(sources, preprocessor, Limits::of_process(1))
     }
 
     /// As [`start`](Self::start), within `limits`.

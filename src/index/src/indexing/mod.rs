@@ -23,7 +23,7 @@ use std::{
 };
 
 use coca_model::{Coca, Labels};
-use coca_vision::ReadError;
+use coca_vision::{Limits, ReadError};
 use globset::GlobSet;
 
 use self::{
@@ -174,6 +174,7 @@ impl<'a> Indexer<'a> {
             options: &self.options,
             snapshot: &snapshot,
             location: &location,
+            limits: Limits::of_process(threads),
         };
         thread::scope(|scope| {
             scope.spawn(|| {

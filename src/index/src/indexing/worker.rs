@@ -42,6 +42,8 @@ pub(super) struct Worker<'a> {
     /// The index before the run.
     pub(super) snapshot: &'a Snapshot,
     pub(super) location: &'a Location,
+    /// Those of one of the threads.
+    pub(super) limits: Limits,
 }
 
 impl Worker<'_> {
@@ -76,15 +78,15 @@ impl Worker<'_> {
         {
             return self.label_again(*row, known);
         }
-        let (limits, failed) = (Limits::default(), |error| ReadError::of(input(), error));
-        let bytes = read_file(&file.real, &limits).map_err(failed)?;
+        let (limits, failed) = (&self.limits, |error| ReadError::of(input(), error));
+        let bytes = read_file(&file.real, limits).map_err(failed)?;
         let content = content_of(&bytes);
         let here =
             |picture: &Picture| Picture { path: path.clone(), size, modified, ..picture.clone() };
         if let Some(outcome) = self.recognise(content, &path, here)? {
             return Ok(outcome);
         }
-        let image = decode(&bytes, &limits, self.coca.preprocessor().detail()).map_err(failed)?;
+        let image = decode(&bytes, limits, self.coca.preprocessor().detail()).map_err(failed)?;
         let exif = exif_data::read(&bytes);
         drop(bytes);
         let encoded = self.coca.encode_image(image)?;

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use coca_host::AvailableMemory;
 use coca_vision::{self as vision, Detail, Image, Limits, PixelFormat, Source, sources};
 
 use super::{Error, Frame, FrameSource, Read, SourceSettings, pace::Pace, source_kind::SourceKind};
@@ -180,9 +179,7 @@ fn open_picture(path: &Path) -> Result<Image<'static>, Error> {
     {
         return Err(no_file(path, metadata.file_type()));
     }
-    let limits =
-        AvailableMemory::now().map_or_else(Limits::default, |left| Limits::within(left.bytes));
-    vision::open(path, &limits, DETAIL)
+    vision::open(path, &Limits::of_process(1), DETAIL)
         .map_err(|error| Error::Picture { path: path.to_owned(), error })
 }
 
