@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use coca_edge::{
     Coca, Engine,
     vision::{
-        Colours, Detail, FrameConverter, FramePreprocessor, FrameView, Limits, PixelFormat, Turn,
-        open,
+        Detail, FrameConverter, FramePreprocessor, FrameView, Limits, Orientation, PixelFormat,
+        YuvMatrix, open,
     },
 };
 use image::{DynamicImage, Rgb, RgbImage, codecs::jpeg::JpegEncoder, imageops::FilterType};
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("1920×1080, MJPEG of {} kB; 1 thread; {ROUNDS} rounds", jpeg.len() / 1000);
     let raw: Vec<u8> = picture.as_raw().iter().copied().cycle().take(4 * 1920 * 1080).collect();
     let bytes = |format| if format == PixelFormat::Mjpeg { &jpeg[..] } else { &raw[..] };
-    let frame = |format| FrameView::new(format, SIZE, Colours::Bt709, bytes(format));
+    let frame = |format| FrameView::new(format, SIZE, YuvMatrix::Bt709, bytes(format));
 
     // Cargo itself passes `--bench`.
     let folders = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for coca in &models {
         time_model(coca, &FORMATS.map(frame).into_iter().collect::<Result<Vec<_>, _>>()?)?;
     }
-    let mut converter = FrameConverter::new(Turn::default(), 1280);
+    let mut converter = FrameConverter::new(Orientation::default(), 1280);
     let mut shown = Vec::new();
     for _ in 0..ROUNDS {
         shown.push(time(|| converter.convert(frame(PixelFormat::Yuv420)?))?);
@@ -56,7 +56,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn time_model(coca: &Coca, frames: &[FrameView]) -> Result<(), Box<dyn std::error::Error>> {
-    let preprocessor = || FramePreprocessor::new(coca.preprocessor().clone(), Turn::default());
+    let preprocessor =
+        || FramePreprocessor::new(coca.preprocessor().clone(), Orientation::default());
     let mut inputs: Vec<_> = frames.iter().map(|frame| (frame, preprocessor(), vec![])).collect();
     let mut encoder = Vec::new();
     for _ in 0..ROUNDS {

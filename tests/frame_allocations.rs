@@ -10,8 +10,8 @@ use std::{
 use coca_edge::{
     camera::{Frame, NewestFrame, SourceSettings, SourceSpec, Taken},
     vision::{
-        Colours, FramePreprocessor, FrameView, Interpolation, PixelFormat, PixelSpec, Preprocessor,
-        Resize, Turn,
+        FramePreprocessor, FrameView, Interpolation, Orientation, PixelFormat, PixelSpec,
+        Preprocessor, Resize, YuvMatrix,
     },
 };
 
@@ -75,7 +75,7 @@ fn preprocessor() -> FramePreprocessor {
         resize: Resize::Shortest,
         interpolation: Interpolation::Bicubic,
     };
-    FramePreprocessor::new(Preprocessor::new(spec).unwrap(), Turn::default().rotated(1))
+    FramePreprocessor::new(Preprocessor::new(spec).unwrap(), Orientation::default().rotated(1))
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn raw_frames_become_pixels_without_an_allocation() {
     use PixelFormat::{Grey, Nv12, Rgb, Yuv420, Yuyv};
     for format in [Yuyv, Nv12, Yuv420, Rgb, Grey] {
         let bytes = vec![77; format.frame_bytes(640, 480).unwrap()];
-        let view = || FrameView::new(format, (640, 480), Colours::Bt601, &bytes).unwrap();
+        let view = || FrameView::new(format, (640, 480), YuvMatrix::Bt601, &bytes).unwrap();
         let mut frames = preprocessor();
         frames.preprocess(view()).unwrap();
         let count =
@@ -101,7 +101,7 @@ fn raw_frames_become_pixels_without_an_allocation() {
 fn jpeg_frames_become_pixels_without_an_allocation() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/photos/cat.jpg");
     let file = std::fs::read(path).unwrap();
-    let view = || FrameView::new(PixelFormat::Mjpeg, (0, 0), Colours::Bt601, &file).unwrap();
+    let view = || FrameView::new(PixelFormat::Mjpeg, (0, 0), YuvMatrix::Bt601, &file).unwrap();
     let mut frames = preprocessor();
     frames.preprocess(view()).unwrap();
     let count = allocations(|| (0..20).for_each(|_| assert!(frames.preprocess(view()).is_ok())));
@@ -152,8 +152,8 @@ fn a_whole_step_allocates_little_more_than_the_model_alone() {
     let pixels = std::mem::size_of_val(coca.preprocessor().black().view().as_slice().unwrap());
 
     let grey = vec![128; 320 * 240];
-    let view = FrameView::new(PixelFormat::Grey, (320, 240), Colours::Bt601, &grey).unwrap();
-    let mut encoder = FrameEncoder::new(Arc::clone(&coca), Turn::default());
+    let view = FrameView::new(PixelFormat::Grey, (320, 240), YuvMatrix::Bt601, &grey).unwrap();
+    let mut encoder = FrameEncoder::new(Arc::clone(&coca), Orientation::default());
     let model = least_bytes(|| drop(encoder.encode(view).unwrap()));
     let input = coca.preprocessor().black();
     let with_input = least_bytes(|| {

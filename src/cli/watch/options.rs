@@ -8,7 +8,7 @@ use coca_edge::{
     CaptionOptions, Coca, Labels,
     camera::{SourceSettings, SourceSpec, parse_size},
     display::{DisplaySpec, Token},
-    vision::Turn,
+    vision::Orientation,
     watch::{Action, CaptionTriggers, TrackerOptions, WatchOptions},
 };
 
@@ -223,7 +223,7 @@ impl Arguments {
             },
             actions: self.on_label.clone(),
             displays: self.displays(),
-            turn: self.turn(),
+            orientation: self.orientation(),
         };
         options.tracker.validate().map_err(with_flags)?;
         Ok(options)
@@ -240,13 +240,13 @@ impl Arguments {
         displays
     }
 
-    fn turn(&self) -> Turn {
-        let turn = match self.flip {
-            None => Turn::default(),
-            Some(Flip::Horizontal) => Turn::default().mirrored(),
-            Some(Flip::Vertical) => Turn::default().flipped(),
+    fn orientation(&self) -> Orientation {
+        let orientation = match self.flip {
+            None => Orientation::default(),
+            Some(Flip::Horizontal) => Orientation::default().mirrored(),
+            Some(Flip::Vertical) => Orientation::default().flipped(),
         };
-        turn.rotated(match self.rotate {
+        orientation.rotated(match self.rotate {
             None => 0,
             Some(Rotation::Quarter) => 1,
             Some(Rotation::Half) => 2,

@@ -49,7 +49,9 @@ mod upright_image;
 
 pub use decode::{Detail, Limits, decode, open, read_file};
 pub use error::Error;
-pub use frame::{Colours, FrameConverter, FramePreprocessor, FrameView, PixelFormat, Turn};
+pub use frame::{
+    FrameConverter, FramePreprocessor, FrameView, Orientation, PixelFormat, YuvMatrix,
+};
 pub use preprocess::{CodeTable, Pixels, Preprocessor};
 pub use reader::ImageReader;
 pub use sources::{ReadError, Source, Sources, has_image_extension, sources};

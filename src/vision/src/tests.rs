@@ -308,8 +308,8 @@ fn a_jpeg_of_thousands_of_scans_is_refused() {
     let bomb = [header, &first.repeat(2000), &[0xFF, 0xD9]].concat();
     let expected = "too much work for a picture: 2000 scans, where at most 100 are allowed";
     assert_eq!(error(&bomb), expected);
-    let frame = FrameView::new(PixelFormat::Mjpeg, (0, 0), Colours::Bt601, &bomb).unwrap();
-    let refused = FrameConverter::new(Turn::default(), 640).convert(frame).unwrap_err();
+    let frame = FrameView::new(PixelFormat::Mjpeg, (0, 0), YuvMatrix::Bt601, &bomb).unwrap();
+    let refused = FrameConverter::new(Orientation::default(), 640).convert(frame).unwrap_err();
     assert_eq!(refused.to_string(), expected);
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coca_engine::SharedTensor;
-use coca_vision::{CodeTable, FramePreprocessor, FrameView, Turn};
+use coca_vision::{CodeTable, FramePreprocessor, FrameView, Orientation};
 
 use super::{Coca, EncodedImage, Error};
 
@@ -14,12 +14,12 @@ use super::{Coca, EncodedImage, Error};
 /// # #[cfg(feature = "pocket")] {
 /// use std::sync::Arc;
 /// use coca_model::{Coca, FrameEncoder};
-/// use coca_vision::{Colours, FrameView, PixelFormat, Turn};
+/// use coca_vision::{YuvMatrix, FrameView, PixelFormat, Orientation};
 ///
 /// let coca = Arc::new(Coca::pocket()?);
-/// let mut encoder = FrameEncoder::new(Arc::clone(&coca), Turn::default());
+/// let mut encoder = FrameEncoder::new(Arc::clone(&coca), Orientation::default());
 /// let grey = vec![128; 320 * 240];
-/// let frame = FrameView::new(PixelFormat::Grey, (320, 240), Colours::Bt601, &grey)?;
+/// let frame = FrameView::new(PixelFormat::Grey, (320, 240), YuvMatrix::Bt601, &grey)?;
 /// let image = encoder.encode(frame)?;
 /// let best = coca.labels(["cat", "fog"])?.classify(&image, 1)?;
 /// # }
@@ -41,11 +41,11 @@ struct FrameInput {
 }
 
 impl FrameEncoder {
-    /// An encoder for a camera whose frames are upright after `turn`.
+    /// An encoder for a camera whose frames are upright after `orientation`.
     #[must_use]
-    pub fn new(coca: Arc<Coca>, turn: Turn) -> Self {
+    pub fn new(coca: Arc<Coca>, orientation: Orientation) -> Self {
         Self {
-            preprocessor: FramePreprocessor::new(coca.preprocessor().clone(), turn),
+            preprocessor: FramePreprocessor::new(coca.preprocessor().clone(), orientation),
             input: None,
             coca,
         }

@@ -23,7 +23,7 @@ pub enum PixelFormat {
 
 /// YCbCr encoding of a raw frame. JPEG frames are always BT.601 in full range; RGB frames have none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Colours {
+pub enum YuvMatrix {
     /// ITU-R BT.601, luminance from 16 to 235: what USB cameras send.
     Bt601,
     /// ITU-R BT.709, luminance from 16 to 235: high-definition video.
@@ -56,7 +56,7 @@ impl PixelFormat {
     }
 }
 
-impl Colours {
+impl YuvMatrix {
     /// The encoding that libcamera's tools choose for a video of this size: BT.709 from 1280×720 on.
     #[must_use]
     pub fn of_video(width: u32, height: u32) -> Self {
@@ -85,7 +85,7 @@ pub struct FrameView<'a> {
     format: PixelFormat,
     width: u32,
     height: u32,
-    colours: Colours,
+    yuv_matrix: YuvMatrix,
     bytes: &'a [u8],
 }
 
@@ -97,11 +97,11 @@ impl<'a> FrameView<'a> {
     pub fn new(
         format: PixelFormat,
         (width, height): (u32, u32),
-        colours: Colours,
+        yuv_matrix: YuvMatrix,
         bytes: &'a [u8],
     ) -> Result<Self, Error> {
         let Some(expected) = format.frame_bytes(width, height) else {
-            return Ok(Self { format, width, height, colours, bytes });
+            return Ok(Self { format, width, height, yuv_matrix, bytes });
         };
         if width == 0 || height == 0 {
             return Err(Error::Empty { width, height });
@@ -114,7 +114,7 @@ impl<'a> FrameView<'a> {
             expected,
             found,
         })?;
-        Ok(Self { format, width, height, colours, bytes })
+        Ok(Self { format, width, height, yuv_matrix, bytes })
     }
 
     /// Pixel format.
@@ -131,8 +131,8 @@ impl<'a> FrameView<'a> {
 
     /// YCbCr encoding.
     #[must_use]
-    pub fn colours(&self) -> Colours {
-        self.colours
+    pub fn yuv_matrix(&self) -> YuvMatrix {
+        self.yuv_matrix
     }
 
     /// The bytes of the frame, without trailing ones.
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     fn view(format: PixelFormat, size: (u32, u32), bytes: usize) -> Result<usize, String> {
-        FrameView::new(format, size, Colours::Bt601, &vec![0; bytes])
+        FrameView::new(format, size, YuvMatrix::Bt601, &vec![0; bytes])
             .map(|frame| frame.bytes().len())
             .map_err(|error| error.to_string())
     }

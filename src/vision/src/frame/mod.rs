@@ -9,17 +9,17 @@
 //! to the next: while the size stays the same, nothing is allocated.
 
 mod format;
+mod orientation;
 mod planes;
 mod scaler;
 #[cfg(test)]
 mod tests;
-mod turn;
 
-pub use format::{Colours, FrameView, PixelFormat};
+pub use format::{FrameView, PixelFormat, YuvMatrix};
 use image::{Rgb, RgbImage};
+pub use orientation::Orientation;
 use planes::{Planes, Separator};
 use scaler::PlaneScaler;
-pub use turn::Turn;
 use yuv::{YuvPlanarImage, yuv444_to_rgb};
 
 use super::{CodeTable, Error, Interpolation, Pixels, Preprocessor, geometry::Placement};
@@ -28,7 +28,7 @@ use super::{CodeTable, Error, Interpolation, Pixels, Preprocessor, geometry::Pla
 ///
 /// ```
 /// use coca_vision::{
-///     Colours, FramePreprocessor, FrameView, Interpolation, PixelFormat, PixelSpec, Preprocessor, Resize, Turn,
+///     YuvMatrix, FramePreprocessor, FrameView, Interpolation, PixelFormat, PixelSpec, Preprocessor, Resize, Orientation,
 /// };
 ///
 /// let preprocessor = Preprocessor::new(PixelSpec {
@@ -39,26 +39,26 @@ use super::{CodeTable, Error, Interpolation, Pixels, Preprocessor, geometry::Pla
 ///     resize: Resize::Shortest,
 ///     interpolation: Interpolation::Bilinear,
 /// })?;
-/// let mut frames = FramePreprocessor::new(preprocessor, Turn::default());
+/// let mut frames = FramePreprocessor::new(preprocessor, Orientation::default());
 /// let bytes = vec![128; 640 * 480 * 3 / 2];
-/// let frame = FrameView::new(PixelFormat::Yuv420, (640, 480), Colours::Bt601, &bytes)?;
+/// let frame = FrameView::new(PixelFormat::Yuv420, (640, 480), YuvMatrix::Bt601, &bytes)?;
 /// assert_eq!(frames.preprocess(frame)?.view().shape(), [1, 3, 224, 224]);
 /// # Ok::<(), coca_vision::Error>(())
 /// ```
 pub struct FramePreprocessor {
     preprocessor: Preprocessor,
-    turn: Turn,
+    orientation: Orientation,
     separator: Separator,
     converter: PlaneConverter,
     pixels: Pixels,
 }
 
 impl FramePreprocessor {
-    /// A preprocessor of frames that are upright after `turn`.
+    /// A preprocessor of frames that are upright after `orientation`.
     #[must_use]
-    pub fn new(preprocessor: Preprocessor, turn: Turn) -> Self {
+    pub fn new(preprocessor: Preprocessor, orientation: Orientation) -> Self {
         Self {
-            turn,
+            orientation,
             separator: Separator::default(),
             converter: PlaneConverter::new(preprocessor.spec().interpolation),
             pixels: preprocessor.black(),
@@ -107,22 +107,22 @@ impl FramePreprocessor {
         }
         let spec = self.preprocessor.spec();
         let input = (spec.width, spec.height);
-        let least = self.turn.size((input.0 as usize, input.1 as usize));
+        let least = self.orientation.size((input.0 as usize, input.1 as usize));
         let planes = self.separator.separate(frame, least)?;
         let camera = planes.size();
-        let (width, height) = self.turn.size(camera);
+        let (width, height) = self.orientation.size(camera);
         let Placement { across, down } =
             Placement::new(spec.resize, (width as u32, height as u32), input);
         let camera = (camera.0 as f64, camera.1 as f64);
-        let (columns, rows) = self.turn.locate((across.from, down.from), camera);
+        let (columns, rows) = self.orientation.locate((across.from, down.from), camera);
         let part = Part {
             columns: (columns.0 / camera.0, columns.1 / camera.0),
             rows: (rows.0 / camera.1, rows.1 / camera.1),
         };
-        let size = self.turn.size((across.length as usize, down.length as usize));
+        let size = self.orientation.size((across.length as usize, down.length as usize));
         let rgb = self.converter.rgb(planes, part, size)?;
         let (rgb, _) = rgb.as_chunks::<3>();
-        let lines = (0..down.length as usize).map(|row| self.turn.row(rgb, size, row));
+        let lines = (0..down.length as usize).map(|row| self.orientation.row(rgb, size, row));
         let (size, start) = ((across.length, down.length), (across.start, down.start));
         match target {
             Target::Values(values) => self.preprocessor.write(lines, size, start, values),
@@ -153,18 +153,18 @@ impl Target<'_> {
 
 /// Converts camera frames to upright RGB images of a bounded width, for people.
 pub struct FrameConverter {
-    turn: Turn,
+    orientation: Orientation,
     max_width: usize,
     separator: Separator,
     converter: PlaneConverter,
 }
 
 impl FrameConverter {
-    /// A converter of frames that are upright after `turn`, to at most `max_width` columns, at least 1.
+    /// A converter of frames that are upright after `orientation`, to at most `max_width` columns, at least 1.
     #[must_use]
-    pub fn new(turn: Turn, max_width: u32) -> Self {
+    pub fn new(orientation: Orientation, max_width: u32) -> Self {
         Self {
-            turn,
+            orientation,
             max_width: max_width.max(1) as usize,
             separator: Separator::default(),
             converter: PlaneConverter::new(Interpolation::Bilinear),
@@ -177,21 +177,23 @@ impl FrameConverter {
     /// [`Error::DamagedFrame`] for a JPEG frame that is cut off or garbled.
     pub fn convert(&mut self, frame: FrameView) -> Result<RgbImage, Error> {
         // A JPEG wider than that is better halved than decoded in full and then resized.
-        let least = self.turn.size((self.max_width / 2 + 1, 1));
+        let least = self.orientation.size((self.max_width / 2 + 1, 1));
         let planes = self.separator.separate(frame, least)?;
         let camera = planes.size();
-        let (width, height) = self.turn.size(camera);
+        let (width, height) = self.orientation.size(camera);
         let shown = if width > self.max_width {
             (self.max_width, (height * self.max_width / width).max(1))
         } else {
             (width, height)
         };
-        let size = self.turn.size(shown);
+        let size = self.orientation.size(shown);
         let rgb = self.converter.rgb(planes, Part::WHOLE, size)?;
         let (rgb, _) = rgb.as_chunks::<3>();
         let mut image = RgbImage::new(shown.0 as u32, shown.1 as u32);
         for (row, pixels) in image.rows_mut().enumerate() {
-            pixels.zip(self.turn.row(rgb, size, row)).for_each(|(to, from)| *to = Rgb(*from));
+            pixels
+                .zip(self.orientation.row(rgb, size, row))
+                .for_each(|(to, from)| *to = Rgb(*from));
         }
         Ok(image)
     }

@@ -5,7 +5,7 @@ use yuv::{
     yuyv422_to_yuv420,
 };
 
-use super::{Colours, FrameView, PixelFormat, scaler::Plane};
+use super::{FrameView, PixelFormat, YuvMatrix, scaler::Plane};
 use crate::{
     Detail, Error, Limits, decode,
     jpeg::{MAX_FRAME_PIXELS, Scaled, ScaledDecoder},
@@ -76,9 +76,9 @@ impl Separator {
         };
         let (u, v) = chroma.split_at(chroma.len() / 2);
         let (half_width, half_height) = (width.div_ceil(2), height.div_ceil(2));
-        let matrix = match frame.colours() {
-            Colours::Bt601 => YuvStandardMatrix::Bt601,
-            Colours::Bt709 => YuvStandardMatrix::Bt709,
+        let matrix = match frame.yuv_matrix() {
+            YuvMatrix::Bt601 => YuvStandardMatrix::Bt601,
+            YuvMatrix::Bt709 => YuvStandardMatrix::Bt709,
         };
         Ok(Planes::Ycbcr {
             planes: [

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use coca_vision::{self as vision, Colours, FrameView, PixelFormat};
+use coca_vision::{self as vision, FrameView, PixelFormat, YuvMatrix};
 
 /// A frame in a reusable buffer.
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub struct Frame {
     /// Columns and rows. Not used for a JPEG, which holds its own size.
     pub size: (u32, u32),
     /// Colour space of YCbCr samples.
-    pub colours: Colours,
+    pub yuv_matrix: YuvMatrix,
     /// The frame; bytes behind it are ignored.
     pub bytes: Vec<u8>,
     /// Time of capture, or of arrival where the source does not tell the former.
@@ -29,7 +29,7 @@ impl Frame {
     /// # Errors
     /// [`vision::Error::FrameLength`] when bytes are missing.
     pub fn view(&self) -> Result<FrameView<'_>, vision::Error> {
-        FrameView::new(self.format, self.size, self.colours, &self.bytes)
+        FrameView::new(self.format, self.size, self.yuv_matrix, &self.bytes)
     }
 
     /// Sets the time of capture to now.
@@ -52,7 +52,7 @@ impl Default for Frame {
         Self {
             format: PixelFormat::Rgb,
             size: (0, 0),
-            colours: Colours::Bt601,
+            yuv_matrix: YuvMatrix::Bt601,
             bytes: Vec::new(),
             captured: Instant::now(),
             time: SystemTime::now(),

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use coca_vision::{Colours, PixelFormat};
+use coca_vision::{PixelFormat, YuvMatrix};
 
 use super::{
     Error, Frame, Read, StreamFormat,
@@ -45,7 +45,7 @@ impl<R: io::Read> Frames<R> {
             StreamFormat::Raw(raw) => {
                 let (width, height) = raw.size();
                 (frame.format, frame.size) = (raw.pixels(), raw.size());
-                frame.colours = Colours::of_video(width, height);
+                frame.yuv_matrix = YuvMatrix::of_video(width, height);
                 let expected = raw.frame_bytes();
                 frame.bytes.resize(expected, 0);
                 let found = read_fully(&mut self.stream, &mut frame.bytes);

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use coca_vision::{FrameConverter, Turn};
+use coca_vision::{FrameConverter, Orientation};
 
 use super::Error;
 use crate::{
@@ -55,8 +55,8 @@ struct Failure {
 }
 
 impl Displays {
-    /// Opens the displays; their frames are upright after `turn`.
-    pub(super) fn open(specs: &[DisplaySpec], turn: Turn) -> Result<Self, Error> {
+    /// Opens the displays; their frames are upright after `orientation`.
+    pub(super) fn open(specs: &[DisplaySpec], orientation: Orientation) -> Result<Self, Error> {
         let (sender, requests) = channel();
         let displays = specs.iter().map(|spec| spec.open(sender.clone()));
         let displays: Vec<Box<dyn Display>> = displays.collect::<Result<_, _>>()?;
@@ -68,7 +68,7 @@ impl Displays {
             let screens = displays.into_iter().map(screen).collect();
             thread::Builder::new()
                 .name("displays".to_owned())
-                .spawn(move || shown.run(screens, FrameConverter::new(turn, MAX_WIDTH)))
+                .spawn(move || shown.run(screens, FrameConverter::new(orientation, MAX_WIDTH)))
                 .map_err(|error| Error::Thread { work: "displays", error })?;
         }
         Ok(Self { shared, names, requests })

@@ -2,7 +2,7 @@
 
 use coca_model::CaptionOptions;
 use coca_text::Templates;
-use coca_vision::Turn;
+use coca_vision::Orientation;
 
 use super::{Action, CaptionTriggers, TrackerOptions};
 use crate::display::DisplaySpec;
@@ -44,8 +44,8 @@ pub struct WatchOptions {
     pub actions: Vec<Action>,
     /// Displays of the results.
     pub displays: Vec<DisplaySpec>,
-    /// Turn that makes the camera's frames upright.
-    pub turn: Turn,
+    /// Orientation that makes the camera's frames upright.
+    pub orientation: Orientation,
 }
 
 impl Default for WatchOptions {
@@ -62,7 +62,7 @@ impl Default for WatchOptions {
             none: None,
             actions: Vec::new(),
             displays: Vec::new(),
-            turn: Turn::default(),
+            orientation: Orientation::default(),
         }
     }
 }

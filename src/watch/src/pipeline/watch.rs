@@ -83,7 +83,7 @@ impl Watch {
                 web.labels_act = labels_act;
             }
         }
-        let displays = Displays::open(&displays, options.turn)?;
+        let displays = Displays::open(&displays, options.orientation)?;
         if !displays.is_empty() {
             displays.set_vocabulary(labels.names());
             labels.make_replaceable(Arc::clone(&coca), options.templates, options.none)?;
@@ -93,7 +93,7 @@ impl Watch {
             capture,
             frame: Frame::default(),
             pacer: Pacer::new(options.every, options.max_fps, options.max_temperature)?,
-            encoder: FrameEncoder::new(coca, options.turn),
+            encoder: FrameEncoder::new(coca, options.orientation),
             labels,
             captions,
             actions: Actions::new(options.actions),

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use coca_vision::{Colours, PixelFormat};
+use coca_vision::{PixelFormat, YuvMatrix};
 use nokhwa::utils::ApiBackend;
 use rustix::{
     io::Errno,
@@ -284,7 +284,7 @@ impl FrameSource for Camera {
         if meta.flags.contains(Flags::ERROR) {
             return Ok(Read::Damaged);
         }
-        (frame.format, frame.size, frame.colours) = (self.format, self.size, Colours::Bt601);
+        (frame.format, frame.size, frame.yuv_matrix) = (self.format, self.size, YuvMatrix::Bt601);
         rows::pack(&buffer[..used], self.format, self.size, self.stride, &mut frame.bytes);
         Ok(Read::Frame)
     }

@@ -3,13 +3,13 @@
 /// Rotation and mirroring that make a camera's frames upright. The default changes nothing.
 ///
 /// ```
-/// use coca_vision::Turn;
+/// use coca_vision::Orientation;
 ///
-/// let selfie_hung_sideways = Turn::default().mirrored().rotated(1);
-/// assert_ne!(selfie_hung_sideways, Turn::default().rotated(1).mirrored());
+/// let selfie_hung_sideways = Orientation::default().mirrored().rotated(1);
+/// assert_ne!(selfie_hung_sideways, Orientation::default().rotated(1).mirrored());
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Turn {
+pub struct Orientation {
     /// Whether the upright picture's columns are the camera's rows.
     swaps: bool,
     /// Whether the camera's columns run from right to left.
@@ -18,7 +18,7 @@ pub struct Turn {
     from_bottom: bool,
 }
 
-impl Turn {
+impl Orientation {
     /// Then exchanges left and right.
     #[must_use]
     pub fn mirrored(mut self) -> Self {
@@ -99,18 +99,18 @@ mod tests {
             width in 1_u32..6, height in 1_u32..6, turns in prop::collection::vec(0_u8..3, 0..6),
         ) {
             let stored = GrayImage::from_fn(width, height, |x, y| Luma([(y * width + x) as u8]));
-            let (mut upright, mut turn) = (DynamicImage::from(stored.clone()), Turn::default());
+            let (mut upright, mut orientation) = (DynamicImage::from(stored.clone()), Orientation::default());
             for step in turns {
-                (upright, turn) = match step {
-                    0 => (upright.fliph(), turn.mirrored()),
-                    1 => (upright.flipv(), turn.flipped()),
-                    _ => (upright.rotate90(), turn.rotated(1)),
+                (upright, orientation) = match step {
+                    0 => (upright.fliph(), orientation.mirrored()),
+                    1 => (upright.flipv(), orientation.flipped()),
+                    _ => (upright.rotate90(), orientation.rotated(1)),
                 };
             }
             let size = (width as usize, height as usize);
-            prop_assert_eq!(turn.size((width, height)), (upright.width(), upright.height()));
+            prop_assert_eq!(orientation.size((width, height)), (upright.width(), upright.height()));
             for (y, expected) in upright.into_luma8().rows().enumerate() {
-                let found: Vec<u8> = turn.row(&stored, size, y).copied().collect();
+                let found: Vec<u8> = orientation.row(&stored, size, y).copied().collect();
                 prop_assert_eq!(found, expected.map(|p| p.0[0]).collect::<Vec<_>>());
             }
         }
@@ -119,13 +119,13 @@ mod tests {
         fn a_part_is_located_where_its_pixels_are(
             mirror: bool, quarters in 0_u8..4, x in 0_u32..4, y in 0_u32..3,
         ) {
-            let turn = Turn::default().rotated(quarters);
-            let turn = if mirror { turn.mirrored() } else { turn };
+            let orientation = Orientation::default().rotated(quarters);
+            let orientation = if mirror { orientation.mirrored() } else { orientation };
             let stored = GrayImage::from_fn(5, 4, |x, y| Luma([(y * 5 + x) as u8]));
-            let (x, y) = turn.size((x, y));
-            let expected = turn.row(&stored, (5, 4), y as usize).nth(x as usize).copied();
+            let (x, y) = orientation.size((x, y));
+            let expected = orientation.row(&stored, (5, 4), y as usize).nth(x as usize).copied();
             let pixel = |at: u32| (f64::from(at), f64::from(at + 1));
-            let ((left, _), (top, _)) = turn.locate((pixel(x), pixel(y)), (5.0, 4.0));
+            let ((left, _), (top, _)) = orientation.locate((pixel(x), pixel(y)), (5.0, 4.0));
             prop_assert_eq!(Some(stored.get_pixel(left as u32, top as u32).0[0]), expected);
         }
     }
