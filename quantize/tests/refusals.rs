@@ -10,6 +10,7 @@ use std::{
 use coca_quantize::{
     import::{Options, import},
     onnx::Storage,
+    open_clip::NAMED,
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::{Value, json};
@@ -113,12 +114,11 @@ fn the_command_names_the_options_that_its_library_does_not_know() {
         (
             &["import", WEIGHTS, "out"],
             "in/open_clip_model.safetensors: a file of weights alone needs --config NAME: coca_ViT-B-32, \
-             coca_ViT-L-14, coca_base, or a path to an open_clip_config.json",
+             coca_ViT-L-14, coca_base, ViT-S-32, ViT-S-32-alt, ",
         ),
         (
             &["import", WEIGHTS, "out", "--config", "coca_huge"],
-            "--config coca_huge: expected one of coca_ViT-B-32, coca_ViT-L-14, coca_base or a path to an \
-             open_clip_config.json, found neither",
+            "--config coca_huge: expected one of coca_ViT-B-32, coca_ViT-L-14, coca_base, ViT-S-32, ViT-S-32-alt, ",
         ),
         (
             &["import", "in", "out", "--to", "f16"],
@@ -364,7 +364,7 @@ fn something_else_than_a_checkpoint_is_refused() {
 #[test]
 fn models_of_other_families_are_refused_by_the_key_that_tells() {
     type Spoil = fn(&mut Value);
-    let cases: [(Spoil, &str); 16] = [
+    let cases: [(Spoil, &str); 18] = [
         (
             |m| m["text_cfg"]["context_length"] = json!(1),
             "text_cfg.context_length: expected a number from 2 to 4096, found 1",
@@ -383,12 +383,26 @@ fn models_of_other_families_are_refused_by_the_key_that_tells() {
         ),
         (
             |m| drop(m.as_object_mut().unwrap().remove("multimodal_cfg")),
-            "model_cfg.multimodal_cfg: expected a decoder (this is a CLIP: it has nothing to write captions with), \
-             found nothing",
+            "text_cfg.embed_cls: expected false (without multimodal_cfg this is a CLIP, which has no class token), \
+             found true",
         ),
         (
             |m| m["vision_cfg"]["timm_model_name"] = json!("convnext_base"),
-            "vision_cfg.timm_model_name: expected nothing (this is not supported), found \"convnext_base\"",
+            "vision_cfg.timm_model_name: expected open_clip's own vision transformer (a tower of timm is not \
+             supported), found \"convnext_base\"",
+        ),
+        (
+            |m| m["vision_cfg"]["timm_model_name"] = json!("vit_base_patch16_siglip_224"),
+            "vision_cfg.timm_model_name: expected open_clip's own vision transformer (a SigLIP is not supported), \
+             found \"vit_base_patch16_siglip_224\"",
+        ),
+        (
+            |m| {
+                m.as_object_mut().unwrap().remove("multimodal_cfg");
+                m["text_cfg"]["embed_cls"] = json!(false);
+            },
+            "vision_cfg.attentional_pool: expected false (without multimodal_cfg this is a CLIP, whose image embedding \
+             is that of the class token), found true",
         ),
         (
             |m| m["vision_cfg"]["layers"] = json!([3, 4, 6, 3]),
@@ -497,13 +511,15 @@ fn a_folder_that_lacks_a_file_is_refused_with_the_names_of_the_files() {
 #[test]
 fn a_file_of_weights_needs_a_configuration_that_is_known() {
     let checkpoint = Checkpoint::new();
+    let names = NAMED.join(", ");
+    assert!(names.starts_with("coca_ViT-B-32, coca_ViT-L-14, coca_base, ViT-S-32, "), "{names}");
     let expected = format!(
-        "{WEIGHTS}: a file of weights alone needs a configuration: coca_ViT-B-32, coca_ViT-L-14, coca_base, or a \
-         path to an open_clip_config.json"
+        "{WEIGHTS}: a file of weights alone needs a configuration: {names}, or a path to an open_clip_config.json"
     );
     assert_eq!(checkpoint.import_from(WEIGHTS, None).unwrap_err(), expected);
-    let expected = "coca_huge: expected one of coca_ViT-B-32, coca_ViT-L-14, coca_base or a path to an \
-                    open_clip_config.json, found neither";
+    let expected = format!(
+        "coca_huge: expected one of {names} or a path to an open_clip_config.json, found neither"
+    );
     assert_eq!(checkpoint.import_from(WEIGHTS, Some("coca_huge")).unwrap_err(), expected);
     let error = checkpoint.import_from(WEIGHTS, Some("coca_ViT-B-32")).unwrap_err();
     assert_eq!(error, format!("{WEIGHTS}: visual.class_embedding: expected 768, found 30"));

@@ -20,6 +20,11 @@ pub(super) fn advice(error: &anyhow::Error) -> Option<String> {
             Error::OtherTable { .. } => {
                 Some("build it again with `coca labels build` or `coca teach`".to_owned())
             }
+            Error::CannotCaption { .. } => Some(
+                "leave out --model for the one inside the program, which has one; classify, search, teach and score \
+                 --by contrastive need none"
+                    .to_owned(),
+            ),
             Error::NoAnswers { .. } => Some("give them with --answers a,b,c".to_owned()),
             Error::NamesUnused => Some("teach them with `coca teach --none DIR`".to_owned()),
             _ => None,

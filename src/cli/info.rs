@@ -125,20 +125,29 @@ impl<'a> Info<'a> {
         }
     }
 
+    /// `224×224, 255 tokens`; without the tokens where no decoder reads any.
+    fn picture(&self) -> String {
+        let [width, height] = self.image;
+        match self.image_tokens {
+            0 => format!("{width}×{height}"),
+            tokens => format!("{width}×{height}, {tokens} tokens"),
+        }
+    }
+
     /// For people; with why no rule took what looks like a pattern if `is_verbose`.
     fn lines(&self, is_verbose: bool) -> Vec<String> {
-        let captions = if self.captions { "labels, captions" } else { "labels (no decoder)" };
+        let tasks = match self.captions {
+            true => "labels, search, captions",
+            false => "labels, search (no decoder: no captions)",
+        };
         let megabytes = self.bytes as f64 / 1e6;
         let rows = [
-            ("model", format!("{} ({}): {captions}", self.name, self.architecture)),
+            ("model", format!("{} ({}): {tasks}", self.name, self.architecture)),
             ("licence", self.licence.to_owned()),
             ("source", self.source.to_owned()),
             ("fingerprint", self.fingerprint.clone()),
             ("size", format!("{megabytes:.1} MB, stored as {}", self.stored_precision)),
-            (
-                "picture",
-                format!("{}×{}, {} tokens", self.image[0], self.image[1], self.image_tokens),
-            ),
+            ("picture", self.picture()),
             ("text", format!("{} tokens at most, of {}", self.context_length, self.vocabulary)),
             ("embedding", self.embedding.to_string()),
             ("template", self.template.to_owned()),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod ask;
+mod clip;
 mod command;
 mod none;
 mod pictures;

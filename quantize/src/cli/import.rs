@@ -26,7 +26,8 @@ pub(super) struct Arguments {
     /// biases, and keep layers that 8 bits would blur.
     #[arg(long, value_name = "DIR")]
     calibrate: Option<PathBuf>,
-    /// The configuration: coca_ViT-B-32, coca_ViT-L-14, coca_base, or an open_clip_config.json.
+    /// The configuration: one that open_clip has a name for (coca_ViT-B-32, ViT-B-32-quickgelu, …), or an
+    /// open_clip_config.json.
     #[arg(long, value_name = "NAME")]
     config: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Import: an open_clip checkpoint becomes a bundle.
+//! Import: a checkpoint becomes a bundle.
 
 mod error;
 mod file_names;

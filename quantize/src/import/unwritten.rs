@@ -13,11 +13,11 @@ use crate::{
     bundle_writer::BundleWriter,
     checkpoint::Checkpoint,
     onnx::{self, Storage, TextTower, WeightFile},
-    open_clip::{Architecture, CoCaWeights},
+    open_clip::{Architecture, Weights},
     vocabulary,
 };
 
-/// Entries of the vocabulary that every CoCa of open_clip has, the start and end token last.
+/// Entries of the vocabulary that the models of open_clip have, the start and end token last.
 const CLIP_VOCABULARY: usize = 49408;
 
 /// The files of a bundle.
@@ -35,24 +35,30 @@ impl UnwrittenBundle {
     /// Builds the graphs. Of the checkpoint only the table of tensors and small tensors are read.
     pub(super) fn new(source: &Source, storage: Storage) -> Result<Self, Error> {
         let architecture = &source.config.architecture;
-        let weights = CoCaWeights::take(Checkpoint::open(&source.weights)?, architecture)?;
+        let weights = Weights::take(Checkpoint::open(&source.weights)?, architecture)?;
+        let config = describe(source, architecture, storage);
         let [mut vision, mut text, mut decoder] =
             ["vision.bin", "text.bin", "decoder.bin"].map(|name| WeightFile::new(name, storage));
-        let image_encoder = onnx::image_encoder(&weights, architecture, &mut vision)?;
-        let tower = TextTower::store(&weights, architecture, &mut text)?;
-        let text_encoder = onnx::text_encoder(&weights, architecture, &tower, &mut text)?;
-        let cross_kv = onnx::cross_kv(&weights, architecture, &mut decoder)?;
-        let step = onnx::caption_decoder(&weights, architecture, &tower, &mut decoder)?;
+        let image_encoder = onnx::image_encoder(&weights.vision, architecture, &mut vision)?;
+        let tower = TextTower::store(&weights.text, architecture, &mut text)?;
+        let end_id = config.text.end_id;
+        let text_encoder =
+            onnx::text_encoder(&weights.text, architecture, &tower, end_id, &mut text)?;
+        let mut graphs =
+            vec![("image_encoder.onnx", image_encoder), ("text_encoder.onnx", text_encoder)];
+        let mut weight_files = vec![vision, text];
+        if let Some((weights, layers)) = weights.decoder.as_ref().zip(architecture.decoder) {
+            let tokens = architecture.image_tokens();
+            let cross_kv = onnx::cross_kv(weights, &layers, tokens, &mut decoder)?;
+            let step = onnx::caption_decoder(weights, &layers, architecture, &tower, &mut decoder)?;
+            graphs.extend([("cross_kv.onnx", cross_kv), ("caption_decoder.onnx", step)]);
+            weight_files.push(decoder);
+        }
         let entries = architecture.text.vocabulary.min(CLIP_VOCABULARY);
         Ok(Self {
-            config: describe(source, architecture, storage),
-            graphs: vec![
-                ("image_encoder.onnx", image_encoder),
-                ("text_encoder.onnx", text_encoder),
-                ("cross_kv.onnx", cross_kv),
-                ("caption_decoder.onnx", step),
-            ],
-            weight_files: vec![vision, text, decoder],
+            config,
+            graphs,
+            weight_files,
             tokenizer: vocabulary::first_entries_tokenizer_json(entries)?,
         })
     }
@@ -99,12 +105,12 @@ const ZERO_SHOT_SCALE: f32 = 100.0;
 /// `coca.json` without the list of files.
 fn describe(source: &Source, architecture: &Architecture, storage: Storage) -> Config {
     let vocabulary = architecture.text.vocabulary;
-    let [image_tokens, image_width] = architecture.image_tokens();
+    let context_length = architecture.text.context_length;
     let end = vocabulary.min(CLIP_VOCABULARY) as u32 - 1;
     Config {
         format: FORMAT,
         name: source.name.clone(),
-        architecture: "coca".to_owned(),
+        architecture: if architecture.decoder.is_some() { "coca" } else { "clip" }.to_owned(),
         precision: match storage {
             Storage::F32 => Precision::F32,
             Storage::F16 => Precision::F16,
@@ -113,7 +119,7 @@ fn describe(source: &Source, architecture: &Architecture, storage: Storage) -> C
         source: source.origin.clone(),
         image: source.config.pixels.clone(),
         text: TextSpec {
-            context_length: architecture.text.context_length,
+            context_length,
             vocab_size: vocabulary as u32,
             start_id: end - 1,
             end_id: end,
@@ -121,17 +127,24 @@ fn describe(source: &Source, architecture: &Architecture, storage: Storage) -> C
             cleaning: Cleaning::OpenClip,
             truncate_to_end: true,
         },
-        dimensions: Dimensions {
-            embedding: architecture.embedding,
-            image_tokens,
-            image_width,
-            decoder_width: architecture.decoder.width,
-            unimodal_layers: architecture.text.layers.count,
-            multimodal_layers: architecture.decoder.count,
-        },
+        dimensions: dimensions(architecture),
         logit_scale: ZERO_SHOT_SCALE,
         template: "a photo of a {}.".to_owned(),
-        caption: Some(CaptionSettings::for_context(architecture.text.context_length)),
+        caption: architecture.decoder.map(|_| CaptionSettings::for_context(context_length)),
         files: Default::default(),
+    }
+}
+
+/// Those of what a decoder reads are 0 where there is none.
+fn dimensions(architecture: &Architecture) -> Dimensions {
+    let [image_tokens, image_width] =
+        architecture.decoder.map_or([0, 0], |_| architecture.image_tokens());
+    Dimensions {
+        embedding: architecture.embedding,
+        image_tokens,
+        image_width,
+        decoder_width: architecture.decoder.map_or(0, |decoder| decoder.width),
+        unimodal_layers: architecture.text.layers.count,
+        multimodal_layers: architecture.decoder.map_or(0, |decoder| decoder.count),
     }
 }

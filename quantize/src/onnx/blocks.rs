@@ -3,7 +3,7 @@
 //! Each type holds stored weights and can be part of several graphs: the unimodal layers are part of two.
 
 use coca_onnx::{
-    builder::{GraphBuilder, TO_END, Value},
+    builder::{GraphBuilder, Value},
     pb::TensorProto,
 };
 
@@ -228,19 +228,20 @@ impl Block {
         self.rest.apply(graph, x, &mixed)
     }
 
-    /// The last row only `[B, 1, width]`, which still attends to all.
-    pub(super) fn apply_to_last_row(
+    /// Some rows only, which still attend to all: those that `pick` takes out of `[B, rows, width]`. `mask` has no
+    /// others.
+    pub(super) fn apply_to_rows(
         &self,
         graph: &mut GraphBuilder,
         x: &Value,
-        mask: &Value,
+        mask: Option<&Value>,
+        pick: impl Fn(&mut GraphBuilder, &Value) -> Value,
     ) -> Value {
         let [queries, keys, values] = self.qkv(graph, x);
-        let queries = graph.slice(&queries, -1, TO_END, 1);
+        let queries = pick(graph, &queries);
         let queries = self.heads.split(graph, &queries);
-        let mask = graph.slice(mask, -1, TO_END, 2);
-        let mixed = self.heads.attend(graph, &queries, &keys, &values, Some(&mask));
-        let x = graph.slice(x, -1, TO_END, 1);
+        let mixed = self.heads.attend(graph, &queries, &keys, &values, mask);
+        let x = pick(graph, x);
         self.rest.apply(graph, &x, &mixed)
     }
 

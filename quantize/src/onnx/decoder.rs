@@ -7,25 +7,25 @@ use super::{
     blocks::{Block, CrossBlock, KeysAndValues, LayerNorm, Linear},
     encode,
 };
-use crate::open_clip::{Architecture, CoCaWeights};
+use crate::open_clip::{Architecture, DecoderWeights, Layers};
 
 /// Past and new rows together, as ONNX writes a sum of dimensions.
 const PAST_AND_NEW: &str = "P + S";
 
-/// `image_tokens [N,T,D]` → `cross_key.j`, `cross_value.j` `[N,T,W]` of each multimodal layer j.
+/// `image_tokens [N,T,D]`, whose T and D are given, → `cross_key.j`, `cross_value.j` `[N,T,W]` of each multimodal layer j.
 ///
 /// # Errors
 /// When the checkpoint is damaged or the weights cannot be written.
 pub fn cross_kv(
-    weights: &CoCaWeights,
-    architecture: &Architecture,
+    weights: &DecoderWeights,
+    layers: &Layers,
+    [count, token_width]: [usize; 2],
     file: &mut WeightFile,
 ) -> Result<Vec<u8>, Error> {
-    let width = architecture.decoder.width;
-    let [count, token_width] = architecture.image_tokens();
+    let width = layers.width;
     let mut graph = GraphBuilder::new("cross_kv");
     let tokens = graph.input_f32("image_tokens", &["N".into(), count.into(), token_width.into()]);
-    for (j, cross) in weights.decoder.cross_attn.iter().enumerate() {
+    for (j, cross) in weights.cross_attn.iter().enumerate() {
         let norm = LayerNorm::store(file, &cross.ln_1_kv)?;
         let linear = Linear::store(file, &cross.block.in_proj.rows(width..3 * width), None)?;
         let normed = norm.apply(&mut graph, &tokens);
@@ -44,12 +44,12 @@ pub fn cross_kv(
 /// # Errors
 /// When the checkpoint is damaged or the weights cannot be written.
 pub fn caption_decoder(
-    weights: &CoCaWeights,
+    weights: &DecoderWeights,
+    layers: &Layers,
     architecture: &Architecture,
     tower: &TextTower,
     file: &mut WeightFile,
 ) -> Result<Vec<u8>, Error> {
-    let (weights, layers) = (&weights.decoder, &architecture.decoder);
     let blocks = Block::store_all(file, &weights.blocks, layers, architecture.activation)?;
     let cross_blocks = weights
         .cross_attn

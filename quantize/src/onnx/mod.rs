@@ -1,4 +1,4 @@
-//! The ONNX graphs of a CoCa, built from its tensors.
+//! The ONNX graphs of a model, built from its tensors.
 //!
 //! Inputs and outputs of the parts are those that [`coca_model::bundle::Bundle`] describes. Weights are external data
 //! in files beside the graphs: a [`WeightFile`] makes them from the checkpoint one by one.

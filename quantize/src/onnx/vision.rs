@@ -10,18 +10,19 @@ use super::{
     blocks::{Block, Heads, LayerNorm, Linear},
     encode,
 };
-use crate::open_clip::{Architecture, CoCaWeights, LayerNorm as NormWeights, PoolerWeights};
+use crate::open_clip::{Architecture, LayerNorm as NormWeights, PoolerWeights, VisionWeights};
 
-/// `pixel_values [N,3,H,W]` → `image_embedding [N,E]`, `image_tokens [N,T,D]`.
+/// `pixel_values [N,3,H,W]` → `image_embedding [N,E]` and, if a decoder reads them, `image_tokens [N,T,D]`.
 ///
 /// # Errors
 /// When the checkpoint is damaged or the weights cannot be written.
 pub fn image_encoder(
-    weights: &CoCaWeights,
+    weights: &VisionWeights,
     architecture: &Architecture,
     file: &mut WeightFile,
 ) -> Result<Vec<u8>, Error> {
-    let (weights, vision) = (&weights.vision, &architecture.vision);
+    let vision = &architecture.vision;
+    let has_decoder = architecture.decoder.is_some();
     let width = vision.layers.width;
     let patch = file.table(&weights.conv1)?;
     let mut positions = weights.positional_embedding.values()?;
@@ -56,8 +57,14 @@ pub fn image_encoder(
     let positions = graph.weight(&positions);
     let x = graph.op("Add", &[&x, &positions]);
     let mut x = ln_pre.apply(&mut graph, &x);
-    for block in &blocks {
-        x = block.apply(&mut graph, &x, None);
+    for (i, block) in blocks.iter().enumerate() {
+        // Without a decoder nothing reads the other rows of the last block.
+        x = match has_decoder || i + 1 < blocks.len() {
+            true => block.apply(&mut graph, &x, None),
+            false => {
+                block.apply_to_rows(&mut graph, &x, None, |graph, rows| graph.slice(rows, 0, 1, 1))
+            }
+        };
     }
     if let Some(pooler) = pooler {
         x = pooler.apply(&mut graph, &x);
@@ -68,9 +75,11 @@ pub fn image_encoder(
     let embedding = graph.op("MatMul", &[&first, &proj]);
     let embedding = graph.l2_normalize(&embedding);
     graph.output("image_embedding", &embedding, &["N".into(), architecture.embedding.into()]);
-    let tokens = graph.slice(&x, 1, TO_END, 1);
-    let [count, token_width] = architecture.image_tokens();
-    graph.output("image_tokens", &tokens, &["N".into(), count.into(), token_width.into()]);
+    if has_decoder {
+        let tokens = graph.slice(&x, 1, TO_END, 1);
+        let [count, token_width] = architecture.image_tokens();
+        graph.output("image_tokens", &tokens, &["N".into(), count.into(), token_width.into()]);
+    }
     Ok(encode(graph))
 }
 

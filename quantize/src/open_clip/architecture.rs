@@ -1,4 +1,4 @@
-//! The architectures of open_clip's `CoCa` class, read from a configuration.
+//! The architectures of open_clip's classes `CoCa` and `CLIP`, read from a configuration.
 //!
 //! Keys and defaults are those of open_clip 3.3.0: `CLIPVisionCfg` and `CLIPTextCfg` in `model.py`,
 //! `MultimodalCfg` and `CoCa` in `coca_model.py`.
@@ -25,7 +25,7 @@ const MIN_VOCABULARY: usize = 2 * 256 + 2;
 const BLOCK_SWITCHES: [&str; 6] =
     ["qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc"];
 
-/// The architecture of a CoCa: it decides which tensors there are and how they are computed with.
+/// The architecture of a CoCa or a CLIP: it decides which tensors there are and how they are computed with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Architecture {
     /// Width of the joint image-text embedding, `E`.
@@ -36,8 +36,9 @@ pub struct Architecture {
     pub vision: Vision,
     /// The text tower: the unimodal layers.
     pub text: Text,
-    /// The multimodal layers; as wide as [`Architecture::text`].
-    pub decoder: Layers,
+    /// The multimodal layers, as wide as [`Architecture::text`]; `None` for a CLIP, which has no decoder, and whose text
+    /// embedding is that of the end token where a CoCa's is that of a class token.
+    pub decoder: Option<Layers>,
 }
 
 /// The activation of an MLP.
@@ -89,7 +90,7 @@ pub struct Pooler {
 /// The text tower.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Text {
-    /// Context length in token ids, without the class token.
+    /// Context length in token ids, without a class token.
     pub context_length: usize,
     /// Vocabulary size, `V`.
     pub vocabulary: usize,
@@ -122,10 +123,6 @@ impl Architecture {
     pub fn read(model_cfg: Option<&Value>) -> Result<Self, ConfigError> {
         let mut top = Section::new("model_cfg", model_cfg)?;
         let multimodal = top.get("multimodal_cfg");
-        if multimodal.is_none() {
-            let expected = "a decoder (this is a CLIP: it has nothing to write captions with)";
-            return Err(top.wrong("multimodal_cfg", expected, None));
-        }
         let embedding = top.size("embed_dim", 512, MAX_WIDTH)?;
         let quick = top.flag("quick_gelu")?;
         top.only("pad_id", &json!(0))?;
@@ -137,8 +134,12 @@ impl Architecture {
             "cast_dtype",
         ]);
         let vision = read_vision(Section::new("vision_cfg", top.get("vision_cfg"))?)?;
-        let text = read_text(Section::new("text_cfg", top.get("text_cfg"))?)?;
-        let decoder = read_decoder(Section::new("multimodal_cfg", multimodal)?, &text)?;
+        let text = Section::new("text_cfg", top.get("text_cfg"))?;
+        let text = read_text(text, multimodal.is_some())?;
+        let decoder = match multimodal {
+            Some(_) => Some(read_decoder(Section::new("multimodal_cfg", multimodal)?, &text)?),
+            None => None,
+        };
         top.finish()?;
         let activation = if quick { Activation::QuickGelu } else { Activation::Gelu };
         let architecture = Self { embedding, activation, vision, text, decoder };
@@ -158,21 +159,34 @@ impl Architecture {
                 &pooler.heads.to_string(),
             ));
         }
+        let Some(decoder) = self.decoder else {
+            return match self.vision.pooler {
+                None => Ok(()),
+                Some(_) => Err(ConfigError::new(
+                    "vision_cfg.attentional_pool",
+                    "false (without multimodal_cfg this is a CLIP, whose image embedding is that of the class token)",
+                    "true",
+                )),
+            };
+        };
         let [_, image_width] = self.image_tokens();
-        if self.decoder.width != image_width {
+        if decoder.width != image_width {
             let expected = format!("{image_width}, the width of the image tokens");
-            return Err(ConfigError::new(
-                "multimodal_cfg.width",
-                &expected,
-                &self.decoder.width.to_string(),
-            ));
+            let found = decoder.width.to_string();
+            return Err(ConfigError::new("multimodal_cfg.width", &expected, &found));
         }
         Ok(())
     }
 }
 
 fn read_vision(mut section: Section<'_>) -> Result<Vision, ConfigError> {
-    section.off(&["timm_model_name"])?;
+    if let Some(name) = section.get("timm_model_name") {
+        let expected = match name.as_str().is_some_and(|name| name.contains("siglip")) {
+            true => "open_clip's own vision transformer (a SigLIP is not supported)",
+            false => "open_clip's own vision transformer (a tower of timm is not supported)",
+        };
+        return Err(section.wrong("timm_model_name", expected, Some(name)));
+    }
     if let Some(found @ Value::Array(_)) = section.get("layers") {
         let expected = "one number of layers (a ResNet is not supported)";
         return Err(section.wrong("layers", expected, Some(found)));
@@ -219,7 +233,8 @@ fn read_vision(mut section: Section<'_>) -> Result<Vision, ConfigError> {
     Ok(vision)
 }
 
-fn read_text(mut section: Section<'_>) -> Result<Text, ConfigError> {
+/// `is_coca` tells whether a decoder stands on the tower, and with it a class token.
+fn read_text(mut section: Section<'_>, is_coca: bool) -> Result<Text, ConfigError> {
     if let Some(name) = section.get("hf_model_name") {
         let expected =
             "open_clip's own text tower (one from Hugging Face, as RoBERTa, is not supported)";
@@ -230,12 +245,15 @@ fn read_text(mut section: Section<'_>) -> Result<Text, ConfigError> {
     let layers = read_layers(&mut section, 512, |_| heads, 4.0)?;
     let context_length = section.size_in("context_length", 77, CONTEXT_LENGTHS)?;
     let vocabulary = section.size_in("vocab_size", 49408, MIN_VOCABULARY..=MAX_VOCABULARY)?;
-    if !section.flag("embed_cls")? {
-        return Err(section.wrong(
-            "embed_cls",
-            "true (the class token that every CoCa has)",
-            Some(&json!(false)),
-        ));
+    if section.flag("embed_cls")? != is_coca {
+        let expected = match is_coca {
+            true => "true (the class token that every CoCa has)",
+            false => "false (without multimodal_cfg this is a CLIP, which has no class token)",
+        };
+        return Err(section.wrong("embed_cls", expected, Some(&json!(!is_coca))));
+    }
+    if !is_coca {
+        section.only("pool_type", &json!("argmax"))?;
     }
     section.off(&[
         "no_causal_mask",

@@ -1,11 +1,11 @@
-//! `open_clip_config.json`, and the configurations that open_clip has names for.
+//! `open_clip_config.json`.
 
 use std::fmt::Display;
 
 use coca_vision::{self as vision, PixelSpec};
 use serde_json::{Value, json};
 
-use super::{Architecture, ConfigError, section::Section};
+use super::{Architecture, ConfigError, named, section::Section};
 
 /// The contents of an `open_clip_config.json`.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,9 +15,6 @@ pub struct OpenClipConfig {
     /// `preprocess_cfg`.
     pub pixels: PixelSpec,
 }
-
-/// The configurations of the released CoCa models, by open_clip's names.
-pub const NAMED: [&str; 3] = ["coca_ViT-B-32", "coca_ViT-L-14", "coca_base"];
 
 impl OpenClipConfig {
     /// Reads the text of an `open_clip_config.json`, or of one of open_clip's `model_configs`.
@@ -33,38 +30,15 @@ impl OpenClipConfig {
         }
     }
 
-    /// One of [`NAMED`].
+    /// The configuration that open_clip has under `name`, one of [`NAMED`](super::NAMED).
     ///
     /// # Errors
     /// When `name` is not one of them.
     pub fn named(name: &str) -> Result<Self, ConfigError> {
-        let (embedding, vision, text) = match name {
-            "coca_ViT-B-32" => (
-                512,
-                json!({"image_size": 224, "layers": 12, "width": 768, "patch_size": 32,
-                       "attentional_pool": true, "attn_pooler_heads": 8}),
-                json!({"context_length": 76, "vocab_size": 49408, "width": 512, "heads": 8, "layers": 12}),
-            ),
-            "coca_ViT-L-14" => (
-                768,
-                json!({"image_size": 224, "layers": 24, "width": 1024, "patch_size": 14,
-                       "attentional_pool": true, "attn_pooler_heads": 8}),
-                json!({"context_length": 76, "vocab_size": 49408, "width": 768, "heads": 12, "layers": 12}),
-            ),
-            "coca_base" => (
-                512,
-                json!({"image_size": 288, "layers": 12, "width": 768, "patch_size": 18}),
-                json!({"context_length": 76, "vocab_size": 64000, "width": 768, "heads": 12, "layers": 12}),
-            ),
-            _ => {
-                let expected = format!("one of {}", NAMED.join(", "));
-                return Err(ConfigError::new("name of a configuration", &expected, name));
-            }
+        let Some(model) = named::model_cfg(name) else {
+            let expected = format!("one of {}", named::NAMED.join(", "));
+            return Err(ConfigError::new("name of a configuration", &expected, name));
         };
-        let decoder = text.clone();
-        let mut text = text;
-        text["embed_cls"] = json!(true);
-        let model = json!({"embed_dim": embedding, "vision_cfg": vision, "text_cfg": text, "multimodal_cfg": decoder});
         Self::read(Some(&model), None)
     }
 

@@ -1,15 +1,17 @@
-//! open_clip's CoCa: its configurations, and the keys and shapes of its tensors.
+//! open_clip's CoCa and CLIP: their configurations, and the keys and shapes of their tensors.
 
 mod architecture;
 mod config;
 mod error;
+mod named;
 mod section;
 mod weights;
 
 pub use architecture::{Activation, Architecture, Layers, Pooler, Text, Vision};
-pub use config::{NAMED, OpenClipConfig};
+pub use config::OpenClipConfig;
 pub use error::ConfigError;
+pub use named::NAMED;
 pub use weights::{
-    Block, CoCaWeights, CrossBlock, DecoderWeights, LayerNorm, Linear, Mlp, PoolerWeights,
-    TextWeights, VisionWeights,
+    Block, CrossBlock, DecoderWeights, LayerNorm, Linear, Mlp, PoolerWeights, TextWeights,
+    VisionWeights, Weights,
 };

@@ -1,4 +1,4 @@
-//! The tensors of a CoCa under open_clip's keys, with checked shapes and elements not read yet.
+//! The tensors of a model under open_clip's keys, with checked shapes and elements not read yet.
 
 use std::ops::Range;
 
@@ -6,13 +6,13 @@ use super::{Architecture, Layers};
 use crate::checkpoint::{Checkpoint, Error, Tensor};
 
 /// All tensors of a model.
-pub struct CoCaWeights {
+pub struct Weights {
     /// `visual.*`
     pub vision: VisionWeights,
-    /// `text.*`
+    /// `text.*`; in most CLIPs without that prefix.
     pub text: TextWeights,
-    /// `text_decoder.*`
-    pub decoder: DecoderWeights,
+    /// `text_decoder.*`; `None` for a CLIP.
+    pub decoder: Option<DecoderWeights>,
     /// `logit_scale`: the logarithm of the factor of cosines in training.
     pub logit_scale: f32,
 }
@@ -61,10 +61,10 @@ pub struct PoolerWeights {
 pub struct TextWeights {
     /// `[V, D]`
     pub token_embedding: Tensor,
-    /// `[context + 1, D]`
+    /// `[context, D]`, and a row more for a class token.
     pub positional_embedding: Tensor,
-    /// `[D]`
-    pub cls_emb: Tensor,
+    /// The class token `[D]` of a CoCa.
+    pub cls_emb: Option<Tensor>,
     /// From the first to the last.
     pub blocks: Vec<Block>,
     /// Norm behind the blocks `[D]`.
@@ -135,7 +135,7 @@ pub struct Linear {
     pub bias: Tensor,
 }
 
-impl CoCaWeights {
+impl Weights {
     /// Takes every tensor of the architecture, and checks that none is left over.
     ///
     /// # Errors
@@ -145,7 +145,10 @@ impl CoCaWeights {
         let weights = Self {
             vision: VisionWeights::take(source, architecture)?,
             text: TextWeights::take(source, architecture)?,
-            decoder: DecoderWeights::take(source, architecture)?,
+            decoder: architecture
+                .decoder
+                .map(|layers| DecoderWeights::take(source, layers, architecture.text.vocabulary))
+                .transpose()?,
             logit_scale: source.take_logarithm("logit_scale")?,
         };
         checkpoint.finish()?;
@@ -212,40 +215,41 @@ impl TextWeights {
     fn take(source: &mut Checkpoint, architecture: &Architecture) -> Result<Self, Error> {
         let text = &architecture.text;
         let width = text.layers.width;
+        let has_class_token = architecture.decoder.is_some();
+        // open_clip's `CLIP` keeps the tower's tensors at the top, its `CustomTextCLIP` and `CoCa` do not.
+        let is_at_top = !has_class_token && source.contains("token_embedding.weight");
+        let key = |name: &str| if is_at_top { name.to_owned() } else { format!("text.{name}") };
+        let positions = text.context_length + usize::from(has_class_token);
         Ok(Self {
             token_embedding: source
-                .take("text.token_embedding.weight", &[text.vocabulary, width])?,
-            positional_embedding: source
-                .take("text.positional_embedding", &[text.context_length + 1, width])?,
-            cls_emb: source.take("text.cls_emb", &[width])?,
-            blocks: Block::take_all(source, "text.transformer.resblocks", &text.layers)?,
-            ln_final: LayerNorm::take(source, "text.ln_final", width)?,
+                .take(&key("token_embedding.weight"), &[text.vocabulary, width])?,
+            positional_embedding: source.take(&key("positional_embedding"), &[positions, width])?,
+            cls_emb: has_class_token.then(|| source.take(&key("cls_emb"), &[width])).transpose()?,
+            blocks: Block::take_all(source, &key("transformer.resblocks"), &text.layers)?,
+            ln_final: LayerNorm::take(source, &key("ln_final"), width)?,
             text_projection: source
-                .take("text.text_projection", &[width, architecture.embedding])?,
+                .take(&key("text_projection"), &[width, architecture.embedding])?,
         })
     }
 }
 
 impl DecoderWeights {
-    fn take(source: &mut Checkpoint, architecture: &Architecture) -> Result<Self, Error> {
-        let layers = &architecture.decoder;
+    fn take(source: &mut Checkpoint, layers: Layers, vocabulary: usize) -> Result<Self, Error> {
         let cross_attn = (0..layers.count)
             .map(|i| {
                 let name = format!("text_decoder.cross_attn.{i}");
                 Ok(CrossBlock {
-                    block: Block::take(source, &name, layers)?,
+                    block: Block::take(source, &name, &layers)?,
                     ln_1_kv: LayerNorm::take(source, &format!("{name}.ln_1_kv"), layers.width)?,
                 })
             })
             .collect::<Result<_, Error>>()?;
         Ok(Self {
-            blocks: Block::take_all(source, "text_decoder.resblocks", layers)?,
+            blocks: Block::take_all(source, "text_decoder.resblocks", &layers)?,
             cross_attn,
             ln_final: LayerNorm::take(source, "text_decoder.ln_final", layers.width)?,
-            text_projection: source.take(
-                "text_decoder.text_projection",
-                &[layers.width, architecture.text.vocabulary],
-            )?,
+            text_projection: source
+                .take("text_decoder.text_projection", &[layers.width, vocabulary])?,
         })
     }
 }

@@ -208,6 +208,16 @@ impl GraphBuilder {
         self.node("Gather", &[x, &index], vec![of_integer("axis", axis)])
     }
 
+    /// Index of the largest entry along `axis`, the first of several; the axis keeps one entry.
+    pub fn first_largest(&mut self, x: &Value, axis: i64) -> Value {
+        self.node("ArgMax", &[x], vec![of_integer("axis", axis), of_integer("keepdims", 1)])
+    }
+
+    /// Rows of `x` `[N, L, D]` at the indices `at` `[N, K, 1]`, of each batch its own: `[N, K, D]`.
+    pub fn gather_in_batch(&mut self, x: &Value, at: &Value) -> Value {
+        self.node("GatherND", &[x, at], vec![of_integer("batch_dims", 1)])
+    }
+
     /// Entries `start` to before `end` along `axis`.
     pub fn slice(&mut self, x: &Value, start: i64, end: i64, axis: i64) -> Value {
         let end = self.indices(&[end]);

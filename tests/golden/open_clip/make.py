@@ -53,22 +53,27 @@ PREPROCESS = {
 }
 
 
-def model(name):
+def randomise(made):
     """Random weights, large enough that attention, masks and positions decide the answers."""
+    for key, w in made.named_parameters():
+        if key.endswith("gamma"):
+            w.copy_(0.5 + torch.rand(w.shape))
+        elif ".ln_" in key:
+            w.copy_(torch.randn(w.shape) * 0.2 + (1.0 if key.endswith("weight") else 0.0))
+        elif w.dim() < 2:
+            w.copy_(torch.randn(w.shape) * 0.3)
+        elif "embedding" in key or key.endswith("query"):
+            w.copy_(torch.randn(w.shape))
+        else:
+            w.copy_(torch.randn(w.shape) * 1.4 * w.shape[-1 if key.endswith("weight") else 0] ** -0.5)
+
+
+def model(name):
+    """The small model `name`, with random weights."""
     torch.manual_seed(sum(map(ord, name)))
     made = open_clip.CoCa(**CONFIGS[name]).eval()
     with torch.no_grad():
-        for key, w in made.named_parameters():
-            if key.endswith("gamma"):
-                w.copy_(0.5 + torch.rand(w.shape))
-            elif ".ln_" in key:
-                w.copy_(torch.randn(w.shape) * 0.2 + (1.0 if key.endswith("weight") else 0.0))
-            elif w.dim() < 2:
-                w.copy_(torch.randn(w.shape) * 0.3)
-            elif "embedding" in key or key.endswith("query"):
-                w.copy_(torch.randn(w.shape))
-            else:
-                w.copy_(torch.randn(w.shape) * 1.4 * w.shape[-1 if key.endswith("weight") else 0] ** -0.5)
+        randomise(made)
         made.text_decoder.text_projection.mul_(2.0)
         # Some captions must end early, and some must contain the pad id.
         made.text_decoder.text_projection[:, END].mul_(2.2)

@@ -19,7 +19,7 @@ pub struct Config {
     pub format: u32,
     /// Name of the model, for people.
     pub name: String,
-    /// Model family: `coca`.
+    /// Model family: `coca`, or `clip` for a model that was made without a decoder.
     pub architecture: String,
     /// Storage type of the weights.
     pub precision: Precision,
@@ -116,8 +116,8 @@ impl Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        if self.architecture != "coca" {
-            return Err(ConfigError::value("architecture", "coca", &self.architecture));
+        if !matches!(self.architecture.as_str(), "coca" | "clip") {
+            return Err(ConfigError::value("architecture", "coca or clip", &self.architecture));
         }
         self.image.validate().map_err(ConfigError::Image)?;
         self.text.validate().map_err(ConfigError::Text)?;
