@@ -1,4 +1,4 @@
-//! Makes coca-edge bundles: [`import`](mod@import) turns open_clip checkpoints into them, [`int8`](mod@int8) stores
+//! Makes coca-edge bundles: [`import`](mod@import) turns open_clip's and transformers' checkpoints into them, [`int8`](mod@int8) stores
 //! their weights as 8-bit integers, a quarter of the size, and [`compare`](mod@compare) measures what that costs.
 //!
 //! Each module depends only on those above it.
@@ -8,7 +8,8 @@
 //! | [`staging`] | folders that end up complete or removed, even after a signal |
 //! | [`bundle_writer`] | atomic writing of a bundle's folder |
 //! | [`checkpoint`] | named tensors in a safetensors file or a torch zip |
-//! | [`open_clip`] | configurations, and the tensors that each has |
+//! | [`open_clip`] | CoCa and CLIP: configurations, and the tensors that each has |
+//! | [`transformers`] | the same of Hugging Face's `CLIPModel`, and its tokenizer |
 //! | [`onnx`] | the graphs of a bundle's parts |
 //! | [`vocabulary`] | CLIP's tokenizer |
 //! | [`import`](mod@import) | from a checkpoint to a bundle |
@@ -25,4 +26,5 @@ pub mod int8;
 pub mod onnx;
 pub mod open_clip;
 pub mod staging;
+pub mod transformers;
 pub mod vocabulary;

@@ -1,6 +1,8 @@
 //! Imported CLIPs answer as open_clip does: `clip-*` in `tests/golden/open_clip`, made by `clip.py` there.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod golden;
+
 use std::{
     path::{Path, PathBuf},
     sync::OnceLock,
@@ -17,6 +19,7 @@ use coca_quantize::{
     onnx::Storage,
 };
 use coca_text::Templates;
+use golden::assert_close;
 use ndarray::Array2;
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -53,7 +56,7 @@ struct Model {
     _folder: TempDir,
 }
 
-fn golden(name: &str) -> PathBuf {
+fn checkpoint(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/open_clip").join(name)
 }
 
@@ -67,8 +70,8 @@ fn imported(name: &'static str, blocks: [usize; 2]) -> Model {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("model");
     let options = Options { storage: Storage::F32, config: None, progress: false };
-    import(golden(name).to_str().unwrap(), &out, &options, &|_| ()).unwrap();
-    let answers = std::fs::read(golden(name).join("answers.json")).unwrap();
+    import(checkpoint(name).to_str().unwrap(), &out, &options, &|_| ()).unwrap();
+    let answers = std::fs::read(checkpoint(name).join("answers.json")).unwrap();
     let answers = serde_json::from_slice(&answers).unwrap();
     Model { name, blocks, coca: Coca::open(&out).unwrap(), answers, _folder: folder }
 }
@@ -78,20 +81,8 @@ impl Model {
         self.coca.bundle()
     }
 
-    /// Picture `p` as make.py draws it, in the model's own size.
     fn picture(&self, p: usize) -> image::RgbImage {
-        let spec = &self.bundle().config().image;
-        let golden_ratio = f64::midpoint(1.0, 5_f64.sqrt());
-        let bytes = (1..=spec.width * spec.height * 3)
-            .map(|i| (256.0 * (f64::from(i) * (p + 1) as f64 * golden_ratio).fract()) as u8);
-        image::RgbImage::from_raw(spec.width, spec.height, bytes.collect()).unwrap()
-    }
-}
-
-fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    for (i, (f, e)) in found.iter().zip(expected).enumerate() {
-        assert!((f - e).abs() <= tolerance, "{what}, number {i}: expected {e}, found {f}");
+        golden::picture(&self.coca, p)
     }
 }
 
@@ -208,7 +199,7 @@ fn sixteen_bits_change_nothing_that_was_stored_in_sixteen_bits() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("model");
     let options = Options { storage: Storage::F16, config: None, progress: false };
-    import(golden(name).to_str().unwrap(), &out, &options, &|_| ()).unwrap();
+    import(checkpoint(name).to_str().unwrap(), &out, &options, &|_| ()).unwrap();
     let (half, exact) = (Coca::open(&out).unwrap(), &models()[0]);
     let picture = exact.picture(1);
     let [found, expected] =

@@ -13,13 +13,23 @@ use std::{
     thread,
 };
 
+/// A CoCa of open_clip.
 const MODEL: &str = "laion/CoCa-tiny";
+/// A CLIP of transformers.
+const CLIP: &str = "wkcn/TinyCLIP-tiny";
 
-fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/open_clip").join(name)
+/// The file that a request is for.
+fn requested(path: &str) -> Option<PathBuf> {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden");
+    [(MODEL, "open_clip/plain"), (CLIP, "transformers/tinyclip")].into_iter().find_map(
+        |(model, folder)| {
+            let name = path.strip_prefix(&format!("/{model}/resolve/main/"))?;
+            Some(golden.join(folder).join(name))
+        },
+    )
 }
 
-/// A hub with one model, which breaks its first long answer off in the middle.
+/// A hub with two models, which breaks its first long answer off in the middle.
 struct Hub {
     endpoint: String,
     requests: Arc<Mutex<Vec<String>>>,
@@ -68,10 +78,7 @@ fn answer(stream: &mut TcpStream, log: &Mutex<Vec<String>>, broken: &mut bool) {
         .iter()
         .find_map(|line| line.to_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
     log.lock().unwrap().push(format!("{path} {}", range.clone().unwrap_or_default()));
-    let file = path
-        .strip_prefix(&format!("/{MODEL}/resolve/main/"))
-        .map(|name| golden("plain").join(name));
-    let Some(bytes) = file.and_then(|file| fs::read(file).ok()) else {
+    let Some(bytes) = requested(&path).and_then(|file| fs::read(file).ok()) else {
         stream
             .write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             .unwrap();
@@ -138,6 +145,21 @@ fn a_hub_id_is_fetched_resumed_and_then_used_offline() {
     assert_eq!(config("first"), config("third"));
     assert!(config("first").contains("https://huggingface.co/laion/CoCa-tiny"));
     assert!(config("first").contains("\"licence\": \"MIT\""));
+}
+
+#[test]
+fn a_clip_of_transformers_is_fetched_and_then_used_offline() {
+    let home = tempfile::tempdir().unwrap();
+    let mut hub = Hub::start();
+    let output = import(home.path(), &hub.endpoint, CLIP, "first");
+    assert!(output.status.success(), "{}", stderr(&output));
+    hub.stop();
+    let output = import(home.path(), &hub.endpoint, CLIP, "second");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let [first, second] = ["first", "second"]
+        .map(|folder| fs::read_to_string(home.path().join(folder).join("coca.json")).unwrap());
+    assert_eq!(first, second);
+    assert!(first.contains("\"licence\": \"unknown"), "{first}");
 }
 
 #[test]

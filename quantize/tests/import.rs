@@ -1,6 +1,8 @@
 //! Imported checkpoints answer as open_clip does: `tests/golden/open_clip`, made by `make.py` there.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod golden;
+
 use std::{
     path::{Path, PathBuf},
     sync::OnceLock,
@@ -13,6 +15,7 @@ use coca_quantize::{
     onnx::Storage,
 };
 use coca_text::Templates;
+use golden::assert_close;
 use ndarray::{Array, Array2, ArrayD, IxDyn};
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -75,7 +78,7 @@ struct Model {
     _folder: TempDir,
 }
 
-fn golden(name: &str) -> PathBuf {
+fn checkpoint(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/open_clip").join(name)
 }
 
@@ -83,8 +86,8 @@ fn imported(name: &str, storage: Storage) -> Model {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("model");
     let options = Options { storage, config: None, progress: false };
-    import(golden(name).to_str().unwrap(), &out, &options, &|_| ()).unwrap();
-    let answers = std::fs::read(golden(name).join("answers.json")).unwrap();
+    import(checkpoint(name).to_str().unwrap(), &out, &options, &|_| ()).unwrap();
+    let answers = std::fs::read(checkpoint(name).join("answers.json")).unwrap();
     Model {
         bundle: Bundle::open(&out).unwrap(),
         coca: Coca::open(&out).unwrap(),
@@ -100,13 +103,8 @@ fn models() -> &'static [Model] {
 }
 
 impl Model {
-    /// Picture `p` as make.py draws it, in the model's own size.
     fn picture(&self, p: usize) -> image::RgbImage {
-        let spec = &self.bundle.config().image;
-        let golden_ratio = f64::midpoint(1.0, 5_f64.sqrt());
-        let bytes = (1..=spec.width * spec.height * 3)
-            .map(|i| (256.0 * (f64::from(i) * (p + 1) as f64 * golden_ratio).fract()) as u8);
-        image::RgbImage::from_raw(spec.width, spec.height, bytes.collect()).unwrap()
+        golden::picture(&self.coca, p)
     }
 
     fn image_tokens(&self, p: usize) -> ArrayD<f32> {
@@ -122,13 +120,6 @@ impl Model {
             Some(graph) => graph.run(vec![detail.into()]).unwrap().remove(0),
             None => detail,
         }
-    }
-}
-
-fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    for (i, (f, e)) in found.iter().zip(expected).enumerate() {
-        assert!((f - e).abs() <= tolerance, "{what}, number {i}: expected {e}, found {f}");
     }
 }
 
@@ -268,7 +259,7 @@ fn a_cached_step_and_a_prefill_give_the_logits_of_the_whole_text() {
 #[test]
 fn texts_are_as_likely_as_open_clips_forward_pass_says() {
     for (name, model) in MODELS.iter().zip(models()) {
-        let file = std::fs::read(golden(name).join("log_probs.json")).unwrap();
+        let file = std::fs::read(checkpoint(name).join("log_probs.json")).unwrap();
         let LogProbs { labels, texts } = serde_json::from_slice(&file).unwrap();
         let ids: Vec<&[u32]> = texts.iter().map(|text| text.ids.as_slice()).collect();
         for p in 0..3 {

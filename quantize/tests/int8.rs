@@ -28,6 +28,7 @@ use tract_onnx::pb::{
 };
 
 const MODELS: [&str; 2] = ["pooler", "plain"];
+const CLIPS: [&str; 2] = ["clip-32", "clip-quickgelu"];
 const PARTS: [&str; 4] =
     ["caption_decoder.onnx", "cross_kv.onnx", "image_encoder.onnx", "text_encoder.onnx"];
 
@@ -196,7 +197,7 @@ fn the_description_says_int8_and_everything_else_is_as_before() {
 
 #[test]
 fn embeddings_stay_near_those_in_32_bits() {
-    for name in MODELS {
+    for name in MODELS.into_iter().chain(CLIPS) {
         let model = Model::imported(name, Storage::F32);
         model.int8(&Options::default()).unwrap();
         let [f32, int8] = ["in", "out"].map(|bundle| Coca::open(model.path(bundle)).unwrap());
@@ -345,9 +346,11 @@ fn a_calibrated_model_tells_how_far_every_layer_is_above_the_noise() {
 #[test]
 fn a_checkpoint_becomes_the_same_int8_model_without_the_larger_one_between() {
     let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/photos");
-    for (name, calibrate) in [("pooler", Some(pictures)), ("plain", None)] {
+    for (name, calibrate) in
+        [("pooler", Some(&pictures)), ("plain", None), ("clip-quickgelu", Some(&pictures))]
+    {
         let model = Model::imported(name, Storage::F32);
-        let options = Options { calibrate, ..Options::default() };
+        let options = Options { calibrate: calibrate.cloned(), ..Options::default() };
         let twice = model.int8(&options).unwrap();
         let checkpoint =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/open_clip").join(name);

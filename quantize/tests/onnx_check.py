@@ -60,6 +60,8 @@ def main():
     tolerance = float(sys.argv[3]) if len(sys.argv) > 3 else TOLERANCE
     for part in PARTS:
         path = os.path.join(bundle, part + ".onnx")
+        if not os.path.exists(path) and not any(a["part"] == part for a in answers):
+            continue  # A CLIP has no decoder.
         onnx.checker.check_model(path, full_check=True)
         model = onnx.load(path, load_external_data=False)
         assert {o.domain for o in model.opset_import} <= {"", "ai.onnx"}, "only ai.onnx operators"

@@ -504,7 +504,7 @@ fn a_folder_that_lacks_a_file_is_refused_with_the_names_of_the_files() {
     fs::remove_file(checkpoint.file("open_clip_config.json")).unwrap();
     assert_eq!(
         checkpoint.import(None).unwrap_err(),
-        "in: expected a folder with open_clip_config.json in it"
+        "in: expected a folder with open_clip_config.json or config.json in it"
     );
 }
 

@@ -19,13 +19,15 @@ pub struct Contents {
 }
 
 /// Parts of keys by which a family of models is known, the most specific first: all of them must occur.
-const KINDS: [(&[&str], &str); 13] = [
+const KINDS: [(&[&str], &str); 15] = [
     (&["lora_"], "a LoRA adapter"),
     (&["exp_avg"], "an optimizer's state"),
     (&["text_decoder.", "visual."], "a CoCa of open_clip"),
     (&["text_decoder.", "visual_encoder."], "a BLIP"),
     (&["qformer."], "a BLIP-2"),
+    (&["vision_model.head.probe"], "a SigLIP"),
     (&["vision_model.", "text_model."], "a CLIP of Hugging Face transformers"),
+    (&["visual.layer1.", "visual.attnpool."], "an open_clip model with a ResNet image tower"),
     (&["visual.trunk."], "an open_clip model with a timm image tower"),
     (&["visual.", "transformer."], "a CLIP of open_clip, which has no caption decoder"),
     (&["diffusion_model."], "a diffusion model"),

@@ -38,10 +38,10 @@ impl CheckpointFile {
     }
 }
 
-/// Whether a tensor is ignored, whatever its type: masks are computed, and a bias that all labels share cancels out
-/// in the softmax.
+/// Whether a tensor is ignored, whatever its type: masks and the numbers of positions are computed, and a bias that all
+/// labels share cancels out in the softmax.
 fn has_no_effect(key: &str) -> bool {
-    key.ends_with("logit_bias") || key.ends_with("attn_mask")
+    ["logit_bias", "attn_mask", "embeddings.position_ids"].iter().any(|end| key.ends_with(end))
 }
 
 /// `key` without the parts that [`WRAPPERS`] add.

@@ -102,6 +102,15 @@ impl Tensor {
         rows
     }
 
+    /// A matrix with its dimensions exchanged, under the same key.
+    #[must_use]
+    pub fn transposed(&self) -> Self {
+        let mut transposed = self.clone();
+        transposed.shape.reverse();
+        transposed.strides.reverse();
+        transposed
+    }
+
     /// Gives the tensor another key.
     pub(super) fn rename(&mut self, key: &str) {
         key.clone_into(&mut self.key);
@@ -258,6 +267,7 @@ mod tests {
         let transposed = strided(vec![2, 3], vec![1, 2]).unwrap();
         assert_eq!(transposed.values().unwrap(), [1.0, 3.0, 5.0, 2.0, 4.0, 6.0]);
         assert_eq!(transposed.rows(1..2).values().unwrap(), [2.0, 4.0, 6.0]);
+        assert_eq!(transposed.transposed().values().unwrap(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         assert!(strided(vec![2, 3], vec![1, 3]).is_none(), "beyond the end");
         assert!(strided(vec![2, 3], vec![1]).is_none(), "one stride for two dimensions");
         assert!(strided(vec![2, usize::MAX], vec![0, 0]).is_none(), "too many elements");

@@ -8,10 +8,11 @@ use indicatif::{HumanBytes, ProgressBar};
 
 use super::{Usage, Verbosity, output};
 
-/// Turn an open_clip checkpoint into a model for coca.
+/// Turn a CoCa or CLIP of open_clip, or a CLIP of Hugging Face's transformers, into a model for coca.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// A folder with open_clip_config.json and weights, a weights file, or a hub id (OWNER/NAME).
+    /// A folder with open_clip_config.json or transformers' config.json and weights, a weights file, or a hub id
+    /// (OWNER/NAME).
     checkpoint: String,
     /// The folder of the new model.
     out: PathBuf,

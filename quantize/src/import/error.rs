@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use super::hub::HubError;
-use crate::{bundle_writer, checkpoint, onnx, open_clip::ConfigError, vocabulary};
+use crate::{bundle_writer, checkpoint, onnx, open_clip::ConfigError, transformers, vocabulary};
 
 /// A checkpoint was not imported. Nothing of it was left behind.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +75,14 @@ pub enum Error {
         path: PathBuf,
         /// The key, the expected and the found value.
         source: ConfigError,
+    },
+    /// The tokenizer is not that of a CLIP.
+    #[error("{}: {source}", path.display())]
+    ClipTokenizer {
+        /// The file.
+        path: PathBuf,
+        /// The expected and the found content.
+        source: transformers::Error,
     },
     /// The weights do not fit the configuration, or are damaged.
     #[error(transparent)]

@@ -13,7 +13,8 @@ use hf_hub::{
 
 use super::{
     error::Error,
-    file_names::{CONFIG, WEIGHTS},
+    file_names::{OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, TRANSFORMERS_CONFIG},
+    files::Files,
 };
 
 const MAX_RETRIES: usize = 5;
@@ -25,6 +26,12 @@ pub enum HubError {
     /// HTTP 404.
     #[error("it has no such model or file")]
     NotFound,
+    /// The model's configuration is there, and another file is not.
+    #[error("that model has no {expected}")]
+    Incomplete {
+        /// The files that were looked for.
+        expected: String,
+    },
     /// HTTP 401 or 403.
     #[error("access needs a token (huggingface-cli login)")]
     Forbidden,
@@ -71,7 +78,7 @@ impl<'a> HubId<'a> {
         match HubError::from(error) {
             source @ (HubError::NotFound | HubError::Forbidden) => Error::Hub { id, source },
             source => {
-                let files = format!("{CONFIG} and {}", WEIGHTS.join(" or "));
+                let files = format!("{OPEN_CLIP_CONFIG} and {}", OPEN_CLIP_WEIGHTS.join(" or "));
                 Error::HubUnreachable { id, files, source }
             }
         }
@@ -85,26 +92,29 @@ pub(super) struct HubRepository<'a> {
     hub: ApiRepo,
 }
 
-impl HubRepository<'_> {
-    /// The configuration's file in the cache.
-    pub(super) fn config(&self) -> Result<PathBuf, Error> {
-        match self.cache.get(CONFIG) {
-            Some(path) => Ok(path),
-            None => self.hub.download(CONFIG).map_err(|e| self.id.failed(e)),
+impl Files for HubRepository<'_> {
+    fn is_at_hand(&self, name: &str) -> bool {
+        self.cache.get(name).is_some()
+    }
+
+    fn find(&self, name: &str) -> Result<Option<PathBuf>, Error> {
+        if let Some(path) = self.cache.get(name) {
+            return Ok(Some(path));
+        }
+        match self.hub.download(name) {
+            Ok(path) => Ok(Some(path)),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(self.id.failed(error)),
         }
     }
 
-    /// The weights' file in the cache.
-    pub(super) fn weights(&self) -> Result<PathBuf, Error> {
-        if let Some(path) = WEIGHTS.iter().find_map(|name| self.cache.get(name)) {
-            return Ok(path);
-        }
-        let [preferred, other] = WEIGHTS;
-        let found = match self.hub.download(preferred) {
-            Err(error) if is_not_found(&error) => self.hub.download(other),
-            result => result,
+    fn incomplete(&self, expected: String) -> Error {
+        let configs = [OPEN_CLIP_CONFIG, TRANSFORMERS_CONFIG];
+        let source = match configs.into_iter().any(|name| self.is_at_hand(name)) {
+            true => HubError::Incomplete { expected },
+            false => HubError::NotFound,
         };
-        found.map_err(|e| self.id.failed(e))
+        Error::Hub { id: self.id.id.to_owned(), source }
     }
 }
 

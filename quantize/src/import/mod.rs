@@ -1,8 +1,11 @@
 //! Import: a checkpoint becomes a bundle.
 
+mod description;
 mod error;
 mod file_names;
+mod files;
 mod hub;
+mod model;
 mod source;
 mod unwritten;
 

@@ -5,12 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    error::Error,
-    file_names::{CONFIG, WEIGHTS},
-    hub::HubId,
-};
-use crate::open_clip::{NAMED, OpenClipConfig};
+use super::{description::Description, error::Error, files::Folder, hub::HubId};
+use crate::open_clip::NAMED;
 
 /// A checkpoint on the disk.
 pub(super) struct Source {
@@ -19,7 +15,7 @@ pub(super) struct Source {
     /// Its address, for display.
     pub(super) origin: String,
     pub(super) licence: String,
-    pub(super) config: OpenClipConfig,
+    pub(super) description: Description,
     pub(super) weights: PathBuf,
 }
 
@@ -44,18 +40,9 @@ impl Source {
     }
 
     fn in_folder(folder: &Path, config: Option<&str>) -> Result<Self, Error> {
-        let incomplete = |expected: String| Error::Incomplete { path: folder.to_owned(), expected };
-        let own_config = folder.join(CONFIG);
-        let config = match config {
-            Some(config) => named_config(config)?,
-            None if own_config.is_file() => read_config(&own_config)?,
-            None => return Err(incomplete(CONFIG.to_owned())),
-        };
-        let mut weights = WEIGHTS.iter().map(|name| folder.join(name));
-        let weights = weights.find(|path| path.is_file());
-        let weights = weights.ok_or_else(|| incomplete(WEIGHTS.join(" or ")))?;
+        let (description, weights) = Description::find(&Folder(folder), config)?;
         let name = name_of(folder);
-        Ok(Self { origin: name.clone(), name, licence: unknown(), config, weights })
+        Ok(Self { origin: name.clone(), name, licence: unknown(), description, weights })
     }
 
     fn in_file(path: &Path, config: Option<&str>) -> Result<Self, Error> {
@@ -66,23 +53,18 @@ impl Source {
             name: name_of(&path.with_extension("")),
             origin: name_of(path),
             licence: unknown(),
-            config: named_config(config)?,
+            description: Description::named(config)?,
             weights: path.to_owned(),
         })
     }
 
     fn on_hub(id: HubId, config: Option<&str>, progress: bool) -> Result<Self, Error> {
         let HubId { owner, name, .. } = id;
-        let repository = id.repository(progress)?;
-        let config = match config {
-            Some(config) => named_config(config)?,
-            None => read_config(&repository.config()?)?,
-        };
-        let weights = repository.weights()?;
-        // LAION states this licence for each of its CoCa models on the hub.
+        let (description, weights) = Description::find(&id.repository(progress)?, config)?;
+        // LAION states this licence for each of its CoCas and CLIPs on the hub.
         let licence = if owner == "laion" { "MIT".to_owned() } else { unknown() };
         let origin = format!("https://huggingface.co/{owner}/{name}");
-        Ok(Self { name: name.to_owned(), origin, licence, config, weights })
+        Ok(Self { name: name.to_owned(), origin, licence, description, weights })
     }
 }
 
@@ -94,21 +76,4 @@ fn unknown() -> String {
 fn name_of(path: &Path) -> String {
     let absolute = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     absolute.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-}
-
-fn named_config(name: &str) -> Result<OpenClipConfig, Error> {
-    let path = Path::new(name);
-    if path.is_file() {
-        return read_config(path);
-    }
-    if !NAMED.contains(&name) {
-        return Err(Error::UnknownConfig { name: name.to_owned(), names: NAMED.join(", ") });
-    }
-    OpenClipConfig::named(name).map_err(|source| Error::Config { path: name.into(), source })
-}
-
-fn read_config(path: &Path) -> Result<OpenClipConfig, Error> {
-    let json =
-        fs::read(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
-    OpenClipConfig::parse(&json).map_err(|source| Error::Config { path: path.to_owned(), source })
 }

@@ -6,19 +6,13 @@ use coca_model::{
     bundle::{Config, Dimensions, FORMAT, Precision},
     generate::CaptionSettings,
 };
-use coca_text::{Cleaning, TextSpec};
 
-use super::{error::Error, source::Source};
+use super::{error::Error, model::Model, source::Source};
 use crate::{
     bundle_writer::BundleWriter,
-    checkpoint::Checkpoint,
     onnx::{self, Storage, TextTower, WeightFile},
-    open_clip::{Architecture, Weights},
-    vocabulary,
+    open_clip::Architecture,
 };
-
-/// Entries of the vocabulary that the models of open_clip have, the start and end token last.
-const CLIP_VOCABULARY: usize = 49408;
 
 /// The files of a bundle.
 pub(crate) struct UnwrittenBundle {
@@ -34,14 +28,13 @@ pub(crate) struct UnwrittenBundle {
 impl UnwrittenBundle {
     /// Builds the graphs. Of the checkpoint only the table of tensors and small tensors are read.
     pub(super) fn new(source: &Source, storage: Storage) -> Result<Self, Error> {
-        let architecture = &source.config.architecture;
-        let weights = Weights::take(Checkpoint::open(&source.weights)?, architecture)?;
-        let config = describe(source, architecture, storage);
+        let model = Model::read(source)?;
+        let Model { architecture, ref weights, .. } = model;
         let [mut vision, mut text, mut decoder] =
             ["vision.bin", "text.bin", "decoder.bin"].map(|name| WeightFile::new(name, storage));
         let image_encoder = onnx::image_encoder(&weights.vision, architecture, &mut vision)?;
         let tower = TextTower::store(&weights.text, architecture, &mut text)?;
-        let end_id = config.text.end_id;
+        let end_id = model.text.end_id;
         let text_encoder =
             onnx::text_encoder(&weights.text, architecture, &tower, end_id, &mut text)?;
         let mut graphs =
@@ -54,13 +47,8 @@ impl UnwrittenBundle {
             graphs.extend([("cross_kv.onnx", cross_kv), ("caption_decoder.onnx", step)]);
             weight_files.push(decoder);
         }
-        let entries = architecture.text.vocabulary.min(CLIP_VOCABULARY);
-        Ok(Self {
-            config,
-            graphs,
-            weight_files,
-            tokenizer: vocabulary::first_entries_tokenizer_json(entries)?,
-        })
+        let config = describe(source, &model, storage);
+        Ok(Self { config, graphs, weight_files, tokenizer: model.tokenizer })
     }
 
     /// Name and length of every file but `coca.json`.
@@ -98,53 +86,40 @@ impl UnwrittenBundle {
     }
 }
 
-/// Logit scale of open_clip's zero-shot evaluation (`zero_shot.py`), whatever the checkpoint's own `logit_scale` is.
-/// Training clamps that at 100 too, and the released models reached it.
-const ZERO_SHOT_SCALE: f32 = 100.0;
-
 /// `coca.json` without the list of files.
-fn describe(source: &Source, architecture: &Architecture, storage: Storage) -> Config {
-    let vocabulary = architecture.text.vocabulary;
-    let context_length = architecture.text.context_length;
-    let end = vocabulary.min(CLIP_VOCABULARY) as u32 - 1;
+fn describe(source: &Source, model: &Model, storage: Storage) -> Config {
+    let context_length = model.text.context_length;
+    let decoder = model.architecture.decoder;
     Config {
         format: FORMAT,
         name: source.name.clone(),
-        architecture: if architecture.decoder.is_some() { "coca" } else { "clip" }.to_owned(),
+        architecture: if decoder.is_some() { "coca" } else { "clip" }.to_owned(),
         precision: match storage {
             Storage::F32 => Precision::F32,
             Storage::F16 => Precision::F16,
         },
         licence: source.licence.clone(),
         source: source.origin.clone(),
-        image: source.config.pixels.clone(),
-        text: TextSpec {
-            context_length,
-            vocab_size: vocabulary as u32,
-            start_id: end - 1,
-            end_id: end,
-            pad_id: 0,
-            cleaning: Cleaning::OpenClip,
-            truncate_to_end: true,
-        },
-        dimensions: dimensions(architecture),
-        logit_scale: ZERO_SHOT_SCALE,
+        image: model.pixels.clone(),
+        text: model.text.clone(),
+        dimensions: dimensions(model.architecture),
+        logit_scale: model.logit_scale,
         template: "a photo of a {}.".to_owned(),
-        caption: architecture.decoder.map(|_| CaptionSettings::for_context(context_length)),
+        caption: decoder.map(|_| CaptionSettings::for_context(context_length)),
         files: Default::default(),
     }
 }
 
 /// Those of what a decoder reads are 0 where there is none.
 fn dimensions(architecture: &Architecture) -> Dimensions {
-    let [image_tokens, image_width] =
-        architecture.decoder.map_or([0, 0], |_| architecture.image_tokens());
+    let decoder = architecture.decoder;
+    let [image_tokens, image_width] = decoder.map_or([0, 0], |_| architecture.image_tokens());
     Dimensions {
         embedding: architecture.embedding,
         image_tokens,
         image_width,
-        decoder_width: architecture.decoder.map_or(0, |decoder| decoder.width),
+        decoder_width: decoder.map_or(0, |decoder| decoder.width),
         unimodal_layers: architecture.text.layers.count,
-        multimodal_layers: architecture.decoder.map_or(0, |decoder| decoder.count),
+        multimodal_layers: decoder.map_or(0, |decoder| decoder.count),
     }
 }

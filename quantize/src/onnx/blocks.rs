@@ -53,6 +53,22 @@ impl Linear {
         )
     }
 
+    /// Stores layers that read the same input as one, `name_weight` and `name_bias`.
+    pub(super) fn store_stacked(
+        file: &mut WeightFile,
+        name: &str,
+        layers: &[&open_clip::Linear],
+        scale: Option<&[f32]>,
+    ) -> Result<Self, Error> {
+        let weights: Vec<&Tensor> = layers.iter().map(|layer| &layer.weight).collect();
+        let mut bias = Vec::new();
+        for layer in layers {
+            bias.extend(layer.bias.values()?);
+        }
+        let [weight_name, bias_name] = ["weight", "bias"].map(|part| format!("{name}_{part}"));
+        Self::store_parts(file, &weight_name, &weights, &bias_name, bias, scale)
+    }
+
     /// Stores matrices that stand one below the other as one layer.
     pub(super) fn store_parts(
         file: &mut WeightFile,
@@ -214,7 +230,12 @@ impl Block {
         let scale: Vec<f32> = queries.chain(std::iter::repeat_n(1.0, 2 * layers.width)).collect();
         Ok(Self {
             ln_1: LayerNorm::store(file, &block.ln_1)?,
-            qkv: Linear::store(file, &block.in_proj, Some(&scale))?,
+            qkv: Linear::store_stacked(
+                file,
+                &format!("{}.in_proj", block.projections.name),
+                &[&block.projections.queries, &block.projections.keys, &block.projections.values],
+                Some(&scale),
+            )?,
             rest: AfterAttention::store(file, block, activation)?,
             heads,
         })
@@ -284,11 +305,10 @@ impl CrossBlock {
         activation: Activation,
     ) -> Result<Self, Error> {
         let heads = Heads { count: layers.heads, width: layers.width };
-        let queries = block.in_proj.rows(0..layers.width);
         let scale = vec![heads.scale(); layers.width];
         Ok(Self {
             ln_1: LayerNorm::store(file, &block.ln_1)?,
-            queries: Linear::store(file, &queries, Some(&scale))?,
+            queries: Linear::store(file, &block.projections.queries, Some(&scale))?,
             rest: AfterAttention::store(file, block, activation)?,
             heads,
         })

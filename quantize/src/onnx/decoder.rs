@@ -7,7 +7,7 @@ use super::{
     blocks::{Block, CrossBlock, KeysAndValues, LayerNorm, Linear},
     encode,
 };
-use crate::open_clip::{Architecture, DecoderWeights, Layers};
+use crate::open_clip::{Architecture, DecoderWeights, Layers, Projections};
 
 /// Past and new rows together, as ONNX writes a sum of dimensions.
 const PAST_AND_NEW: &str = "P + S";
@@ -27,7 +27,9 @@ pub fn cross_kv(
     let tokens = graph.input_f32("image_tokens", &["N".into(), count.into(), token_width.into()]);
     for (j, cross) in weights.cross_attn.iter().enumerate() {
         let norm = LayerNorm::store(file, &cross.ln_1_kv)?;
-        let linear = Linear::store(file, &cross.block.in_proj.rows(width..3 * width), None)?;
+        let Projections { name, keys, values, .. } = &cross.block.projections;
+        let name = format!("{name}.kv_proj");
+        let linear = Linear::store_stacked(file, &name, &[keys, values], None)?;
         let normed = norm.apply(&mut graph, &tokens);
         let joined = linear.apply(&mut graph, &normed);
         let [keys, values] = graph.split(&joined, width);

@@ -3,23 +3,15 @@
 //! Keys and defaults are those of open_clip 3.3.0: `CLIPVisionCfg` and `CLIPTextCfg` in `model.py`,
 //! `MultimodalCfg` and `CoCa` in `coca_model.py`.
 
-use std::ops::RangeInclusive;
-
 use serde_json::{Value, json};
 
-use super::{ConfigError, section::Section};
-
-/// Sizes beyond these belong to no model that runs on a board.
-const MAX_WIDTH: usize = 1 << 14;
-const MAX_LAYERS: usize = 256;
-const MAX_IMAGE: usize = 4096;
-const MAX_TOKENS: usize = 1 << 16;
-const MAX_VOCABULARY: usize = 1 << 20;
-/// Token ids of a text, of which the start and end token are two.
-const CONTEXT_LENGTHS: RangeInclusive<usize> = 2..=4096;
-/// Vocabulary of open_clip's tokenizer without merges: every byte, within a word and at its end, and two special
-/// tokens.
-const MIN_VOCABULARY: usize = 2 * 256 + 2;
+use super::{
+    ConfigError,
+    limits::{
+        CONTEXT_LENGTHS, MAX_IMAGE, MAX_LAYERS, MAX_TOKENS, MAX_WIDTH, VOCABULARIES, check_patches,
+    },
+    section::Section,
+};
 
 /// Keys that change the arithmetic of a block.
 const BLOCK_SWITCHES: [&str; 6] =
@@ -225,11 +217,7 @@ fn read_vision(mut section: Section<'_>) -> Result<Vision, ConfigError> {
     section.finish()?;
     let pooler = pooler.then_some(Pooler { queries, heads: pooler_heads });
     let vision = Vision { image, patch, layers, pooler };
-    if vision.patches() > MAX_TOKENS {
-        let expected = format!("a size that makes at most {MAX_TOKENS} patches");
-        let found = vision.patches().to_string();
-        return Err(ConfigError::new("vision_cfg.patch_size", &expected, &found));
-    }
+    check_patches(vision.patches(), "vision_cfg.patch_size")?;
     Ok(vision)
 }
 
@@ -244,7 +232,7 @@ fn read_text(mut section: Section<'_>, is_coca: bool) -> Result<Text, ConfigErro
     let heads = section.size("heads", 8, MAX_WIDTH)?;
     let layers = read_layers(&mut section, 512, |_| heads, 4.0)?;
     let context_length = section.size_in("context_length", 77, CONTEXT_LENGTHS)?;
-    let vocabulary = section.size_in("vocab_size", 49408, MIN_VOCABULARY..=MAX_VOCABULARY)?;
+    let vocabulary = section.size_in("vocab_size", 49408, VOCABULARIES)?;
     if section.flag("embed_cls")? != is_coca {
         let expected = match is_coca {
             true => "true (the class token that every CoCa has)",

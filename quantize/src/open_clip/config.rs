@@ -63,8 +63,8 @@ fn read_pixels(
     section.only("fill_color", &json!(0))?;
     // open_clip takes the size from the image encoder.
     section.ignore(&["size"]);
-    let mean = channels(&mut section, "mean", [0.481_454_66, 0.457_827_5, 0.408_210_73])?;
-    let std = channels(&mut section, "std", [0.268_629_54, 0.261_302_58, 0.275_777_11])?;
+    let mean = section.channels("mean", [0.481_454_66, 0.457_827_5, 0.408_210_73])?;
+    let std = section.channels("std", [0.268_629_54, 0.261_302_58, 0.275_777_11])?;
     let resize = word(&mut section, "resize_mode", &["shortest", "longest", "squash"])?;
     // "random" is a training setting: evaluation takes bicubic then, and for every "shortest" that is not square.
     let interpolation =
@@ -85,26 +85,6 @@ fn read_pixels(
             Err(ConfigError::new(&format!("preprocess_cfg.{key}"), expected, &found))
         }
         Err(other) => Err(unusable(&other)),
-    }
-}
-
-/// A number for each of red, green and blue; one number stands for all.
-fn channels(
-    section: &mut Section<'_>,
-    key: &'static str,
-    default: [f64; 3],
-) -> Result<[f64; 3], ConfigError> {
-    let Some(value) = section.get(key) else { return Ok(default) };
-    let three = match value {
-        Value::Array(list) => match &list[..] {
-            [r, g, b] => Some([r.as_f64(), g.as_f64(), b.as_f64()]),
-            _ => None,
-        },
-        one => Some([one.as_f64(); 3]),
-    };
-    match three {
-        Some([Some(r), Some(g), Some(b)]) => Ok([r, g, b]),
-        _ => Err(section.wrong(key, "three numbers: red, green, blue", Some(value))),
     }
 }
 

@@ -14,7 +14,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn new(key: &str, expected: &str, found: &str) -> Self {
+    pub(crate) fn new(key: &str, expected: &str, found: &str) -> Self {
         Self { key: key.to_owned(), expected: expected.to_owned(), found: found.to_owned() }
     }
 }

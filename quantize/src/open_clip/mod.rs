@@ -3,6 +3,7 @@
 mod architecture;
 mod config;
 mod error;
+pub(crate) mod limits;
 mod named;
 mod section;
 mod weights;
@@ -11,7 +12,8 @@ pub use architecture::{Activation, Architecture, Layers, Pooler, Text, Vision};
 pub use config::OpenClipConfig;
 pub use error::ConfigError;
 pub use named::NAMED;
+pub(crate) use section::Section;
 pub use weights::{
-    Block, CrossBlock, DecoderWeights, LayerNorm, Linear, Mlp, PoolerWeights, TextWeights,
-    VisionWeights, Weights,
+    Block, CrossBlock, DecoderWeights, LayerNorm, Linear, Mlp, PoolerWeights, Projections,
+    TextWeights, VisionWeights, Weights,
 };

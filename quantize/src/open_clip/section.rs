@@ -1,4 +1,4 @@
-//! Objects of `open_clip_config.json`, read key by key until none is left.
+//! Objects of a configuration, read key by key.
 
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::ConfigError;
 
 /// An object of the configuration, and the keys read from it so far.
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     name: &'a str,
     object: &'a Map<String, Value>,
     known: BTreeSet<&'static str>,
@@ -15,7 +15,7 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// Wraps the object `name`, which is `value`.
-    pub(super) fn new(name: &'a str, value: Option<&'a Value>) -> Result<Self, ConfigError> {
+    pub(crate) fn new(name: &'a str, value: Option<&'a Value>) -> Result<Self, ConfigError> {
         match value {
             Some(Value::Object(object)) => Ok(Self { name, object, known: BTreeSet::new() }),
             other => Err(ConfigError::new(name, "an object", &show(other))),
@@ -23,13 +23,13 @@ impl<'a> Section<'a> {
     }
 
     /// The value of `key`; `null` is the same as nothing.
-    pub(super) fn get(&mut self, key: &'static str) -> Option<&'a Value> {
+    pub(crate) fn get(&mut self, key: &'static str) -> Option<&'a Value> {
         self.known.insert(key);
         self.object.get(key).filter(|value| !value.is_null())
     }
 
     /// A number from 1 to `largest`.
-    pub(super) fn size(
+    pub(crate) fn size(
         &mut self,
         key: &'static str,
         default: usize,
@@ -39,7 +39,7 @@ impl<'a> Section<'a> {
     }
 
     /// A number in `range`.
-    pub(super) fn size_in(
+    pub(crate) fn size_in(
         &mut self,
         key: &'static str,
         default: usize,
@@ -53,7 +53,7 @@ impl<'a> Section<'a> {
     }
 
     /// Height and width: a number for both, or a list of two.
-    pub(super) fn pair(
+    pub(crate) fn pair(
         &mut self,
         key: &'static str,
         default: usize,
@@ -76,7 +76,7 @@ impl<'a> Section<'a> {
     }
 
     /// A number above 0.
-    pub(super) fn number(&mut self, key: &'static str, default: f64) -> Result<f64, ConfigError> {
+    pub(crate) fn number(&mut self, key: &'static str, default: f64) -> Result<f64, ConfigError> {
         let Some(value) = self.get(key) else { return Ok(default) };
         value
             .as_f64()
@@ -85,7 +85,7 @@ impl<'a> Section<'a> {
     }
 
     /// `true` or `false`; `false` if it is not there.
-    pub(super) fn flag(&mut self, key: &'static str) -> Result<bool, ConfigError> {
+    pub(crate) fn flag(&mut self, key: &'static str) -> Result<bool, ConfigError> {
         match self.get(key) {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),
@@ -93,8 +93,28 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A number for each of red, green and blue; one number stands for all.
+    pub(crate) fn channels(
+        &mut self,
+        key: &'static str,
+        default: [f64; 3],
+    ) -> Result<[f64; 3], ConfigError> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        let three = match value {
+            Value::Array(list) => match &list[..] {
+                [r, g, b] => Some([r.as_f64(), g.as_f64(), b.as_f64()]),
+                _ => None,
+            },
+            one => Some([one.as_f64(); 3]),
+        };
+        match three {
+            Some([Some(r), Some(g), Some(b)]) => Ok([r, g, b]),
+            _ => Err(self.wrong(key, "three numbers: red, green, blue", Some(value))),
+        }
+    }
+
     /// Checks that `key`, if it is there, has the one value that is supported.
-    pub(super) fn only(&mut self, key: &'static str, supported: &Value) -> Result<(), ConfigError> {
+    pub(crate) fn only(&mut self, key: &'static str, supported: &Value) -> Result<(), ConfigError> {
         match self.get(key) {
             Some(found) if found != supported => {
                 Err(self.wrong(key, &supported.to_string(), Some(found)))
@@ -104,7 +124,7 @@ impl<'a> Section<'a> {
     }
 
     /// Checks that none of `keys` is switched on: each is missing, `null`, `false` or empty.
-    pub(super) fn off(&mut self, keys: &[&'static str]) -> Result<(), ConfigError> {
+    pub(crate) fn off(&mut self, keys: &[&'static str]) -> Result<(), ConfigError> {
         for &key in keys {
             match self.get(key) {
                 None | Some(Value::Bool(false)) => {}
@@ -116,12 +136,12 @@ impl<'a> Section<'a> {
     }
 
     /// Keys without an effect on the answers.
-    pub(super) fn ignore(&mut self, keys: &[&'static str]) {
+    pub(crate) fn ignore(&mut self, keys: &[&'static str]) {
         self.known.extend(keys);
     }
 
     /// Checks that every key was read: an unknown one may change the answers.
-    pub(super) fn finish(self) -> Result<(), ConfigError> {
+    pub(crate) fn finish(self) -> Result<(), ConfigError> {
         match self.object.iter().find(|(key, _)| !self.known.contains(key.as_str())) {
             None => Ok(()),
             Some((key, value)) => Err(self.wrong(
@@ -133,7 +153,7 @@ impl<'a> Section<'a> {
     }
 
     /// The error that `key` of this object should be `expected`.
-    pub(super) fn wrong(&self, key: &str, expected: &str, found: Option<&Value>) -> ConfigError {
+    pub(crate) fn wrong(&self, key: &str, expected: &str, found: Option<&Value>) -> ConfigError {
         ConfigError::new(&format!("{}.{key}", self.name), expected, &show(found))
     }
 }

@@ -89,8 +89,8 @@ pub struct DecoderWeights {
 pub struct Block {
     /// Norm in front of the attention.
     pub ln_1: LayerNorm,
-    /// Projection to queries, keys and values, `[3D, D]`.
-    pub in_proj: Linear,
+    /// Projections to queries, keys and values.
+    pub projections: Projections,
     /// Output projection of the attention.
     pub out_proj: Linear,
     /// The layer scale `[D]` of the attention branch.
@@ -99,6 +99,19 @@ pub struct Block {
     pub ln_2: LayerNorm,
     /// The MLP.
     pub mlp: Mlp,
+}
+
+/// The projections of an attention's input, `[D, D]` each: parts of one layer in open_clip, three layers in
+/// transformers.
+pub struct Projections {
+    /// Name of the attention.
+    pub name: String,
+    /// To queries.
+    pub queries: Linear,
+    /// To keys.
+    pub keys: Linear,
+    /// To values.
+    pub values: Linear,
 }
 
 /// The MLP of a block.
@@ -268,10 +281,7 @@ impl Block {
         let (ls_1, ls_2) = (scale("ls_1")?, scale("ls_2")?);
         Ok(Self {
             ln_1: LayerNorm::take(source, &format!("{name}.ln_1"), width)?,
-            in_proj: Linear {
-                weight: source.take(&format!("{name}.attn.in_proj_weight"), &[3 * width, width])?,
-                bias: source.take(&format!("{name}.attn.in_proj_bias"), &[3 * width])?,
-            },
+            projections: Projections::take(source, format!("{name}.attn"), width)?,
             out_proj: Linear::take(source, &format!("{name}.attn.out_proj"), width, width)?,
             ls_1,
             ln_2: LayerNorm::take(source, &format!("{name}.ln_2"), width)?,
@@ -289,8 +299,20 @@ impl Block {
     }
 }
 
+impl Projections {
+    fn take(source: &mut Checkpoint, name: String, width: usize) -> Result<Self, Error> {
+        let joined = Linear {
+            weight: source.take(&format!("{name}.in_proj_weight"), &[3 * width, width])?,
+            bias: source.take(&format!("{name}.in_proj_bias"), &[3 * width])?,
+        };
+        let [queries, keys, values] =
+            [0, 1, 2].map(|part| joined.rows(part * width..(part + 1) * width));
+        Ok(Self { name, queries, keys, values })
+    }
+}
+
 impl LayerNorm {
-    fn take(source: &mut Checkpoint, name: &str, width: usize) -> Result<Self, Error> {
+    pub(crate) fn take(source: &mut Checkpoint, name: &str, width: usize) -> Result<Self, Error> {
         Ok(Self {
             weight: source.take(&format!("{name}.weight"), &[width])?,
             bias: source.take(&format!("{name}.bias"), &[width])?,
@@ -300,12 +322,16 @@ impl LayerNorm {
 
 impl Linear {
     /// The layer with the output features `range` only.
-    #[must_use]
-    pub fn rows(&self, range: Range<usize>) -> Self {
+    fn rows(&self, range: Range<usize>) -> Self {
         Self { weight: self.weight.rows(range.clone()), bias: self.bias.rows(range) }
     }
 
-    fn take(source: &mut Checkpoint, name: &str, out: usize, r#in: usize) -> Result<Self, Error> {
+    pub(crate) fn take(
+        source: &mut Checkpoint,
+        name: &str,
+        out: usize,
+        r#in: usize,
+    ) -> Result<Self, Error> {
         Ok(Self {
             weight: source.take(&format!("{name}.weight"), &[out, r#in])?,
             bias: source.take(&format!("{name}.bias"), &[out])?,
