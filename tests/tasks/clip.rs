@@ -8,7 +8,10 @@ use coca_quantize::{
 };
 use serde_json::Value;
 
-use crate::command::{answered, coca, json, lines, photo, refused, stderr};
+use crate::{
+    command::{answered, coca, json, lines, photo, refused, stderr},
+    pictures::write_pictures,
+};
 
 /// A folder with a small CLIP of random weights, and the model's path.
 fn clip() -> (tempfile::TempDir, String) {
@@ -36,6 +39,25 @@ fn it_labels_embeds_and_tells_what_it_can_do() {
     assert_eq!((&info["architecture"], &info["captions"]), (&"clip".into(), &false.into()));
     let info = answered(&["info", "--model", &model]);
     assert!(info.contains("clip-32 (clip): labels, search (no decoder: no captions)"), "{info}");
+}
+
+#[test]
+fn it_searches_and_is_taught() {
+    let (folder, model) = clip();
+    let [input, index, table] = ["in", "index", "t.table"]
+        .map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    for (kind, label) in (0..).zip(["wovel", "brint"]) {
+        write_pictures(&folder.path().join("in").join(label), kind, 0, 4);
+    }
+    answered(&["index", &input, "--index", &index, "--model", &model]);
+    let search = ["search", "a cat", "--index", &index, "--model", &model, "--min-z", "-9"];
+    let found = answered(&[&search[..], &["--format", "paths"]].concat());
+    assert_eq!(found.lines().count(), 8, "{found}");
+    answered(&["teach", &input, "-o", &table, "--model", &model]);
+    let picture = format!("{input}/brint/0.png");
+    let classify = ["classify", &picture, "--table", &table, "--model", &model];
+    let answer = lines(&[&classify[..], &["--format", "jsonl"]].concat()).remove(0);
+    assert_eq!(answer["labels"].as_array().unwrap().len(), 2, "{answer}");
 }
 
 #[test]
