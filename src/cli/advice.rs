@@ -15,7 +15,7 @@ pub(super) fn advice(error: &anyhow::Error) -> Option<String> {
         if let Some(error) = cause.downcast_ref() {
             return of_index(error);
         }
-        match cause.downcast_ref().or_else(|| of_watch(cause.downcast_ref()?))? {
+        match task_error(cause)? {
             Error::Model(error) => of_bundle(error),
             Error::OtherTable { .. } => {
                 Some("build it again with `coca labels build` or `coca teach`".to_owned())
@@ -32,10 +32,11 @@ pub(super) fn advice(error: &anyhow::Error) -> Option<String> {
     })
 }
 
-fn of_watch(error: &watch::Error) -> Option<&Error> {
-    match error {
-        watch::Error::Task(error) => Some(error),
-        _ => None,
+/// An error of the model, also where `coca watch` met it.
+pub(super) fn task_error<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e Error> {
+    match cause.downcast_ref() {
+        Some(watch::Error::Task(error)) => Some(error),
+        _ => cause.downcast_ref(),
     }
 }
 

@@ -222,7 +222,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
                 Some(index::Error::Query { .. } | index::Error::Pattern { .. })
             )
             || matches!(
-                cause.downcast_ref(),
+                advice::task_error(cause),
                 Some(
                     CannotCaption { .. }
                         | LabelExists { .. }
