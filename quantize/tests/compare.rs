@@ -12,6 +12,7 @@ use std::{
     sync::LazyLock,
 };
 
+use coca_quantize::{import, int8, onnx::Storage};
 use prost::Message;
 use replaced_file::replace;
 use serde_json::{Value, json};
@@ -130,6 +131,19 @@ fn a_model_agrees_with_itself_in_everything() {
     let parts: BTreeSet<_> = layers.iter().map(|layer| layer["part"].as_str().unwrap()).collect();
     let all = ["caption_decoder.onnx", "cross_kv.onnx", "image_encoder.onnx", "text_encoder.onnx"];
     assert_eq!(parts, BTreeSet::from(all));
+}
+
+#[test]
+fn a_clip_and_its_int8_form_are_compared_in_everything_but_captions() {
+    let folder = tempfile::tempdir().unwrap();
+    let [clip, rounded] = ["clip", "int8"].map(|name| folder.path().join(name));
+    let checkpoint = in_repository("tests/golden/open_clip/clip-32");
+    let options = import::Options { storage: Storage::F32, config: None, progress: false };
+    import::import(checkpoint.to_str().unwrap(), &clip, &options, &|_| ()).unwrap();
+    int8::int8(&clip, &rounded, &int8::Options::default(), &|_| ()).unwrap();
+    let report = report(&clip, &rounded);
+    assert_eq!(report["captions"], Value::Null);
+    assert!(number(&report["image_embedding"]["mean"]) > 0.999, "{report}");
 }
 
 #[test]

@@ -33,8 +33,8 @@ pub struct Config {
     pub text: TextSpec,
     /// Sizes of the tensors that pass between the parts.
     pub dimensions: Dimensions,
-    /// Factor of cosines in the softmax over labels. An imported model has 100, as open_clip's zero-shot
-    /// evaluation uses for every checkpoint.
+    /// Factor of cosines in the softmax over labels. A model imported from open_clip has 100, as its zero-shot evaluation
+    /// uses for every checkpoint; one from transformers the checkpoint's own.
     pub logit_scale: f32,
     /// Default template; `{}` stands for the label.
     pub template: String,
