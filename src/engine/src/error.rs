@@ -13,6 +13,30 @@ pub enum Error {
         /// What the parser said.
         reason: String,
     },
+    /// The graph is beyond a limit.
+    #[error("{part}: {found} {what}, where at most {limit} are taken")]
+    Limit {
+        /// The part's file name.
+        part: String,
+        /// The things that are counted.
+        what: &'static str,
+        /// The most that there may be.
+        limit: usize,
+        /// Their number.
+        found: usize,
+    },
+    /// A node cannot be run where it stands, or as its attributes say.
+    #[error("{part}: the node {node}: expected {expected}, found {found}")]
+    Node {
+        /// The part's file name.
+        part: String,
+        /// The node's name, or that of its output, and its operator.
+        node: String,
+        /// The inputs, or the range of an attribute, that it should have.
+        expected: String,
+        /// Those that it has.
+        found: String,
+    },
     /// The graph is ONNX but tract cannot run it.
     #[error("{part}: the graph cannot be prepared: {reason}")]
     Unsupported {
@@ -114,11 +138,20 @@ impl Error {
             coca_onnx::Error::Tensor { tensor, expected, found } => {
                 Self::Tensor { part, tensor, expected, found }
             }
+            coca_onnx::Error::Limit { what, limit, found } => {
+                Self::Limit { part, what, limit, found }
+            }
+            coca_onnx::Error::Node { node, expected, found } => {
+                Self::Node { part, node, expected, found }
+            }
             coca_onnx::Error::Decode(error) => Self::NotOnnx { part, reason: error.to_string() },
             _ => Self::NotOnnx { part, reason: "it holds no graph".to_owned() },
         }
     }
 }
+
+/// Characters of an error of tract's: some quote a whole node, weights included.
+const MAX_REASON: usize = 1_000;
 
 /// An error and its causes in one line.
 pub(crate) fn chain(error: &TractError) -> String {
@@ -129,5 +162,11 @@ pub(crate) fn chain(error: &TractError) -> String {
         }
         line.push_str(cause.to_string().trim());
     }
-    line.replace('\n', " ")
+    one_line(&line)
+}
+
+/// A text of others on one line of bounded length.
+pub(crate) fn one_line(text: &str) -> String {
+    let text = text.trim().chars().take(MAX_REASON);
+    text.map(|character| if character == '\n' { ' ' } else { character }).collect()
 }

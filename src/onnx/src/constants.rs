@@ -7,6 +7,9 @@ use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, tensor_proto::DataType}
 
 use crate::{ExternalFiles, GraphIndex, attribute, operator, tensor_bytes};
 
+/// Most nodes between a weight and its use: exporters write up to four.
+const MAX_STEPS: usize = 16;
+
 /// The constants of a graph, with the files that their bytes may stand in.
 #[derive(Debug)]
 pub struct Constants<'a, G, F: ?Sized> {
@@ -124,29 +127,54 @@ impl<'a, G: Borrow<GraphProto>, F: ExternalFiles + ?Sized> Constants<'a, G, F> {
     /// As [`Constants::weight`], and constants of 16 bits whose rows are cast when they are looked up.
     #[must_use]
     pub fn weight_or_table(&self, name: &str) -> Option<StoredWeight<'a>> {
-        if let Some(tensor) = self.index.constant(name) {
-            let elements = match DataType::try_from(tensor.data_type).ok()? {
-                DataType::Float => Elements::F32,
-                DataType::Float16 => Elements::F16,
-                _ => return None,
+        self.behind(name, |node| self.dequantized(node))
+    }
+
+    /// The constant of floating point, or what `dequantized` finds, behind the nodes that hand it on as the tensor `name`.
+    fn behind(
+        &self,
+        name: &str,
+        dequantized: impl Fn(&'a NodeProto) -> Option<StoredWeight<'a>>,
+    ) -> Option<StoredWeight<'a>> {
+        let (mut name, mut transpositions, mut is_cast) = (name, 0, false);
+        for _ in 0..MAX_STEPS {
+            let found = match self.index.constant(name) {
+                Some(tensor) => Some(self.floating_point(tensor)?),
+                None => {
+                    let (_, node) = self.index.producer(name)?;
+                    name = node.input.first()?;
+                    match operator(node)? {
+                        "Identity" => None,
+                        "Cast" if attribute::integer(node, "to", 0) == DataType::Float as i64 => {
+                            is_cast = true;
+                            None
+                        }
+                        "Transpose" if exchanges_two_axes(node) => {
+                            transpositions += 1;
+                            None
+                        }
+                        "DequantizeLinear" => Some(dequantized(node)?),
+                        _ => return None,
+                    }
+                }
             };
-            return self.stored(tensor, elements);
-        }
-        let (_, node) = self.index.producer(name)?;
-        let inner = || self.weight_or_table(node.input.first()?);
-        match operator(node)? {
-            "Identity" => inner(),
-            "Cast" if attribute::integer(node, "to", 0) == DataType::Float as i64 => {
-                Some(StoredWeight { is_f16: false, ..inner()? })
+            if let Some(mut stored) = found {
+                (transpositions == 0 || stored.dims.len() == 2).then_some(())?;
+                stored.transposed = transpositions % 2 == 1;
+                stored.is_f16 &= !is_cast;
+                return Some(stored);
             }
-            "Transpose" if attribute::integers(node, "perm").is_none_or(|perm| perm == [1, 0]) => {
-                let mut stored = inner().filter(|stored| stored.dims.len() == 2)?;
-                stored.transposed = !stored.transposed;
-                Some(stored)
-            }
-            "DequantizeLinear" => self.dequantized(node),
-            _ => None,
         }
+        None
+    }
+
+    fn floating_point(&self, tensor: &'a TensorProto) -> Option<StoredWeight<'a>> {
+        let elements = match DataType::try_from(tensor.data_type).ok()? {
+            DataType::Float => Elements::F32,
+            DataType::Float16 => Elements::F16,
+            _ => return None,
+        };
+        self.stored(tensor, elements)
     }
 
     /// The one zero point of u8 codes; of i8 codes it is moved up by 128, as their codes are then.
@@ -194,9 +222,8 @@ impl<'a, G: Borrow<GraphProto>, F: ExternalFiles + ?Sized> Constants<'a, G, F> {
         // Opset 21 has scales for blocks of an axis.
         (attribute::integer(node, "block_size", 0) == 0).then_some(())?;
         let mut stored = self.integers8(node.input.first()?)?;
-        let scales = self.weight(node.input.get(1)?)?;
-        let is_vector = scales.dims.len() <= 1 && !matches!(scales.elements, Elements::Int8 { .. });
-        is_vector.then_some(())?;
+        let scales = self.behind(node.input.get(1)?, |_| None).filter(|scales| !scales.is_f16)?;
+        (scales.dims.len() <= 1).then_some(())?;
         let is_single = scales.dims.is_empty();
         let mut scales = scales.to_f32();
         if let Some(zeros) = node.input.get(2).filter(|name| !name.is_empty()) {
@@ -249,6 +276,11 @@ impl StoredWeight<'_> {
             }
         }
     }
+}
+
+/// Whether a `Transpose` exchanges the axes of a matrix.
+fn exchanges_two_axes(transpose: &NodeProto) -> bool {
+    attribute::integers(transpose, "perm").is_none_or(|perm| perm == [1, 0])
 }
 
 /// How many elements the shape of a tensor means; `None` for negative sizes and for more than there can be.

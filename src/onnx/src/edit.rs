@@ -10,7 +10,7 @@ impl GraphIndex<GraphProto> {
     pub fn remove_unused(&mut self) {
         for at in 0..self.graph.node.len() {
             for output in &mut self.graph.node[at].output {
-                if self.inputs.contains(output) {
+                if self.inputs.contains_key(output) {
                     self.producers.remove(output);
                     output.clear();
                 }
@@ -60,10 +60,10 @@ impl GraphIndex<GraphProto> {
 
     /// Changes how an input of the graph is described, or adds one.
     pub fn set_input(&mut self, input: ValueInfoProto) {
-        match self.graph.input.iter_mut().find(|i| i.name == input.name) {
-            Some(found) => *found = input,
+        match self.inputs.get(&input.name) {
+            Some(&at) => self.graph.input[at] = input,
             None => {
-                self.inputs.insert(input.name.clone());
+                self.inputs.insert(input.name.clone(), self.graph.input.len());
                 self.graph.input.push(input);
             }
         }
@@ -89,29 +89,39 @@ impl GraphIndex<GraphProto> {
 
     /// Notes that `consumer` reads `name` no more.
     fn disconnect(&mut self, consumer: Consumer, name: &str) {
-        if let Some(consumers) = self.consumers.get_mut(name)
-            && let Some(found) = consumers.iter().position(|&c| c == consumer)
-        {
-            consumers.remove(found);
-        }
-        if let Some(&producer) = self.producers.get(name) {
+        if let Some(producer) = self.forget(consumer, name) {
             self.remove_if_unused(producer);
         }
     }
 
+    /// Notes that `consumer` reads `name` no more, and returns the node that produces it.
+    fn forget(&mut self, consumer: Consumer, name: &str) -> Option<usize> {
+        if let Some(consumers) = self.consumers.get_mut(name)
+            // Nodes go from the last to the first.
+            && let Some(found) = consumers.iter().rposition(|&c| c == consumer)
+        {
+            consumers.remove(found);
+        }
+        self.producers.get(name).copied()
+    }
+
+    /// Removes node `at` if nothing reads what it produces, then those that produced only for it, and so on.
     fn remove_if_unused(&mut self, at: usize) {
-        let node = &self.graph.node[at];
-        let is_read = |name: &String| !name.is_empty() && self.is_read(name);
-        if self.removed.contains(&at) || node.output.iter().any(is_read) {
-            return;
-        }
-        self.removed.insert(at);
-        let node = std::mem::take(&mut self.graph.node[at]);
-        for output in &node.output {
-            self.producers.remove(output);
-        }
-        for (input, name) in node.input.iter().enumerate() {
-            self.disconnect(Consumer { node: NodeId(at), input }, name);
+        let mut open = vec![at];
+        while let Some(at) = open.pop() {
+            let node = &self.graph.node[at];
+            let is_read = |name: &String| !name.is_empty() && self.is_read(name);
+            if self.removed.contains(&at) || node.output.iter().any(is_read) {
+                continue;
+            }
+            self.removed.insert(at);
+            let node = std::mem::take(&mut self.graph.node[at]);
+            for output in &node.output {
+                self.producers.remove(output);
+            }
+            for (input, name) in node.input.iter().enumerate().rev() {
+                open.extend(self.forget(Consumer { node: NodeId(at), input }, name));
+            }
         }
     }
 }

@@ -10,6 +10,26 @@ pub enum Error {
     /// A model without a graph.
     #[error("not an ONNX graph: it holds no graph")]
     NoGraph,
+    /// A graph beyond a limit.
+    #[error("{found} {what}, where at most {limit} are taken")]
+    Limit {
+        /// The things that are counted.
+        what: &'static str,
+        /// The most that there may be.
+        limit: usize,
+        /// Their number.
+        found: usize,
+    },
+    /// A node that cannot be run where it stands, or as its attributes say.
+    #[error("the node {node}: expected {expected}, found {found}")]
+    Node {
+        /// The node's name, or that of its output, and its operator.
+        node: String,
+        /// The inputs, or the range of an attribute, that it should have.
+        expected: String,
+        /// Those that it has.
+        found: String,
+    },
     /// External data in a file that is not at hand.
     #[error("{tensor}: its data stands in {file}, which is not a file of this model")]
     MissingFile {
@@ -18,7 +38,7 @@ pub enum Error {
         /// The file that it refers to.
         file: String,
     },
-    /// A tensor whose data does not fit what the graph says of it.
+    /// A tensor that nothing or too much gives, or whose data or shape does not fit what the graph says of it.
     #[error("{tensor}: expected {expected}, found {found}")]
     Tensor {
         /// The tensor's name.

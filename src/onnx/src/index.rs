@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
 
 use crate::{Opset, attribute, opset::is, value_info};
 
@@ -59,7 +59,8 @@ pub struct GraphIndex<G = GraphProto> {
     pub(crate) initializers: HashMap<String, usize>,
     pub(crate) producers: HashMap<String, usize>,
     pub(crate) consumers: HashMap<String, Vec<Consumer>>,
-    pub(crate) inputs: HashSet<String>,
+    /// Inputs without a value in the file, by their places.
+    pub(crate) inputs: HashMap<String, usize>,
     outputs: HashSet<String>,
     /// Tensors that a graph inside a node (a branch, a loop's body) reads.
     read_by_subgraphs: HashSet<String>,
@@ -73,10 +74,11 @@ impl<G: Borrow<GraphProto>> GraphIndex<G> {
         let initializers = proto.initializer.iter().enumerate();
         let initializers: HashMap<_, _> =
             initializers.map(|(at, tensor)| (tensor.name.clone(), at)).collect();
-        let inputs = proto.input.iter().map(|input| &input.name);
+        // Older files list their weights among the inputs.
+        let inputs = proto.input.iter().enumerate();
+        let inputs = inputs.filter(|(_, input)| !initializers.contains_key(&input.name));
         let mut index = Self {
-            // Older files list their weights among the inputs.
-            inputs: inputs.filter(|name| !initializers.contains_key(*name)).cloned().collect(),
+            inputs: inputs.map(|(at, input)| (input.name.clone(), at)).collect(),
             initializers,
             outputs: proto.output.iter().map(|output| output.name.clone()).collect(),
             removed: HashSet::new(),
@@ -191,7 +193,7 @@ impl<G: Borrow<GraphProto>> GraphIndex<G> {
     /// Whether the tensor is an input of the graph that has no value in the file.
     #[must_use]
     pub fn is_input(&self, name: &str) -> bool {
-        self.inputs.contains(name)
+        self.inputs.contains_key(name)
     }
 
     /// Whether the tensor is an output of the graph.
@@ -232,24 +234,38 @@ impl<G: Borrow<GraphProto>> GraphIndex<G> {
         self.initializers.contains_key(name) || self.produced_by("Constant", name).is_some()
     }
 
+    /// The description of an input that has no value in the file.
+    #[must_use]
+    pub fn input(&self, name: &str) -> Option<&ValueInfoProto> {
+        self.graph().input.get(*self.inputs.get(name)?)
+    }
+
     /// The sizes of an input, `None` for those that a run decides; `None` for what is no input of known rank.
     #[must_use]
     pub fn input_sizes(&self, name: &str) -> Option<Vec<Option<usize>>> {
-        value_info::sizes(self.graph().input.iter().find(|input| input.name == name)?)
+        value_info::sizes(self.input(name)?)
     }
 
     /// Whether all that is done with the tensor is to look up rows of it, perhaps behind a cast or a dequantisation.
     #[must_use]
     pub fn is_only_looked_up(&self, name: &str) -> bool {
-        let mut consumers = self.consumers(name).peekable();
-        consumers.peek().is_some()
-            && consumers.all(|(consumer, node)| match node.op_type.as_str() {
-                "Gather" => consumer.input == 0,
-                "Cast" | "DequantizeLinear" => {
-                    node.output.first().is_some_and(|output| self.is_only_looked_up(output))
+        let (mut open, mut steps) = (vec![name], 0);
+        while let Some(name) = open.pop() {
+            // More steps than nodes lead in a circle.
+            steps += 1;
+            let mut consumers = self.consumers(name).peekable();
+            if consumers.peek().is_none() || steps > self.graph().node.len() {
+                return false;
+            }
+            for (consumer, node) in consumers {
+                match (node.op_type.as_str(), node.output.first()) {
+                    ("Gather", _) if consumer.input == 0 => {}
+                    ("Cast" | "DequantizeLinear", Some(output)) => open.push(output),
+                    _ => return false,
                 }
-                _ => false,
-            })
+            }
+        }
+        true
     }
 }
 

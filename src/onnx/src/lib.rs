@@ -1,7 +1,7 @@
 //! ONNX graphs as data, for whoever rewrites them or quantises them.
 //!
 //! ```text
-//! bytes ──Model::parse──▶ GraphProto + Opset
+//! bytes ──Model::parse──▶ GraphProto + Opset        in order, complete and within limits
 //!                            │
 //!                        GraphIndex       producer of a tensor, its consumers, what subgraphs read
 //!                ┌───────────┼──────────────┐
@@ -19,6 +19,7 @@
 
 pub mod attribute;
 pub mod builder;
+mod check;
 mod constants;
 mod edit;
 mod error;

@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 use prost::Message;
 use tract_onnx::pb::{GraphProto, ModelProto};
 
-use crate::{Error, GraphIndex, Opset, is_external};
+use crate::{Error, GraphIndex, Opset, check::check, is_external};
 
 /// A parsed ONNX file, whose external data is not read.
+///
+/// Its graph was checked: every node reads what earlier ones make, every output is made, and names, nodes, axes, sizes
+/// and attributes are within limits.
 #[derive(Debug, Clone)]
 pub struct Model {
     graph: GraphProto,
@@ -19,7 +22,7 @@ impl Model {
     /// Parses the bytes of a file.
     ///
     /// # Errors
-    /// [`Error::Decode`] when the bytes are something else or cut off, [`Error::NoGraph`] when they hold no graph.
+    /// [`Error::Decode`] when the bytes are something else or cut off; else as [`Model::from_proto`].
     ///
     /// # Examples
     /// ```
@@ -37,9 +40,12 @@ impl Model {
     /// Takes a model that is parsed already.
     ///
     /// # Errors
-    /// [`Error::NoGraph`] when it holds no graph.
+    /// [`Error::NoGraph`] when it holds no graph; [`Error::Limit`] when that is too large; [`Error::Node`] when a node reads
+    /// what none before it makes, or has attributes out of their range; [`Error::Tensor`] when nothing makes an output,
+    /// or two make the same tensor.
     pub fn from_proto(mut rest: ModelProto) -> Result<Self, Error> {
         let graph = rest.graph.take().ok_or(Error::NoGraph)?;
+        check(&graph)?;
         Ok(Self { graph, rest })
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use coca_engine::{Arithmetic, Engine, Graph, Onnx, Rules, Weights};
 use coca_onnx::{
-    Model,
+    GraphIndex, Model, Opset,
     pb::{GraphProto, ModelProto, tensor_proto::DataType},
     value_info,
 };
@@ -69,7 +69,10 @@ impl<'a> Runtime<'a> {
         let described =
             wanted.iter().map(|name| value_info::tensor_of_any_shape(name, DataType::Float));
         graph.output = described.collect();
-        let onnx = Onnx::new(self.part, self.model(graph)?);
+        // What makes the inputs, and what nothing reads any more, is no part of the piece.
+        let mut index = GraphIndex::new(graph, Opset::of(self.rest));
+        index.remove_unused();
+        let onnx = Onnx::new(self.part, self.model(index.into_graph())?);
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
         let inputs: Vec<&str> = inputs.iter().map(|(name, _)| *name).collect();
         let (inputs, outputs) = (names(&inputs), names(outputs));
