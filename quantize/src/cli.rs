@@ -57,6 +57,7 @@ pub(crate) enum Verbosity {
 
 impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        coca_host::silence_caught_panics();
         signals::remove_staging_folders_on_signals()?;
         let verbosity = match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Errors,

@@ -30,6 +30,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use coca_edge::{
     Bundle, Coca, Engine, bundle,
     engine::{Arithmetic, EngineBuilder},
+    host::silence_caught_panics,
 };
 
 /// Labels and captions for pictures, offline, on the CPU.
@@ -109,6 +110,7 @@ enum Outcome {
 struct Usage(String);
 
 pub(crate) fn run() -> ExitCode {
+    silence_caught_panics();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(answer) => return output::answer(&answer),

@@ -1,19 +1,19 @@
 //! One ONNX graph, loaded, optimised and ready to run.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap};
 
+use coca_host::catch_panic;
 use coca_kernels::static_int8::Quantization;
 use ndarray::{Array, Array2, ArrayD, Dimension};
-use tract_onnx::prelude::{
-    InferenceModelExt, IntoRunnable, IntoTensor, TValue, TVec, TractError, TypedRunnableModel,
-};
+use tract_onnx::prelude::{IntoTensor, TValue, TVec, TractError};
 
 use crate::{
     Arithmetic, Engine, Error, Onnx, SharedTensor, Unfused, Weights,
     buffers::filled,
     error::chain,
-    fused::{Fused, NotFinite},
+    fused::NotFinite,
     layout::Layout,
+    plan::{Plan, panicked},
 };
 
 /// A tensor given to a graph.
@@ -63,7 +63,7 @@ pub struct Graph {
     outputs: Vec<String>,
     layouts: Vec<Layout>,
     unfused: Vec<Unfused>,
-    plan: Arc<TypedRunnableModel>,
+    plan: Plan,
 }
 
 /// What a graph really runs on.
@@ -98,15 +98,11 @@ impl Graph {
         engine: &Engine,
     ) -> Result<Self, Error> {
         let part = onnx.part().to_owned();
-        let unsupported =
-            |e: TractError| Error::Unsupported { part: part.clone(), reason: chain(&e) };
-        let fused = onnx.into_model(weights, inputs, outputs, arithmetic, engine)?;
-        let plan = fused
-            .model
-            .into_typed()
-            .and_then(|model| model.into_optimized())
-            .and_then(|model| model.into_runnable())
-            .map_err(unsupported)?;
+        let unsupported = |reason| Error::Unsupported { part: part.clone(), reason };
+        let fuse = || onnx.fuse(weights, inputs, outputs, arithmetic, engine);
+        let fused = catch_panic(fuse)
+            .unwrap_or_else(|panic| Err(unsupported(panicked("a rule", &panic))))?;
+        let plan = Plan::new(fused.model, &fused.operators, engine).map_err(unsupported)?;
         let (engine, inputs, outputs) = (engine.clone(), inputs.to_vec(), outputs.to_vec());
         let (layouts, unfused) = (fused.layouts, fused.unfused);
         Ok(Self { engine, part, inputs, outputs, layouts, unfused, plan })
@@ -196,13 +192,8 @@ impl Graph {
         let kernel = self.engine.cpu().instruction_set().name();
         let unfused = self.unfused.clone();
         let mut execution = Execution { kernel, unfused, ..Execution::default() };
-        for node in self.plan.model().nodes() {
-            let name = node.op.name().into_owned();
-            let counts = match name.as_str() {
-                "Source" | "Const" => continue,
-                _ if node.op.downcast_ref::<Fused>().is_some() => &mut execution.fused,
-                _ => &mut execution.tract,
-            };
+        for (name, is_fused) in self.plan.operators() {
+            let counts = if is_fused { &mut execution.fused } else { &mut execution.tract };
             *counts.entry(name).or_default() += 1;
         }
         execution
@@ -232,10 +223,7 @@ impl Graph {
         }
         let inputs = inputs.into_iter().map(|input| self.value(input));
         let inputs = inputs.collect::<Result<TVec<TValue>, _>>();
-        let values = inputs.and_then(|inputs| match self.engine.profiler() {
-            None => self.plan.run(inputs),
-            Some(profiler) => profiler.run(&self.plan, inputs),
-        });
+        let values = inputs.and_then(|inputs| self.plan.run(inputs, self.engine.profiler()));
         let values = values.map_err(|error| self.stopped(&error))?;
         values
             .into_iter()

@@ -16,6 +16,8 @@
 
 mod arithmetic;
 mod buffers;
+mod checked_axis;
+mod culprit;
 mod engine;
 mod environment;
 mod error;
@@ -24,6 +26,7 @@ mod graph;
 mod kv_pages;
 mod layout;
 mod onnx;
+mod plan;
 mod profile;
 mod rewrite;
 mod rules;

@@ -1,26 +1,24 @@
-//! An ONNX file, parsed: which weights it needs, and how it becomes a model of tract's with fused operators.
+//! An ONNX file, parsed: which weights it needs, and how it becomes a graph with fused operators.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use coca_onnx::{
     GraphIndex, Model, element_count, is_external,
     pb::{
-        GraphProto, TensorProto, ValueInfoProto, tensor_proto::DataType,
+        GraphProto, ModelProto, TensorProto, ValueInfoProto, tensor_proto::DataType,
         tensor_shape_proto::dimension::Value,
     },
     value_info,
 };
-use tract_onnx::{
-    prelude::{Framework, InferenceModel},
-    tract_hir::ops::expandable::expand,
-};
 
 use crate::{
     Arithmetic, Engine, Error, Weights,
-    error::chain,
-    fused::Fused,
+    fused::FusedOperator,
     layout::Layout,
-    rewrite::{FUSED, Unfused, rewrite},
+    rewrite::{Unfused, rewrite},
 };
 
 /// A parsed ONNX graph, not yet joined with its external data.
@@ -35,7 +33,8 @@ impl Onnx {
     /// Reads the graph in `bytes`; `part` names it in errors.
     ///
     /// # Errors
-    /// [`Error::NotOnnx`] when the bytes are something else or cut off.
+    /// [`Error::NotOnnx`] when the bytes are something else or cut off; [`Error::Limit`], [`Error::Node`] and [`Error::Tensor`] as
+    /// [`Model::from_proto`].
     pub fn parse(part: &str, bytes: &[u8]) -> Result<Self, Error> {
         let model = Model::parse(bytes).map_err(|e| Error::in_part(part, e))?;
         Ok(Self::new(part, model))
@@ -106,7 +105,7 @@ impl Onnx {
     }
 
     /// Joins the graph with its weights, leaves the inputs and outputs asked for, in order, and fuses what it can.
-    pub(crate) fn into_model(
+    pub(crate) fn fuse(
         mut self,
         weights: &Weights,
         inputs: &[String],
@@ -125,15 +124,8 @@ impl Onnx {
             weights.inline(tensor).map_err(|e| Error::in_part(&self.part, e))?;
         }
         *self.model.graph_mut() = rewritten.graph;
-        let mut model = tract_onnx::onnx()
-            .model_for_proto_model(&self.model.into_proto())
-            .map_err(|e| Error::Unsupported { part: self.part.clone(), reason: chain(&e) })?;
-        for node in model.nodes.iter_mut().filter(|node| node.name.starts_with(FUSED)) {
-            if let Some(operator) = rewritten.operators.remove(&node.name) {
-                node.op = expand(Fused::new(operator, engine));
-            }
-        }
-        Ok(FusedModel { model, layouts, unfused: rewritten.unfused })
+        let (operators, unfused) = (rewritten.operators, rewritten.unfused);
+        Ok(FusedModel { model: self.model.into_proto(), operators, layouts, unfused })
     }
 
     /// Leaves the inputs and outputs asked for, in order.
@@ -157,9 +149,11 @@ impl Onnx {
     }
 }
 
-/// A graph in tract's hands, and how it takes its inputs.
+/// A graph with fused operators in it, and how it takes its inputs.
 pub(crate) struct FusedModel {
-    pub(crate) model: InferenceModel,
+    pub(crate) model: ModelProto,
+    /// The fused operators, by the names of the nodes that stand for them.
+    pub(crate) operators: HashMap<String, Arc<dyn FusedOperator>>,
     pub(crate) layouts: Vec<Layout>,
     pub(crate) unfused: Vec<Unfused>,
 }

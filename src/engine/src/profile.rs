@@ -2,12 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
-
-use tract_core::plan::eval;
-use tract_onnx::prelude::{TValue, TVec, TractResult, TypedRunnableModel};
 
 /// How often an operator ran, and how long in all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,18 +22,12 @@ pub struct OperatorTime {
 pub(crate) struct Profiler(Mutex<BTreeMap<String, (usize, Duration)>>);
 
 impl Profiler {
-    /// Runs `plan`, and adds up what each of its operators takes.
-    pub(crate) fn run(
-        &self,
-        plan: &Arc<TypedRunnableModel>,
-        inputs: TVec<TValue>,
-    ) -> TractResult<TVec<TValue>> {
-        plan.spawn()?.run_plan_with_eval(inputs, |context, state, node, inputs| {
-            let start = Instant::now();
-            let outputs = eval(context, state, node, inputs);
-            self.add(&node.op.name(), start.elapsed());
-            outputs
-        })
+    /// Runs `work`, and adds its time to that of `operator`.
+    pub(crate) fn time<T>(&self, operator: &str, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let outcome = work();
+        self.add(operator, start.elapsed());
+        outcome
     }
 
     /// Takes out what was added up, the longest first.

@@ -1,4 +1,5 @@
-//! The machine underneath: its cores, the memory that is left, its temperature, its files and terminal.
+//! The machine underneath: its cores, the memory that is left, its temperature, its files and terminal; and panics of code
+//! that runs on it.
 //!
 //! ```
 //! let cores = coca_host::physical_cores();
@@ -13,12 +14,14 @@
 mod control_group;
 mod memory;
 mod output_file;
+mod panics;
 mod printable;
 mod processor;
 mod temperature;
 
 pub use memory::{AvailableMemory, number_behind, resident_memory};
 pub use output_file::OutputFile;
+pub use panics::{catch_panic, silence_caught_panics};
 pub use printable::printable;
 pub use processor::{cpu_features, physical_cores};
 pub use temperature::hottest_sensor;

@@ -11,11 +11,12 @@
 //! While [`MAX_HANGING`] of them hang, the source is not opened again, so that threads and memory have a ceiling.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
+
+use coca_host::catch_panic;
 
 use super::{Error, Frame, FrameSource, Interrupt, NewestFrame, Read, Taken};
 use crate::Counters;
@@ -261,8 +262,8 @@ impl Shared {
 
     /// The reader's thread.
     fn read(&self, reader: u64, open: &Open) {
-        let end = catch_unwind(AssertUnwindSafe(|| self.read_frames(reader, open)));
-        let end = end.unwrap_or_else(|_| Err(self.broken_down("it panicked")));
+        let end = catch_panic(|| self.read_frames(reader, open))
+            .unwrap_or_else(|panic| Err(self.broken_down(format_args!("it panicked: {panic}"))));
         self.as_reader(reader, |state| state.end = Some(end));
         self.changed.notify_all();
     }

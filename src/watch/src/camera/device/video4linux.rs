@@ -6,14 +6,9 @@
 //! v4l 0.14 has faults of its own that are kept away here: it panics at files in `/dev` that are named like cameras, at
 //! names that are not UTF-8, and when a driver refuses to stop.
 
-use std::{
-    collections::BTreeSet,
-    io,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeSet, io, path::Path, time::Duration};
 
+use coca_host::catch_panic;
 use coca_vision::{PixelFormat, YuvMatrix};
 use nokhwa::utils::ApiBackend;
 use rustix::{
@@ -78,7 +73,7 @@ impl Node {
     /// `None` for what cannot be opened or does not capture: outputs, metadata, decoders.
     fn open(number: usize) -> Option<Self> {
         let device = Device::new(number).ok()?;
-        let told = without_panics(|| device.query_caps()).ok()?.ok()?;
+        let told = catch_panic(|| device.query_caps()).ok()?.ok()?;
         let needed = capability::Flags::VIDEO_CAPTURE | capability::Flags::STREAMING;
         let v4l::Capabilities { driver, card: name, bus, capabilities, .. } = told;
         capabilities.contains(needed).then_some(Self { number, driver, name, bus, device })
@@ -150,20 +145,12 @@ fn sizes(sizes: &FrameSizeEnum) -> Vec<(u32, u32)> {
 /// Every device that captures, by its number.
 fn nodes() -> Result<Vec<Node>, Error> {
     let failed = |reason| Error::BrokenDown { source_name: "cameras".to_owned(), reason };
-    let found = without_panics(|| nokhwa::query(ApiBackend::Video4Linux)).map_err(failed)?;
+    let found = catch_panic(|| nokhwa::query(ApiBackend::Video4Linux)).map_err(failed)?;
     let found = found.map_err(|error| failed(error.to_string()))?;
     // Files such as `/dev/video-dec0` count as another camera 0.
     let numbers: BTreeSet<u32> =
         found.iter().filter_map(|camera| camera.index().as_index().ok()).collect();
     Ok(numbers.into_iter().filter_map(|number| Node::open(number as usize)).collect())
-}
-
-/// Runs `work`; a panic becomes an error with its message.
-fn without_panics<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| match panic.downcast::<String>() {
-        Ok(reason) => *reason,
-        Err(_) => "the driver's list of cameras cannot be read".to_owned(),
-    })
 }
 
 pub(super) fn cameras() -> Result<Vec<CameraInfo>, Error> {
