@@ -313,6 +313,30 @@ fn attention_under_any_mask() {
     ]);
 }
 
+/// The names that rules make begin with one colon, if none in the file does.
+#[test]
+fn names_in_a_file_are_never_taken_for_those_that_rules_make() {
+    let mut model = over(&["N".into(), 8.into(), 4.into(), 4.into()], |maker, x| {
+        let weight = maker.weight(&[8, 8, 3, 3]);
+        let attributes = || vec![of_integers("pads", &[1, 1, 1, 1])];
+        let y = maker.graph.node("Conv", &[x, &weight], attributes());
+        let y = maker.graph.node("Conv", &[&y, &weight], attributes());
+        let z = maker.graph.op("Exp", &[x]);
+        maker.graph.op("Add", &[&z, &y])
+    });
+    let fused = execution(&model).fused;
+    let nodes = &mut model.graph_mut().node;
+    let taken = format!(":channels last of {}", nodes[0].output[0]);
+    let exp = nodes.iter_mut().find(|node| node.op_type == "Exp").unwrap();
+    let old = std::mem::replace(&mut exp.output[0], taken.clone());
+    for (at, node) in nodes.iter_mut().enumerate() {
+        node.name = if at == 0 { ":fused 0".to_owned() } else { "alike".to_owned() };
+        node.input.iter_mut().filter(|name| **name == old).for_each(|name| name.clone_from(&taken));
+    }
+    assert_eq!(execution(&model).fused, fused);
+    assert!(distance(&model) <= TOLERANCE);
+}
+
 #[test]
 fn attention_over_rows_of_other_shapes() {
     let keys_first = |maker: &mut Maker, x: &Value, shape: [i64; 4]| {

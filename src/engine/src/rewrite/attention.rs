@@ -16,8 +16,6 @@ use crate::{
     layout::Layout,
 };
 
-/// The input that maps the slots of past tokens, `[B, P]`, in a graph whose caches are paged.
-const CACHE_SLOTS: &str = "cache_slots";
 /// Sizes of parts are an input of `Split` since this version, an attribute before.
 const SPLIT_WITH_INPUT: Opset = Opset::new(13);
 
@@ -59,7 +57,8 @@ impl Rewriter<'_> {
         let operator = fused::Attention { heads, head_width, scale, queries, memory, mask };
         for Relaid { input, layout } in relaid {
             if layout == Layout::PagedCache {
-                self.graph.set_input(slot_mapping());
+                let slots = slot_mapping(&self.cache_slots());
+                self.graph.set_input(slots);
             }
             self.layouts.insert(input.name.clone(), layout);
             self.graph.set_input(input);
@@ -79,7 +78,7 @@ impl Rewriter<'_> {
                 input: paged_cache(&half.past, width),
                 layout: Layout::PagedCache,
             });
-            let slots = inputs.index(CACHE_SLOTS);
+            let slots = inputs.index(&self.cache_slots());
             return (fused::Memory::Cached { past, slots, new }, relaid.into());
         }
         if let Some(relaid) = self.packed(halves) {
@@ -151,14 +150,19 @@ impl Rewriter<'_> {
         if outer == [0, 0] {
             return name.to_owned();
         }
-        let rows = format!("{name} as rows {outer:?}");
+        let rows = self.derived(format_args!("rows {outer:?}"), name);
         if self.graph.producer(&rows).is_none() {
-            let shape = format!("{rows} shape");
+            let shape = self.derived(format_args!("shape of rows {outer:?}"), name);
             let sizes = [outer[0], outer[1], width as i64];
             self.graph.add_initializer(builder::i64_tensor(&shape, &[3], &sizes));
             self.graph.add(builder::node("Reshape", &[name, &shape], &rows, Vec::new()));
         }
         rows
+    }
+
+    /// The input that maps the slots of past tokens, `[B, P]`, in a graph whose caches are paged.
+    fn cache_slots(&self) -> String {
+        self.derived("slots of", "caches")
     }
 
     /// Earlier rows, an input that nothing else reads, and the new ones behind them.
@@ -187,6 +191,6 @@ fn paged_cache(name: &str, width: usize) -> ValueInfoProto {
     value_info::tensor(name, DataType::Float, &["C".into(), width.into()])
 }
 
-fn slot_mapping() -> ValueInfoProto {
-    value_info::tensor(CACHE_SLOTS, DataType::Int64, &["B".into(), "P".into()])
+fn slot_mapping(name: &str) -> ValueInfoProto {
+    value_info::tensor(name, DataType::Int64, &["B".into(), "P".into()])
 }

@@ -95,7 +95,7 @@ impl Rewriter<'_> {
         channels: usize,
         operator: impl fused::FusedOperator + 'static,
     ) {
-        let result = format!("{} channels last", chain.output);
+        let result = self.derived("channels last of", &chain.output);
         self.replace(chain.end, inputs, result.clone(), operator);
         self.graph.add(transpose(&result, &chain.output, &CHANNELS_FIRST));
         self.channels_last.insert(result, channels);
@@ -108,7 +108,7 @@ impl Rewriter<'_> {
         if let Some(source) = source.and_then(|node| node.input.first()) {
             return source.clone();
         }
-        let last = format!("{name} channels last");
+        let last = self.derived("channels last of", name);
         if self.graph.producer(&last).is_none() {
             self.graph.add(transpose(name, &last, &CHANNELS_LAST));
         }
@@ -127,7 +127,7 @@ impl Rewriter<'_> {
         let &channels = self.channels_last.get(&source).or_other()?;
         self.flattens(&shape, channels, &source).then_some(()).or_other()?;
         let output = last.output.first().or_other()?.clone();
-        let cells = format!("{output} shape");
+        let cells = self.derived("shape of cells", &output);
         let sizes = [0, -1, channels as i64];
         self.graph.add_initializer(builder::i64_tensor(&cells, &[3], &sizes));
         let reshape = builder::node("Reshape", &[&source, &cells], &output, Vec::new());

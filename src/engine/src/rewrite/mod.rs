@@ -18,7 +18,8 @@ mod patches;
 mod queries;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt::Display,
     sync::Arc,
 };
 
@@ -31,8 +32,8 @@ use miss::{Miss, Rule};
 
 use super::{Engine, Rules, Weights, fused::FusedOperator, layout::Layout};
 
-/// The operator type of nodes that stand for fused operators; their names count up.
-pub(crate) const FUSED: &str = "CocaFused";
+/// The operator type of nodes that stand for fused operators.
+const FUSED: &str = "CocaFused";
 
 /// The first version of ONNX's operators in which those that the rules know mean what they do today, or differ in
 /// ways that the rules translate. `Add` and `Mul` broadcast along an attribute before.
@@ -67,6 +68,7 @@ pub(super) fn rewrite(
         layouts: BTreeMap::new(),
         channels_last: BTreeMap::new(),
         misses: BTreeMap::new(),
+        prefix: unused_prefix(graph.graph()),
         graph,
     };
     let is_old = rewriter.graph.opset() < OLDEST_OPSET;
@@ -107,6 +109,8 @@ struct Rewriter<'w> {
     channels_last: BTreeMap<String, usize>,
     /// Why the last rule that had something to tell of a node left it.
     misses: BTreeMap<NodeId, Miss>,
+    /// The beginning of every name that a rule makes, and of none in the file.
+    prefix: String,
 }
 
 impl Rewriter<'_> {
@@ -117,6 +121,11 @@ impl Rewriter<'_> {
                 self.misses.insert(id, miss);
             }
         }
+    }
+
+    /// The name of a tensor or node that a rule makes: `kind` tells apart those that it makes of the same one.
+    fn derived(&self, kind: impl Display, of: impl Display) -> String {
+        format!("{}{kind} {of}", self.prefix)
     }
 
     fn constants(&self) -> Constants<'_, GraphProto, Weights> {
@@ -142,7 +151,7 @@ impl Rewriter<'_> {
         output: Vec<String>,
         operator: impl FusedOperator + 'static,
     ) -> NodeProto {
-        let name = format!("{FUSED} {}", self.operators.len());
+        let name = self.derived("fused", self.operators.len());
         self.operators.insert(name.clone(), Arc::new(operator));
         NodeProto { name, op_type: FUSED.to_owned(), input, output, ..NodeProto::default() }
     }
@@ -152,11 +161,33 @@ impl Rewriter<'_> {
             let node = self.graph.node(id).filter(|node| node.op_type != FUSED)?;
             Unfused::new(node, miss)
         });
-        Rewritten {
-            unfused: unfused.collect(),
-            graph: self.graph.into_graph(),
-            operators: self.operators,
-            layouts: self.layouts,
+        let unfused = unfused.collect();
+        let mut graph = self.graph.into_graph();
+        name_apart(&mut graph, &self.prefix);
+        Rewritten { graph, operators: self.operators, layouts: self.layouts, unfused }
+    }
+}
+
+/// A prefix of no name in the graph.
+fn unused_prefix(graph: &GraphProto) -> String {
+    let nodes = graph.node.iter().flat_map(|node| node.output.iter().chain([&node.name]));
+    let tensors = graph.initializer.iter().map(|tensor| &tensor.name);
+    let names = nodes.chain(tensors).chain(graph.input.iter().map(|input| &input.name));
+    let colons = names.map(|name| name.bytes().take_while(|&byte| byte == b':').count());
+    ":".repeat(colons.max().unwrap_or(0) + 1)
+}
+
+/// Gives each node a name of its own: those of a file may be alike, and tract names inputs and weights as nodes too.
+fn name_apart(graph: &mut GraphProto, prefix: &str) {
+    let inputs = graph.input.iter().map(|input| input.name.clone());
+    let weights = graph.initializer.iter().map(|tensor| tensor.name.clone());
+    let mut names: HashSet<String> = inputs.chain(weights).collect();
+    for (at, node) in graph.node.iter_mut().enumerate() {
+        if node.name.is_empty() {
+            node.name = node.output.first().cloned().unwrap_or_default();
+        }
+        if !names.insert(node.name.clone()) {
+            node.name = format!("{prefix}node {at} {}", node.name);
         }
     }
 }

@@ -33,7 +33,8 @@ impl Rewriter<'_> {
         let (queries, width) = (kept.len(), heads * head_width);
         let rows = kept.flat_map(|query| (0..width).map(move |i| (query, i)));
         let rows: Vec<f32> = rows.map(|(query, i)| element(query, i)).collect();
-        let derived = |what: &str| format!("{name} {what} of node {}", id.position());
+        let prefix = self.derived("queries", id.position());
+        let derived = |what: &str| format!("{prefix} {what}");
         if let Some(only) = needed {
             self.pick_first(&only, &derived("first row"));
         }

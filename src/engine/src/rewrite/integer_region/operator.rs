@@ -32,7 +32,7 @@ impl Rewriter<'_> {
         let inputs = region.inputs.iter().map(|input| sources[&input.name].clone());
         let inputs: Vec<String> = inputs.collect();
         self.take_codes_of_pixels(&mut region, &inputs, &nodes);
-        let name = format!("integer region {}", self.operators.len());
+        let name = self.derived("integer region", self.operators.len());
         let mut readers: Vec<(String, Vec<NodeId>)> = Vec::new();
         for codes in made {
             let dequantizers = self.read_outside(&codes, &nodes);
@@ -59,7 +59,7 @@ impl Rewriter<'_> {
     ) {
         for (input, source) in region.inputs.iter_mut().zip(sources) {
             let is_for_stems = input.image.is_none() && self.is_only_quantized_for(source, nodes);
-            let found = self.graph.graph().input.iter().find(|info| info.name == *source);
+            let found = self.graph.input(source);
             let codes = found.filter(|_| is_for_stems);
             let codes =
                 codes.and_then(|info| value_info::reordered(info, DataType::Uint8, &[0, 2, 3, 1]));

@@ -27,7 +27,7 @@ impl Rewriter<'_> {
         }
         let input = input.to_owned();
         let bounds = [("low", low), ("high", high)].map(|(kind, bound)| {
-            let name = format!("{value} {kind}");
+            let name = self.derived(kind, &value);
             self.graph.add_initializer(builder::f32_tensor(&name, &[], &[bound]));
             name
         });
