@@ -313,6 +313,34 @@ fn attention_under_any_mask() {
     ]);
 }
 
+#[test]
+fn attention_under_a_mask_of_more_than_it_asks_for() {
+    let one_head = |maker: &mut Maker, x: &Value| {
+        let [q, v] = [(); 2].map(|()| maker.heads(x, [0, 0, 1, 8], [0, 2, 1, 3]));
+        let k = maker.heads(x, [0, 0, 1, 8], [0, 2, 3, 1]);
+        let mask = maker.weight(&[2, 3, 3]);
+        let mixed = maker.mixed([&q, &k, &v], Some(&mask), |graph, scores| graph.softmax(scores));
+        let rows = maker.graph.transpose(&mixed, &[0, 2, 1, 3]);
+        maker.graph.reshape(&rows, &[0, 0, 16])
+    };
+    let one_query = |rows: &[i64]| {
+        over(&["N".into(), 1.into(), 8.into()], |maker, x| {
+            let (mask, keys) = (maker.weight(rows), maker.weight(&[1, 3, 8]));
+            maker.attention([x, &keys, &keys], Some(&mask))
+        })
+    };
+    let one_sequence = over(&[1.into(), "T".into(), 8.into()], |maker, x| {
+        let mask = maker.weight(&[2, 1, 3, 3]);
+        maker.attention([x, x, x], Some(&mask))
+    });
+    check(vec![
+        case("a query for each of its rows", ATTENTION, one_query(&[5, 3])),
+        case("a query for one row", ATTENTION, one_query(&[1, 3])),
+        case("a sequence for each of its planes", ATTENTION, one_sequence),
+        case("more heads than there are", NOTHING, over_rows(one_head)),
+    ]);
+}
+
 /// The names that rules make begin with one colon, if none in the file does.
 #[test]
 fn names_in_a_file_are_never_taken_for_those_that_rules_make() {

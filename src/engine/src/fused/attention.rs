@@ -72,6 +72,16 @@ impl Attention {
         })
     }
 
+    /// An axis of the mask, counted from the end; `None` without a mask, and for axes that it does not have.
+    fn mask_axis<'i, S>(
+        &self,
+        shape: impl FnOnce(usize) -> &'i [S],
+        from_the_end: usize,
+    ) -> Option<&'i S> {
+        let axes = shape(self.mask?);
+        axes.get(axes.len().checked_sub(from_the_end)?)
+    }
+
     /// The mask, each of whose axes has one entry or as many as the scores; keys are repeated where it has one for all.
     fn mask<'a>(
         &self,
@@ -178,27 +188,34 @@ impl SingleOutput for Attention {
         let [batch, rows, _] = inputs[self.queries.input] else {
             bail!("attention takes three axes")
         };
-        // A batch of one, like that of learnt queries, serves whatever batch the others have.
+        // A batch of one, like that of learnt queries, serves whatever batch the others have; one query serves every row
+        // of a mask.
         let others = self.keys_and_values().into_iter().flatten().map(|input| &inputs[input][0]);
+        let others = others.chain(self.mask_axis(|mask| inputs[mask], 4));
         let batch = std::iter::once(batch).chain(others).find(|b| !b.is_one()).unwrap_or(batch);
+        let rows = self.mask_axis(|mask| inputs[mask], 2).filter(|_| rows.is_one()).unwrap_or(rows);
         Ok(tvec![batch.clone(), rows.clone(), self.width().to_dim()])
     }
 
     fn run(&self, engine: &Engine, inputs: &[TValue]) -> TractResult<Tensor> {
-        let queries = inputs[self.queries.input].shape();
+        let own = inputs[self.queries.input].shape();
         let others =
             self.keys_and_values().into_iter().flatten().map(|input| inputs[input].shape());
-        let shapes = std::iter::once(queries).chain(others);
+        let shapes = std::iter::once(own).chain(others);
         ensure!(shapes.clone().all(|shape| shape.len() == 3), "attention takes three axes");
-        let batch = shapes.map(|shape| shape[0]).max().unwrap_or(1);
+        let of_mask = |from_the_end| self.mask_axis(|mask| inputs[mask].shape(), from_the_end);
+        let batch = shapes.map(|shape| shape[0]).chain(of_mask(4).copied()).max().unwrap_or(1);
+        let queries = of_mask(2).copied().filter(|_| own[1] == 1).unwrap_or(own[1]);
         let (keys, memory) = self.memory(inputs, batch)?;
         let (heads, head_width) = (self.heads, self.head_width);
-        let shape = AttentionShape { batch, heads, head_width, queries: queries[1], keys };
+        let shape = AttentionShape { batch, heads, head_width, queries, keys };
         let mask = self.mask(inputs, shape)?;
+        let rows = self.rows(inputs, self.queries, batch)?;
+        let row_stride = if own[1] == queries { rows.row_stride } else { 0 };
         let input = AttentionInput {
             shape,
             scale: self.scale,
-            queries: self.rows(inputs, self.queries, batch)?,
+            queries: HeadRows { row_stride, ..rows },
             key_values: memory,
             mask: mask.as_ref().map(MaskTensor::borrow),
         };

@@ -49,6 +49,8 @@ impl Rewriter<'_> {
             is_same(&pattern.queries) && is_same(&pattern.values),
             "its queries, keys and values differ in the number or width of heads",
         )?;
+        let mask_heads = pattern.mask.as_ref().and_then(|mask| self.mask_heads(mask));
+        ensure(mask_heads.is_none_or(|own| [1, heads].contains(&own)), "its mask has more heads")?;
         let mut inputs = Inputs::default();
         let queries = self.operand(&mut inputs, &pattern.queries);
         let (memory, relaid) = self.memory(&mut inputs, &pattern);
@@ -65,6 +67,15 @@ impl Rewriter<'_> {
         }
         self.replace(pattern.end, inputs.0, pattern.output, operator);
         Ok(())
+    }
+
+    /// The heads that a mask `[…, heads, queries, keys]` has entries of their own for, where the file tells.
+    fn mask_heads(&self, mask: &str) -> Option<usize> {
+        let sizes = match self.graph.constant(mask) {
+            Some(tensor) => tensor.dims.iter().map(|&size| usize::try_from(size).ok()).collect(),
+            None => self.graph.input_sizes(mask)?,
+        };
+        *sizes.get(sizes.len().checked_sub(3)?)?
     }
 
     /// Where keys and values stand, and which inputs of the graph change for that.
