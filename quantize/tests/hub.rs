@@ -105,8 +105,13 @@ fn answer(stream: &mut TcpStream, log: &Mutex<Vec<String>>, broken: &mut bool) {
 }
 
 fn import(home: &Path, endpoint: &str, id: &str, out: &str) -> Output {
+    import_with(home, endpoint, &[id, out])
+}
+
+fn import_with(home: &Path, endpoint: &str, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_coca-quantize"))
-        .args(["import", id, out])
+        .arg("import")
+        .args(arguments)
         .current_dir(home)
         .env("HF_HOME", home.join("hub"))
         .env("HF_ENDPOINT", endpoint)
@@ -160,6 +165,22 @@ fn a_clip_of_transformers_is_fetched_and_then_used_offline() {
         .map(|folder| fs::read_to_string(home.path().join(folder).join("coca.json")).unwrap());
     assert_eq!(first, second);
     assert!(first.contains("\"licence\": \"unknown"), "{first}");
+}
+
+#[test]
+fn one_command_leads_from_a_hub_id_to_an_int8_model_without_another_on_the_disk() {
+    let home = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    let photos = golden("../../photos");
+    let arguments = [MODEL, "out", "--to", "int8", "--calibrate", photos.to_str().unwrap()];
+    let output = import_with(home.path(), &hub.endpoint, &arguments);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let config = fs::read_to_string(home.path().join("out/coca.json")).unwrap();
+    assert!(config.contains("\"precision\": \"int8\""), "{config}");
+    let mut left: Vec<_> =
+        fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["hub", "out"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use coca_model::bundle::{Bundle, CheckedBytes, Config};
+use coca_onnx::{ExternalRange, is_external, pb::GraphProto};
 
 use super::error::Error;
 use crate::{import::UnwrittenBundle, onnx::WeightFile};
@@ -77,11 +78,16 @@ impl Origin {
         }
     }
 
-    /// The whole file of weights `name`, for running a part.
-    pub(super) fn whole_weights(&self, name: &str) -> Result<CheckedBytes, Error> {
+    /// The file of weights `name` with at least what `graph` refers to, for running it.
+    pub(super) fn weights_of(&self, name: &str, graph: &GraphProto) -> Result<CheckedBytes, Error> {
         match self.weights(name)? {
             WeightBytes::Checked(bytes) => Ok(bytes),
-            WeightBytes::Unwritten(file) => Ok(Arc::new(file.read()?)),
+            WeightBytes::Unwritten(file) => {
+                let external = graph.initializer.iter().filter(|tensor| is_external(tensor));
+                let ranges = external.filter_map(|tensor| ExternalRange::of(tensor).ok());
+                let here = ranges.filter(|range| range.file == name).map(|range| range.start);
+                Ok(Arc::new(file.read(&here.collect())?))
+            }
         }
     }
 }

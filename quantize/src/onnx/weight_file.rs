@@ -1,5 +1,7 @@
 //! Weight files: the tensors that graphs refer to, computed from the checkpoint when they are read.
 
+use std::collections::BTreeSet;
+
 use coca_onnx::pb::{TensorProto, tensor_proto::DataType};
 use half::{f16, slice::HalfFloatSliceExt};
 
@@ -119,13 +121,19 @@ impl WeightFile {
         self.stream(&mut |bytes| Ok(file.write(bytes)?))
     }
 
-    /// The whole file.
-    pub(crate) fn read(&self) -> Result<Vec<u8>, Error> {
-        let mut file = Vec::with_capacity(self.length);
-        self.stream(&mut |bytes| {
-            file.extend_from_slice(bytes);
-            Ok(())
-        })?;
+    /// The file with the tensors that begin at the offsets `wanted`. The others are zeros, which take no memory: that is given
+    /// where it is written to.
+    pub(crate) fn read(&self, wanted: &BTreeSet<usize>) -> Result<Vec<u8>, Error> {
+        let mut file = vec![0; self.length];
+        for tensor in self.tensors.iter().filter(|tensor| wanted.contains(&tensor.offset)) {
+            let mut place = &mut file[tensor.offset..tensor.offset + tensor.length];
+            tensor.recipe.encode(&mut |bytes| {
+                let (start, rest) = std::mem::take(&mut place).split_at_mut(bytes.len());
+                start.copy_from_slice(bytes);
+                place = rest;
+                Ok(())
+            })?;
+        }
         Ok(file)
     }
 

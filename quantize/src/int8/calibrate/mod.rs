@@ -9,6 +9,7 @@ mod bias;
 mod groups;
 mod inputs;
 mod noise;
+mod projection;
 mod runner;
 mod runs;
 mod samples;

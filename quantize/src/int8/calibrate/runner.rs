@@ -52,7 +52,7 @@ impl Runner {
         let onnx = if one_picture { onnx.with_size("N", 1) } else { onnx };
         let mut weights = Weights::new();
         for file in onnx.weight_files() {
-            weights = weights.with(&file, origin.whole_weights(&file)?);
+            weights = weights.with(&file, origin.weights_of(&file, part.graph())?);
         }
         let graph = Graph::prepare(onnx, &weights, &inputs, &outputs, Arithmetic::F32, engine)
             .map_err(coca_model::Error::from)?;

@@ -10,7 +10,7 @@ use std::{
 use coca_engine::{Engine, Input};
 use coca_model::{bundle::Config, generate::CaptionSettings};
 use coca_text::Tokenizer;
-use ndarray::{Array1, Array3, ArrayD, Axis};
+use ndarray::{Array1, Array2, Array3, ArrayD, Axis};
 
 use super::{
     super::{
@@ -23,6 +23,7 @@ use super::{
         source::{SourceFiles, TensorId},
     },
     inputs::LayerInput,
+    projection::{self, Projection},
     runner::{Collected, Runner},
     samples::MAX_ROWS,
 };
@@ -44,6 +45,8 @@ const LABELS: [&str; 12] = [
     "people at a table",
     "street with traffic lights at night",
 ];
+/// Output of the decoder.
+const LOGITS: &str = "logits";
 /// Added to masked attention scores.
 const MASKED: f32 = -1e9;
 /// The model, and its parsed parts and files of weights.
@@ -82,10 +85,23 @@ struct Runs<'a> {
 
 impl Runs<'_> {
     fn runner(&self, name: &str) -> Result<Runner, Error> {
-        let Model { origin, engine, parts, .. } = self.model;
-        let part = parts.iter().find(|part| part.name == name);
-        let part = part.ok_or_else(|| Error::MissingFile { name: name.to_owned() })?;
-        Runner::new(part, origin, engine, &self.wanted)
+        Runner::new(self.part(name)?, self.model.origin, self.model.engine, &self.wanted)
+    }
+
+    fn part(&self, name: &str) -> Result<&Part, Error> {
+        let part = self.model.parts.iter().find(|part| part.name == name);
+        part.ok_or_else(|| Error::MissingFile { name: name.to_owned() })
+    }
+
+    fn decoder(&self) -> Result<Decoder, Error> {
+        let part = self.part("caption_decoder.onnx")?;
+        let Some(projection) = Projection::take(part, LOGITS)? else {
+            return Ok(Decoder { runner: self.runner(&part.name)?, projection: None });
+        };
+        let Model { origin, engine, files, .. } = self.model;
+        let runner = Runner::new(&projection.rest, origin, engine, &self.wanted)?;
+        let weight = projection.read(files)?;
+        Ok(Decoder { runner, projection: Some((projection.input, weight)) })
     }
 
     fn tell(&self, doing: &str, done: usize, total: usize) {
@@ -119,7 +135,7 @@ impl Runs<'_> {
         let tokens: Vec<_> = tokens.iter().flatten().collect();
         let rows = MAX_ROWS.div_ceil(tokens.len().max(1));
         let cross_kv = self.runner("cross_kv.onnx")?;
-        let decoder = self.runner("caption_decoder.onnx")?;
+        let decoder = self.decoder()?;
         let mut captions = Vec::new();
         for (done, &tokens) in tokens.iter().enumerate() {
             self.tell("captioning", done, MAX_PICTURES);
@@ -148,6 +164,27 @@ impl Runs<'_> {
             encoder.run(inputs, MAX_ROWS.div_ceil(texts.len()), &mut self.collected)?;
         }
         Ok(())
+    }
+}
+
+/// The decoder, with the layer that makes the logits by itself where it can be.
+struct Decoder {
+    runner: Runner,
+    /// The tensor that this layer reads, and its weight `[W, V]`.
+    projection: Option<(String, Array2<f32>)>,
+}
+
+impl Decoder {
+    /// The logits `[V]` of the last token.
+    fn logits(&self, outputs: &mut HashMap<String, ArrayD<f32>>) -> Result<ArrayD<f32>, Error> {
+        let Some((input, weight)) = &self.projection else {
+            return self.runner.take(outputs, LOGITS);
+        };
+        let x = self.runner.take(outputs, input)?;
+        projection::last_row(&x, weight).ok_or_else(|| {
+            let expected = format!("rows of {}", weight.nrows());
+            self.runner.tensor_error(input, &expected, &format!("{:?}", x.shape()))
+        })
     }
 }
 
@@ -180,7 +217,7 @@ impl<'a> Caption<'a> {
     /// layer's input.
     fn write(
         mut self,
-        decoder: &Runner,
+        decoder: &Decoder,
         rows: usize,
         collected: &mut Collected,
     ) -> Result<Vec<u32>, Error> {
@@ -190,18 +227,18 @@ impl<'a> Caption<'a> {
         let every = max.div_ceil(rows.max(1)).max(2);
         while self.ids.len() < max && self.ids.last() != Some(&config.text.end_id) {
             let kept = usize::from(self.ids.len().is_multiple_of(every));
-            let mut outputs = decoder.run(self.inputs(), kept, collected)?;
+            let mut outputs = decoder.runner.run(self.inputs(), kept, collected)?;
             for (name, past) in &mut self.past {
                 let output = format!("new_{name}");
-                let new = decoder.take(&mut outputs, &output)?;
+                let new = decoder.runner.take(&mut outputs, &output)?;
                 past.append(Axis(1), new.view()).map_err(|_| {
                     let expected = format!("a step for the cache {:?}", past.shape());
-                    decoder.tensor_error(&output, &expected, &format!("{:?}", new.shape()))
+                    decoder.runner.tensor_error(&output, &expected, &format!("{:?}", new.shape()))
                 })?;
             }
             let early = self.ids.len() < settings.min_tokens;
             let barred = |id: u32| self.ids.contains(&id) || (early && id == config.text.end_id);
-            let logits = decoder.take(&mut outputs, "logits")?;
+            let logits = decoder.logits(&mut outputs)?;
             let next = (0..).zip(&logits).filter(|(id, _)| !barred(*id));
             let Some((next, _)) = next.max_by(|(_, a), (_, b)| a.total_cmp(b)) else { break };
             self.ids.push(next);

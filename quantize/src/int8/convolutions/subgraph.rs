@@ -28,7 +28,7 @@ impl<'a> Runtime<'a> {
         let (engine, weights) = (engine.clone(), Weights::new());
         let mut runtime = Self { engine, part: &part.name, rest: part.rest(), weights };
         for file in runtime.model(part.graph().clone())?.external_files() {
-            runtime.weights = runtime.weights.with(&file, origin.whole_weights(&file)?);
+            runtime.weights = runtime.weights.with(&file, origin.weights_of(&file, part.graph())?);
         }
         Ok(runtime)
     }
