@@ -132,3 +132,28 @@ fn nice_reaches_every_thread_and_captions_yield_to_labels() {
         assert_eq!(*found_nice, nice(if name == "captions" { 12 } else { 7 }), "{found:?}");
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn programs_that_were_started_end_with_a_watch_that_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    // Both leave a program of their own in the background.
+    let started = |name: &str| format!("sleep 600 & echo $! > {}; ", file(name).display());
+    let photo = "tests/photos/cat.jpg";
+    let source = format!("cmd:sh -c '{}while sleep 0.1; do cat {photo}; done'", started("source"));
+    let action = format!("cat=sh -c '{}wait'", started("action"));
+    let arguments = ["--smoothing", "0", "--caption-on", "never", "--on-label", &action];
+    let mut child = start(command_for(&source, &arguments));
+    let pid = |name: &str| fs::read_to_string(file(name)).ok()?.trim().parse::<u32>().ok();
+    wait_until("both run", || pid("source").is_some() && pid("action").is_some());
+    let pids = ["source", "action"].map(|name| pid(name).unwrap());
+    let is_running = |pid: u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !stat.is_empty() && !stat.contains(") Z ")
+    };
+    assert!(pids.into_iter().all(is_running));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until("both are gone", || !pids.into_iter().any(is_running));
+}

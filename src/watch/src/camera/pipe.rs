@@ -5,7 +5,7 @@ use std::{
     fs::File,
     io,
     os::fd::AsFd,
-    process::{Child, ChildStdout, ExitStatus, Stdio},
+    process::{ChildStdout, ExitStatus, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -17,7 +17,10 @@ use super::{
     source_kind::SourceKind,
     wait::{End, Endable},
 };
-use crate::{child_process, redact};
+use crate::{
+    child_process::{self, ProcessGroup},
+    redact,
+};
 
 /// Time between two looks at a command that has closed its output.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -131,7 +134,7 @@ struct Command {
     frames: Frames<Endable<ChildStdout>>,
     /// Ends a read though something that the command started keeps its output open.
     end: End,
-    child: Arc<Mutex<Child>>,
+    program: Arc<Mutex<ProcessGroup>>,
 }
 
 impl Command {
@@ -150,23 +153,21 @@ impl Command {
         }
         let (program, arguments) =
             words.split_first().ok_or_else(|| refuse("expected a command after cmd:"))?;
-        let mut child = child_process::command(program)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(Error::io(program))?;
-        let Some(output) = child.stdout.take() else { return Err(refuse("it has no output")) };
+        let mut command = child_process::command(program);
+        command.args(arguments).stdout(Stdio::piped());
+        let mut group = ProcessGroup::start(&mut command).map_err(Error::io(program))?;
+        let Some(output) = group.take_output() else { return Err(refuse("it has no output")) };
         let output = Endable::new(output);
         let end = output.end();
         let frames = Frames::new(output, program.clone(), format);
-        Ok(Self { frames, end, child: Arc::new(Mutex::new(child)) })
+        Ok(Self { frames, end, program: Arc::new(Mutex::new(group)) })
     }
 
     /// Waits for the command's end without holding the lock, so that an [`Interrupt`] can end a command that closed its
     /// output and goes on.
     fn wait(&self) -> io::Result<ExitStatus> {
         loop {
-            if let Some(status) = lock(&self.child).try_wait()? {
+            if let Some(status) = lock(&self.program).try_wait()? {
                 return Ok(status);
             }
             thread::sleep(POLL_INTERVAL);
@@ -188,22 +189,23 @@ impl FrameSource for Command {
     }
 
     fn interrupt(&self) -> Interrupt {
-        let (child, end) = (Arc::clone(&self.child), self.end.clone());
+        let (program, end) = (Arc::clone(&self.program), self.end.clone());
         Box::new(move || {
             end.end();
-            child_process::kill(&mut lock(&child));
+            lock(&program).kill();
         })
     }
 }
 
 impl Drop for Command {
     fn drop(&mut self) {
-        child_process::kill(&mut lock(&self.child));
+        // An interrupt may hold it too.
+        lock(&self.program).kill();
     }
 }
 
-fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
-    child.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(program: &Mutex<ProcessGroup>) -> MutexGuard<'_, ProcessGroup> {
+    program.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! Commands that run when a label enters.
 
 use std::{
-    process::{Child, Stdio},
+    process::Stdio,
     str::FromStr,
     time::{Duration, Instant},
 };
 
 use super::{Error, Event, EventKind};
 use crate::{
-    child_process::{command, kill},
+    child_process::{ProcessGroup, command},
     redact::redact_command,
 };
 
@@ -69,7 +69,8 @@ pub(super) struct Actions(Vec<Running>);
 #[derive(Debug)]
 struct Running {
     action: Action,
-    child: Option<Child>,
+    /// Ends with the watch, with all that it started.
+    child: Option<ProcessGroup>,
     started: Option<Instant>,
 }
 
@@ -97,16 +98,6 @@ impl Actions {
     }
 }
 
-impl Drop for Running {
-    /// Ends a command that still runs, with all that it started.
-    fn drop(&mut self) {
-        self.reap();
-        if let Some(child) = &mut self.child {
-            kill(child);
-        }
-    }
-}
-
 impl Running {
     fn start(&mut self, event: &Event, frame: u64) {
         if self.child.is_some()
@@ -116,15 +107,15 @@ impl Running {
             return;
         }
         self.started = Some(Instant::now());
-        let child = command(&self.action.program)
+        let mut command = command(&self.action.program);
+        command
             .args(&self.action.arguments)
             .env("COCA_LABEL", &event.label)
             .env("COCA_SCORE", event.score.to_string())
             .env("COCA_FRAME", frame.to_string())
             // Standard output is for reports.
-            .stdout(Stdio::null())
-            .spawn();
-        match child {
+            .stdout(Stdio::null());
+        match ProcessGroup::start(&mut command) {
             Ok(child) => self.child = Some(child),
             Err(error) => {
                 let Action { label, program, .. } = &self.action;
