@@ -112,9 +112,15 @@ fn the_page_works_in_a_browser() {
             let mut scene = Scene::new();
             let mut answered = Vec::new();
             page.set_vocabulary(&scene.labels);
+            let mut begun = false;
             while !done.load(Ordering::Relaxed) {
                 for request in requests.try_iter() {
                     match &request {
+                        Request::Labels(labels) if labels == &["begin"] => {
+                            begun = true;
+                            continue;
+                        }
+                        Request::Labels(labels) if labels == &["end"] => return answered,
                         Request::Labels(labels) => scene.labels.clone_from(labels),
                         Request::Caption => {
                             scene.caption = caption("two cats, one of them asleep", scene.frame);
@@ -122,7 +128,7 @@ fn the_page_works_in_a_browser() {
                     }
                     answered.push(request);
                 }
-                page.show(&scene.next()).unwrap();
+                page.show(&if begun { scene.next() } else { View::default() }).unwrap();
                 thread::sleep(Duration::from_millis(100));
             }
             answered

@@ -14,7 +14,7 @@ use crate::{TrackedLabel, http::TimedStream};
 
 /// Least time between two events: faster than anybody reads.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
-/// Time without an event after which a comment is sent, so that a viewer who is gone is noticed.
+/// Time without an event after which one says that the server is there: a viewer who is gone is noticed, and so is a server.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// Time for a viewer to take an event before the connection is cut.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -117,7 +117,7 @@ pub(super) fn write(stream: &mut TimedStream, live: &Live, is_editable: bool) ->
                 stream.write_all(format!("data: {data}\n\n").as_bytes())?;
                 thread::sleep(MIN_INTERVAL);
             }
-            None => stream.write_all(b": still here\n\n")?,
+            None => stream.write_all(b"event: alive\ndata:\n\n")?,
         }
         newest = live.newer_than(seen.version, HEARTBEAT);
     }
