@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -203,4 +203,184 @@ fn the_page_is_printed_as_an_address() {
         "web:127.0.0.1:0",
     ]);
     assert!(stderr(&output).contains("the page: http://127.0.0.1:"), "{}", stderr(&output));
+}
+
+#[test]
+fn numbers_out_of_range_are_answered_with_the_range_and_nothing_else() {
+    for (arguments, expected) in [
+        (&["classify", CAT, "--threshold", "-0.5"][..], "from 0 to 1"),
+        (&["classify", CAT, "-k", "-1"], "at least 1"),
+        (&["caption", CAT, "--beams", "-2"], "at least 1"),
+        (&["similar", "--threshold", "-2"], "from -1 to 1"),
+        (&["classify", CAT, "--threads", "two"], "from 1 to 1024"),
+        (&["watch", "--frames", "0"], "at least 1"),
+        (&["watch", "--smoothing", "1"], "from 0 to less than 1"),
+        (&["watch", "--every", "x"], "at least 1"),
+    ] {
+        let output = coca(arguments);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        let said = stderr(&output);
+        assert!(said.starts_with("coca: invalid value") && said.contains(expected), "{said}");
+        assert!(!said.contains("tip:") && !said.contains("digit"), "{said}");
+    }
+}
+
+#[test]
+fn k_is_short_for_top_k_and_an_unknown_option_is_no_value() {
+    let output = coca(&["classify", CAT, "--labels", "cat,dog,cup", "-k", "2"]);
+    assert_eq!(stdout(&output).lines().count(), 3, "{}", stderr(&output));
+    let output = coca(&["caption", CAT, "-j"]);
+    let said = stderr(&output);
+    assert!(said.contains("unexpected argument '-j'") && !said.contains("as a value"), "{said}");
+}
+
+#[test]
+fn options_of_captions_that_do_not_go_together_name_what_was_given() {
+    for (arguments, expected) in [
+        (&["--max-tokens", "3"][..], "--max-tokens: expected more than --min-tokens, which is 6"),
+        (&["--search", "openclip", "--beams", "5", "--beam-groups", "3"], "--beam-groups: "),
+        (&["--prompt", &"word ".repeat(140)], "--prompt: as many tokens as --max-tokens"),
+    ] {
+        let output = coca(&[&["caption", CAT], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn what_is_no_model_no_table_and_no_list_is_told_with_the_way_out() {
+    for (arguments, expected) in [
+        (&["--model", "tests/golden/open_clip/plain", "info"][..], "coca-quantize import"),
+        (&["classify", CAT, "--table", "src/model/everyday.txt"], "--labels-file"),
+        (&["classify", CAT, "--labels-file", CAT], "expected one label a line in UTF-8"),
+    ] {
+        let output = coca(arguments);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn lists_of_labels_that_look_wrong_are_questioned() {
+    assert!(said_of("cat;dog,bird").contains("labels are separated by commas"));
+    assert!(said_of("cat dog").contains("separated by commas"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("labels.txt");
+    fs::write(&file, "# pets\ncat\ndog\n").unwrap();
+    let output = coca(&["classify", CAT, "--labels-file", file.to_str().unwrap()]);
+    assert!(stderr(&output).contains("# pets: a label like the others"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_word_that_is_no_source_is_answered_with_the_source_that_it_may_mean() {
+    for (source, expected) in [
+        ("10.0.0.7/stream", "http://10.0.0.7/stream"),
+        ("0", "/dev/video0"),
+        ("webcam", "camera:webcam"),
+        ("tests/photos", "dir:tests/photos"),
+        ("no/such/picture.jpg", "the path of a picture"),
+    ] {
+        let output = coca(&["watch", "--source", source, "--labels", "cat,dog"]);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        let said = stderr(&output).lines().last().unwrap();
+        assert!(
+            said.contains(expected) && said.matches(&format!("{source}: ")).count() == 1,
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_source_that_gives_nothing_is_an_error() {
+    let output = command(&["watch", "--source", "-", "--labels", "cat,dog"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("ended without a frame"), "{}", stderr(&output));
+}
+
+#[test]
+fn displays_that_cannot_be_opened_say_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let png = format!("png:{}", folder.path().join("none/now.png").display());
+    let usual = ["watch", "--source", "test", "--labels", "cat,dog", "--caption-on", "never"];
+    let output = coca(&[&usual[..], &["--frames", "5", "--fps", "20", "--display", &png]].concat());
+    assert!(stderr(&output).contains("its folder must be there"), "{}", stderr(&output));
+    let output = coca(&[&usual[..], &["--display", "fb:/dev/fb77"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("no such framebuffer here"), "{}", stderr(&output));
+}
+
+#[test]
+fn every_error_begins_with_the_name_of_the_program() {
+    for arguments in [
+        &["classify", "--nonsense"][..],
+        &["classify", "no-such.jpg", "--labels", "cat,dog"],
+        &["--model", "/none", "info"],
+    ] {
+        let output = coca(arguments);
+        let said = stderr(&output);
+        assert!(said.lines().any(|line| line.starts_with("coca: ")), "{said}");
+        assert!(!said.contains("error:"), "{said}");
+    }
+}
+
+#[test]
+fn more_messages_tell_the_model_and_what_computes() {
+    let output = coca(&["-v", "--threads", "1", "classify", CAT, "--labels", "cat,dog"]);
+    let said = stderr(&output);
+    assert!(said.contains("computed in int8 with ") && said.contains(" on 1 threads"), "{said}");
+    let short = coca(&["info"]);
+    let long = coca(&["-v", "info"]);
+    assert!(stdout(&short).lines().all(|line| !line.contains(" × Fused")));
+    assert!(stdout(&long).lines().any(|line| line.contains(" × FusedLinear")), "{}", stdout(&long));
+}
+
+#[test]
+fn a_stream_that_ffmpeg_reads_is_answered_with_a_line_that_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ffmpeg, seen) = (folder.path().join("ffmpeg"), folder.path().join("seen"));
+    let script = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" > {}\ncat {CAT}\n", seen.display());
+    fs::write(&ffmpeg, script).unwrap();
+    assert!(Command::new("chmod").arg("+x").arg(&ffmpeg).status().unwrap().success());
+    for address in [
+        "rtsp://cam:554/live?channel=1&sub=2",
+        "rtsp://viewer:hush@cam/live",
+        "https://cam/stream?a='b'",
+        "film of $5 \"at\" 'home'.mp4",
+    ] {
+        let refused = coca(&["watch", "--source", address]);
+        assert_eq!(refused.status.code(), Some(2));
+        let said = stderr(&refused);
+        let (_, line) = said.split_once("try --source ").unwrap();
+        let line = line.lines().next().unwrap();
+        let line = line.split(", with the secrets").next().unwrap();
+        let line = line.replace("USER:PASSWORD", "viewer:hush");
+        let script = format!(
+            "exec \"$0\" watch --labels cat,dog --caption-on never --frames 1 --source {line}"
+        );
+        let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+        let output = Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_coca")])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env("PATH", path)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{line}: {}", stderr(&output));
+        let seen = fs::read_to_string(&seen).unwrap();
+        assert!(seen.lines().any(|word| word == address), "{line}: {seen}");
+    }
+}
+
+#[test]
+fn a_broken_picture_in_a_folder_is_told_once_however_often_it_comes_round() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(CAT, folder.path().join("a.jpg")).unwrap();
+    fs::write(folder.path().join("b.jpg"), "no picture").unwrap();
+    let source = format!("dir:{}?fps=50", folder.path().display());
+    let arguments = ["--labels", "cat,dog", "--caption-on", "never", "--frames", "4"];
+    let output = coca(&[&["watch", "--source", &source], &arguments[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stderr(&output).matches("not a picture").count(), 1, "{}", stderr(&output));
 }

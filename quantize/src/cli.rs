@@ -1,6 +1,6 @@
 //! Arguments of the command `coca-quantize`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -71,6 +71,17 @@ impl Cli {
             Command::Manual { folder } => manual::write(&folder),
         }
     }
+}
+
+/// Prints help, the version, or what is wrong with the command line as all errors are said, and gives the exit status.
+pub(crate) fn answer(answer: &clap::Error) -> ExitCode {
+    if !answer.use_stderr() {
+        // A reader that is gone wants no more of it.
+        let _ = answer.print();
+        return ExitCode::SUCCESS;
+    }
+    output::message(&answer.to_string().replacen("error:", "coca-quantize:", 1));
+    ExitCode::from(2)
 }
 
 /// Writes an error to stderr.

@@ -9,7 +9,11 @@ use clap::Parser;
 mod cli;
 
 fn main() -> ExitCode {
-    match cli::Cli::parse().run() {
+    let arguments = match cli::Cli::try_parse() {
+        Ok(arguments) => arguments,
+        Err(answer) => return cli::answer(&answer),
+    };
+    match arguments.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             cli::report(&error);

@@ -17,6 +17,9 @@ pub(super) fn advice(error: &anyhow::Error) -> Option<String> {
         }
         match task_error(cause)? {
             Error::Model(error) => of_bundle(error),
+            Error::NotATable { .. } => {
+                Some("a table is made by `coca labels build` or `coca teach`; a list in a text file is read with --labels-file".to_owned())
+            }
             Error::OtherTable { .. } => {
                 Some("build it again with `coca labels build` or `coca teach`".to_owned())
             }
@@ -60,6 +63,10 @@ fn of_index(error: &index::Error) -> Option<String> {
 
 fn of_bundle(error: &bundle::Error) -> Option<String> {
     match error {
+        bundle::Error::NotABundle { path } if path.join("open_clip_config.json").exists() => Some(
+            "a checkpoint of open_clip becomes one with coca-quantize import CHECKPOINT OUT"
+                .to_owned(),
+        ),
         bundle::Error::NotQuantized { .. } => {
             Some("make an int8 model of it with coca-quantize int8 MODEL OUT".to_owned())
         }

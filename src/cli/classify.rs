@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use super::{
     Global, Outcome,
-    labels::{LabelChoice, NoneChoice, TemplateChoice, at_least_one, unit},
+    labels::{LabelChoice, NoneChoice, TemplateChoice},
     messages,
+    numbers::{at_least, between},
     output::{self, Format},
     pictures::{self, Images},
 };
@@ -23,10 +24,10 @@ pub(super) struct Arguments {
     #[command(flatten)]
     none: NoneChoice,
     /// How many labels to give, best first
-    #[arg(long, value_name = "K", default_value_t = 5, value_parser = at_least_one)]
+    #[arg(long, short = 'k', value_name = "K", default_value_t = 5, value_parser = at_least(1_usize))]
     top_k: usize,
     /// Leave out labels that score less, 0 to 1
-    #[arg(long, value_name = "T", default_value_t = 0.0, value_parser = unit)]
+    #[arg(long, value_name = "T", default_value_t = 0.0, value_parser = between(0.0_f32, 1.0))]
     threshold: f32,
     /// How to print results
     #[arg(long, default_value = "text")]
@@ -43,7 +44,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     let coca = global.open_model()?;
     let labels = arguments.labels.labels(global, &coca, &arguments.templates)?;
     let labels = arguments.none.add_to(labels, &coca)?;
-    if arguments.format == Format::Text && labels.none().is_none() && !global.quiet {
+    let names = labels.names().len();
+    if arguments.format == Format::Text && labels.none().is_none() && names > 1 && !global.quiet {
         messages::say("scores are shares among the labels: --none adds one for everything else");
     }
     let format = arguments.format;

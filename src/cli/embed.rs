@@ -90,7 +90,7 @@ fn embed_images(
         Err(error) => {
             let error = error.to_string();
             if writer.format == Format::Npy {
-                bar.suspend(|| messages::say(&error));
+                bar.suspend(|| messages::fail(&error));
             }
             writer.write(bar, &Answer::Failure(output::Failure { source, error }))
         }

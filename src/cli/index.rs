@@ -127,7 +127,7 @@ fn update(
     let summary = indexer.run(writer, folders, |news| match news {
         Progress::Found(total) => bar.set_length(total as u64),
         Progress::Failed(error) => {
-            bar.suspend(|| messages::say(error));
+            bar.suspend(|| messages::fail(error));
             bar.inc(1);
         }
         _ => bar.inc(1),

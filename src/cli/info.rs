@@ -82,15 +82,19 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
 
 impl Part {
     fn lines(&self, is_verbose: bool) -> Vec<String> {
-        let (part, fused, tract) = (self.part, counts(&self.fused), counts(&self.tract));
-        let mut lines = vec![
-            part.to_owned(),
-            format!("  fused       {fused}"),
-            format!("  on tract    {tract}"),
-        ];
-        let unfused = self.unfused.iter().filter(|_| is_verbose);
-        lines.extend(unfused.map(|Unfused { operator, node, reason }| {
-            format!("  not fused   {operator} {node}: {reason}")
+        let total = |operators: &BTreeMap<String, usize>| operators.values().sum::<usize>();
+        let (part, fused, tract) = (self.part, total(&self.fused), total(&self.tract));
+        let mut lines = vec![format!("{part}: {fused} operators fused, {tract} on tract")];
+        if !is_verbose {
+            return lines;
+        }
+        for (title, operators) in [("fused", &self.fused), ("on tract", &self.tract)] {
+            lines.extend(
+                operators.iter().map(|(name, count)| format!("  {title:<9} {count:>3} × {name}")),
+            );
+        }
+        lines.extend(self.unfused.iter().map(|Unfused { operator, node, reason }| {
+            format!("  not fused {operator} {node}: {reason}")
         }));
         lines
     }
@@ -134,7 +138,7 @@ impl<'a> Info<'a> {
         }
     }
 
-    /// For people; with why no rule took what looks like a pattern if `is_verbose`.
+    /// For people; with every operator, and why no rule took what looks like a pattern, if `is_verbose`.
     fn lines(&self, is_verbose: bool) -> Vec<String> {
         let tasks = match self.captions {
             true => "labels, search, captions",
@@ -160,13 +164,4 @@ impl<'a> Info<'a> {
         let rows = rows.into_iter().map(|(key, value)| format!("{key:<13} {value}"));
         rows.chain(self.parts.iter().flat_map(|part| part.lines(is_verbose))).collect()
     }
-}
-
-/// `Linear × 48, Attention × 12`
-fn counts(operators: &BTreeMap<String, usize>) -> String {
-    if operators.is_empty() {
-        return "nothing".to_owned();
-    }
-    let counts = operators.iter().map(|(name, count)| format!("{name} × {count}"));
-    counts.collect::<Vec<_>>().join(", ")
 }

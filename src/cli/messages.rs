@@ -17,6 +17,11 @@ pub(super) fn say(message: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{}", printable(&redact(&message)));
 }
 
+/// Says what failed.
+pub(super) fn fail(message: impl Display) {
+    say(format_args!("coca: {message}"));
+}
+
 /// Installs the logger at the level that the user asked for.
 pub(super) fn start(quiet: bool, verbose: u8) {
     let level = match (quiet, verbose) {

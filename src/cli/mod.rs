@@ -13,6 +13,7 @@ mod label_folders;
 mod labels;
 mod manual;
 mod messages;
+mod numbers;
 mod output;
 mod pictures;
 mod progress;
@@ -26,7 +27,7 @@ mod watch;
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use coca_edge::{
     Bundle, Coca, Engine, bundle,
     engine::{Arithmetic, EngineBuilder},
@@ -55,7 +56,7 @@ struct Global {
     #[arg(long, global = true, value_name = "DIR", help_heading = COMMON)]
     model: Option<PathBuf>,
     /// Threads to compute with [default: the physical cores]
-    #[arg(long, global = true, value_name = "N", help_heading = COMMON, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, global = true, value_name = "N", help_heading = COMMON, value_parser = numbers::between(1_u16, 1024))]
     threads: Option<u16>,
     /// What to compute in [default: what the model is made for]
     #[arg(long, global = true, help_heading = COMMON)]
@@ -90,7 +91,6 @@ enum Command {
     Bench(bench::Arguments),
     Info(info::Arguments),
     Doctor(doctor::Arguments),
-    #[command(hide = true)]
     Manual(manual::Arguments),
 }
 
@@ -111,9 +111,9 @@ struct Usage(String);
 
 pub(crate) fn run() -> ExitCode {
     silence_caught_panics();
-    let arguments = match Arguments::try_parse() {
+    let arguments = match parse() {
         Ok(arguments) => arguments,
-        Err(answer) => return output::answer(&answer),
+        Err(answer) => return output::answer(answer),
     };
     messages::start(arguments.global.quiet, arguments.global.verbose);
     match execute(&arguments) {
@@ -122,10 +122,16 @@ pub(crate) fn run() -> ExitCode {
         Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let advice = advice::advice(&error).map(|advice| format!(": {advice}"));
-            messages::say(format_args!("coca: {}{}", sentence(&error), advice.unwrap_or_default()));
+            messages::fail(format_args!("{}{}", sentence(&error), advice.unwrap_or_default()));
             ExitCode::from(if is_usage(&error) { 2 } else { 1 })
         }
     }
+}
+
+fn parse() -> Result<Arguments, clap::Error> {
+    let mut command = numbers::with_negative_numbers(Arguments::command());
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
 fn execute(arguments: &Arguments) -> anyhow::Result<Outcome> {
@@ -161,7 +167,11 @@ impl Global {
     /// As [`Global::open_model`], for an engine of these choices and the threads that the user asked for.
     fn open_model_with(&self, engine: EngineBuilder) -> anyhow::Result<Coca> {
         let engine = self.with_threads(engine).build()?;
-        Ok(Coca::new(self.open_bundle()?, &engine)?)
+        let coca = Coca::new(self.open_bundle()?, &engine)?;
+        let (name, arithmetic) = (&coca.bundle().config().name, coca.bundle().arithmetic());
+        let (kernels, threads) = (engine.cpu().instruction_set().name(), engine.threads());
+        log::info!("{name}, computed in {arithmetic} with {kernels} on {threads} threads");
+        Ok(coca)
     }
 
     /// An engine with the threads that the user asked for.

@@ -2,10 +2,14 @@
 
 use std::{
     io::{self, IsTerminal, Write},
+    path::Path,
     process::ExitCode,
 };
 
-use clap::ValueEnum;
+use clap::{
+    ValueEnum,
+    error::{ContextKind, ContextValue},
+};
 use coca_edge::{host::printable, redact, vision::ReadError};
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -118,33 +122,49 @@ pub(super) fn report(
     match format {
         Format::Jsonl => print_json(bar, &Failure { source, error }),
         Format::Text => {
-            bar.suspend(|| messages::say(error));
+            bar.suspend(|| messages::fail(error));
             Ok(())
         }
     }
 }
 
 /// Prints help, the version, or what is wrong with the command line, and gives the exit status.
-pub(super) fn answer(answer: &clap::Error) -> ExitCode {
+pub(super) fn answer(answer: clap::Error) -> ExitCode {
     let status = u8::try_from(answer.exit_code()).unwrap_or(2);
     if answer.use_stderr() {
-        refuse(answer);
+        refuse(&without_wrong_tip(answer));
         return ExitCode::from(status);
     }
     match answer.print() {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            messages::say(format_args!("coca: {}", OutputError(error)));
+            messages::fail(OutputError(error));
             ExitCode::from(1)
         }
         _ => ExitCode::from(status),
     }
 }
 
-/// Says what is wrong with the command line, without the passwords in it.
+/// Leaves out the tip to pass an unknown option as a value, unless there is a file of that name.
+fn without_wrong_tip(mut error: clap::Error) -> clap::Error {
+    let named = error.get(ContextKind::InvalidArg);
+    let is_file = matches!(named, Some(ContextValue::String(name)) if Path::new(name).exists());
+    if !is_file
+        && let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested)
+    {
+        tips.retain(|tip| !tip.to_string().contains("as a value"));
+        if !tips.is_empty() {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+        }
+    }
+    error
+}
+
+/// Says what is wrong with the command line as all errors are said, without the passwords in it.
 fn refuse(error: &clap::Error) {
     let text = error.render();
     let is_coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let text = if is_coloured { text.ansi().to_string() } else { text.to_string() };
+    let text = text.replacen("error:", "coca:", 1);
     // Nobody has to read it.
     let _ = io::stderr().lock().write_all(redact(&text).as_bytes());
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::{
     Global, Outcome,
     labels::{read_list, without_repeats},
+    numbers::between,
     output::{self, Format},
     pictures::{self, Images},
 };
@@ -33,7 +34,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     by: Option<By>,
     /// How much of a text's own prior is taken off its log-probability, 0 to 1 or a little more
-    #[arg(long, value_name = "A", default_value_t = 1.0, value_parser = alpha)]
+    #[arg(long, value_name = "A", default_value_t = 1.0, value_parser = between(0.0_f32, 10.0))]
     alpha: f32,
     /// How to print results
     #[arg(long, default_value = "text")]
@@ -103,9 +104,4 @@ impl By {
             Self::Contrastive => Evidence::Contrastive,
         }
     }
-}
-
-fn alpha(text: &str) -> Result<f32, String> {
-    let alpha = text.parse().ok().filter(|alpha| (0.0..=10.0).contains(alpha));
-    alpha.ok_or_else(|| "expected a number from 0 to 10".to_owned())
 }

@@ -15,7 +15,10 @@ use coca_edge::{
 };
 
 use self::answer::Format;
-use super::{Global, Outcome, Usage, labels::at_least_one, messages};
+use super::{
+    Global, Outcome, Usage, messages,
+    numbers::{at_least, between},
+};
 
 /// Find pictures by words and pictures
 ///
@@ -36,17 +39,17 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FOLDER")]
     index: Option<PathBuf>,
     /// How many pictures to give, best first
-    #[arg(long, value_name = "K", default_value_t = 10, value_parser = at_least_one)]
+    #[arg(long, short = 'k', value_name = "K", default_value_t = 10, value_parser = at_least(1_usize))]
     top_k: usize,
     /// Leave out pictures that stand out less: standard deviations above the mean over the index [default: those that fit no
     /// better than everyday words do]
-    #[arg(long, value_name = "Z", allow_negative_numbers = true)]
+    #[arg(long, value_name = "Z")]
     min_z: Option<f64>,
     /// What to compare the query with
     #[arg(long, default_value = "image")]
     by: By,
     /// Put the N best in the order of the decoder's likelihood of the query
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = at_least(1_usize))]
     rerank: Option<usize>,
     /// Only pictures of this time or later: 2026-11-23, 2026-11-23T09:00:00Z or, before now, 7d
     #[arg(long, value_name = "T", value_parser = time::parse)]
@@ -64,7 +67,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "GLOB")]
     path: Option<String>,
     /// Leave out pictures with a cosine of at least this to one that is given
-    #[arg(long, value_name = "COS", value_parser = cosine)]
+    #[arg(long, value_name = "COS", value_parser = between(-1.0_f32, 1.0))]
     dedup: Option<f32>,
     /// How to print results
     #[arg(long, default_value = "text")]
@@ -203,10 +206,4 @@ fn words(terms: &[Term]) -> anyhow::Result<String> {
         );
     }
     Ok(words.join(" "))
-}
-
-/// Reads a cosine.
-pub(super) fn cosine(text: &str) -> Result<f32, String> {
-    let cosine = text.parse().ok().filter(|cosine| (-1.0..=1.0).contains(cosine));
-    cosine.ok_or_else(|| "expected a cosine, -1 to 1".to_owned())
 }

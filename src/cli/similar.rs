@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use super::{
     Global, Outcome,
+    numbers::between,
     output::{self, Format},
-    search::{cosine, open_index},
+    search::open_index,
 };
 
 /// Find pictures that are nearly the same: bursts, copies, crops
@@ -19,7 +20,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FOLDER")]
     index: Option<PathBuf>,
     /// The cosine from which on two pictures belong together
-    #[arg(long, value_name = "COS", default_value_t = 0.95, value_parser = cosine)]
+    #[arg(long, value_name = "COS", default_value_t = 0.95, value_parser = between(-1.0_f32, 1.0))]
     threshold: f32,
     /// Leave out what lies side by side: only pictures of different folders join
     #[arg(long)]

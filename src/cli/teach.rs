@@ -9,6 +9,7 @@ use super::{
     Global, Outcome, Usage,
     label_folders::label_folders,
     labels::{NONE, read_list, split, without_repeats},
+    numbers::between,
     output::{self, ReportFormat},
     pictures, teaching_report,
 };
@@ -34,7 +35,7 @@ pub(super) struct Arguments {
     #[arg(long, default_value = "auto")]
     method: MethodChoice,
     /// Learn from the mean of so many views of each picture: mirrored, enlarged
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=32))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = between(1_u16, 32))]
     views: u16,
     /// How to print the report
     #[arg(long, default_value = "text")]

@@ -59,6 +59,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     let key = arguments.key_presses(&arguments.source);
     let mut lines = LineWriter::start("standard output", io::stdout())?;
     let start = Instant::now();
+    let mut is_over = false;
     service.ready();
     let outcome = loop {
         service.alive();
@@ -74,7 +75,10 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
         match watch.step() {
             Ok(Step::Report(report)) => lines.write(arguments.line(&report)?),
             Ok(Step::Idle) => {}
-            Ok(Step::End) => break Ok(()),
+            Ok(Step::End) => {
+                is_over = true;
+                break Ok(());
+            }
             Err(error) => break Err(error),
         }
         let summary = watch.summary();
@@ -90,8 +94,18 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     lines.finish(LAST_LINES_TIMEOUT);
     ending.tell();
     match outcome {
+        Ok(()) if is_over && watch.summary().counters.captured == 0 => {
+            anyhow::bail!("--source {name}: ended without a frame")
+        }
         Ok(()) => Ok(Outcome::Done),
-        Err(error) => Err(with_flags(error).context(format!("--source {name}"))),
+        Err(error) => {
+            let error = with_flags(error);
+            let option = match error.to_string().starts_with(&name) {
+                true => "--source".to_owned(),
+                false => format!("--source {name}"),
+            };
+            Err(error.context(option))
+        }
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     labels_file: Option<PathBuf>,
     /// Take no more than the first N images.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     max_images: Option<u32>,
     /// Format of the result.
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -34,6 +34,14 @@ enum Format {
     Text,
     /// One JSON object.
     Json,
+}
+
+/// Reads a number of at least 1.
+fn at_least_one(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|&number| number > 0)
+        .ok_or_else(|| "expected a number of at least 1".to_owned())
 }
 
 pub(super) fn run(quiet: bool, arguments: &Arguments) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@ use std::{io::IsTerminal, path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
 use coca_quantize::{import, int8, onnx::Storage};
-use indicatif::{HumanBytes, ProgressBar};
+use indicatif::{DecimalBytes, ProgressBar};
 
 use super::{Usage, Verbosity, output};
 
@@ -79,7 +79,7 @@ pub(super) fn run(verbosity: Verbosity, arguments: Arguments) -> anyhow::Result<
     spinner.finish_and_clear();
     if !quiet {
         let bytes = model.files.values().map(|file| file.bytes).sum();
-        let (name, precision, size) = (model.name, model.precision, HumanBytes(bytes));
+        let (name, precision, size) = (model.name, model.precision, DecimalBytes(bytes));
         output::message(&format!("{}: {name} as {precision}, {size}\n", out.display()));
     }
     Ok(())

@@ -135,8 +135,11 @@ impl Report {
                 f,
                 "",
                 format_args!(
-                    "{:5.1} dB, {:5.1} dB before  {}: {}",
-                    layer.snr_db, layer.input_snr_db, layer.part, layer.layer
+                    "{:5.1} dB, {} before  {}: {}",
+                    layer.snr_db,
+                    Decibels(layer.input_snr_db),
+                    layer.part,
+                    layer.layer
                 ),
             )?;
         }
@@ -185,6 +188,18 @@ fn cosines(f: &mut fmt::Formatter<'_>, name: &str, found: &CosineAgreement) -> f
 
 fn line(f: &mut fmt::Formatter<'_>, name: &str, value: fmt::Arguments<'_>) -> fmt::Result {
     writeln!(f, "{name:<16} {value}")
+}
+
+/// A signal-to-noise ratio in 8 columns.
+struct Decibels(f64);
+
+impl fmt::Display for Decibels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.is_finite() {
+            true => write!(f, "{:5.1} dB", self.0),
+            false => f.write_str("no noise"),
+        }
+    }
 }
 
 /// A share from 0 to 1.

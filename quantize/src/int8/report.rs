@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use coca_onnx::{is_external, pb::GraphProto};
-use indicatif::HumanBytes;
+use indicatif::DecimalBytes;
 
 use super::{
     calibrate::Calibrated,
@@ -99,10 +99,10 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<22} {:>5} {:>5} {:>12} {:>12}", "part", "int8", "left", "before", "after")?;
         for PartReport { name, int8, left, bytes: [before, after] } in &self.parts {
-            let [before, after] = [before, after].map(|&bytes| HumanBytes(bytes).to_string());
+            let [before, after] = [before, after].map(|&bytes| DecimalBytes(bytes).to_string());
             writeln!(f, "{name:<22} {int8:>5} {left:>5} {before:>12} {after:>12}")?;
         }
-        let [before, after] = self.bytes.map(|bytes| HumanBytes(bytes).to_string());
+        let [before, after] = self.bytes.map(|bytes| DecimalBytes(bytes).to_string());
         writeln!(f, "{:<34} {before:>12} {after:>12}", "all files, shared weights once")?;
         for Left { name, stored, reason } in &self.left {
             writeln!(f, "left as {stored}: {name}: {reason}")?;

@@ -15,8 +15,13 @@ use ndarray::{Array2, Array3};
 use super::{Arguments, Part, timing::Timing};
 
 /// Times one part of `coca` for about `budget`.
-pub(super) fn time(coca: &Coca, arguments: &Arguments, budget: Duration) -> anyhow::Result<Timing> {
-    match arguments.part {
+pub(super) fn time(
+    coca: &Coca,
+    part: Part,
+    arguments: &Arguments,
+    budget: Duration,
+) -> anyhow::Result<Timing> {
+    match part {
         Part::Image => {
             let pixels = pixels(coca)?;
             let encode = |pixels| Ok(coca.encode_pixels(pixels).map(drop)?);

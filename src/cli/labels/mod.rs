@@ -166,6 +166,10 @@ pub(super) fn split(list: &str) -> anyhow::Result<Vec<String>> {
     if names.is_empty() {
         return Err(Usage(format!("--labels {list:?}: expected a,b,c")).into());
     }
+    if let Some(name) = names.iter().find(|name| names.len() > 1 && name.contains([';', '|', '\t']))
+    {
+        log::warn!("{name}: one label: labels are separated by commas");
+    }
     Ok(names)
 }
 
@@ -203,7 +207,7 @@ fn checked(names: Vec<String>, coca: &Coca, templates: &Templates) -> anyhow::Re
         let separator = only.chars().find(|c| matches!(c, ';' | '|' | '/' | '\t'));
         let advice = match separator {
             Some(_) => "labels are separated by commas",
-            None => "name what else may be seen, such as \"something else\"",
+            None => "name what else may be seen, separated by commas",
         };
         log::warn!("{only}: without --none, one label alone always scores 1: {advice}");
     }
@@ -224,7 +228,7 @@ pub(super) fn warn_cut(text: &str, coca: &Coca) {
 }
 
 /// Largest file of labels or texts.
-const MAX_LIST_BYTES: u64 = 16 << 20;
+const MAX_LIST_BYTES: u64 = 16_000_000;
 
 /// The labels or texts in a file, one a line; blank lines do not count. `item` is the word for one.
 pub(super) fn read_list(path: &Path, item: &str) -> anyhow::Result<Vec<String>> {
@@ -234,7 +238,10 @@ pub(super) fn read_list(path: &Path, item: &str) -> anyhow::Result<Vec<String>> 
         .with_context(|| format!("{}: cannot be read as a list of {item}s", path.display()))?;
     let path = path.display();
     if bytes.len() as u64 > MAX_LIST_BYTES {
-        anyhow::bail!("{path}: expected a list of {item}s of {} MB at most", MAX_LIST_BYTES >> 20);
+        anyhow::bail!(
+            "{path}: expected a list of {item}s of {} MB at most",
+            MAX_LIST_BYTES / 1_000_000
+        );
     }
     let Ok(text) = String::from_utf8(bytes) else {
         anyhow::bail!("{path}: expected one {item} a line in UTF-8, found other bytes");
@@ -248,6 +255,9 @@ pub(super) fn read_list(path: &Path, item: &str) -> anyhow::Result<Vec<String>> 
         .collect();
     if names.is_empty() {
         return Err(Usage(format!("{path}: expected one {item} a line, found none")).into());
+    }
+    if let Some(name) = names.iter().find(|name| name.starts_with('#')) {
+        log::warn!("{path}: {name}: a {item} like the others: there are no comments");
     }
     Ok(names)
 }
@@ -276,15 +286,4 @@ impl TemplateChoice {
             }),
         }
     }
-}
-
-/// Reads a number of at least 1.
-pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "expected a number of at least 1".to_owned())
-}
-
-/// Reads a score.
-pub(super) fn unit(text: &str) -> Result<f32, String> {
-    let score = text.parse().ok().filter(|score| (0.0..=1.0).contains(score));
-    score.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }

@@ -29,7 +29,7 @@ pub(super) fn rerank(
                 scorer.score(&coca.encode_image(image)?)?.first().map(|text| text.evidence)
             }
             Err(error) => {
-                messages::say(format_args!("{}: {error}", hit.file.display()));
+                messages::fail(format_args!("{}: {error}", hit.file.display()));
                 None
             }
         };

@@ -15,7 +15,8 @@ use coca_edge::{
 use super::flags::with_flags;
 use crate::cli::{
     Global,
-    labels::{LabelChoice, NONE, NoneChoice, TemplateChoice, at_least_one, unit},
+    labels::{LabelChoice, NONE, NoneChoice, TemplateChoice},
+    numbers::{at_least, below_one, between},
     output::Format,
 };
 
@@ -44,7 +45,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "WxH", value_parser = size)]
     size: Option<(u32, u32)>,
     /// Frames a second to ask the camera for
-    #[arg(long, value_name = "N", value_parser = rate)]
+    #[arg(long, value_name = "N", value_parser = between(0.01_f32, 240.0))]
     fps: Option<f32>,
     /// Mirror the picture
     #[arg(long, value_name = "AXIS")]
@@ -62,19 +63,19 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, conflicts_with = "none")]
     no_none: bool,
     /// How many labels to show, best first
-    #[arg(long, value_name = "K", default_value_t = 5, value_parser = at_least_one)]
+    #[arg(long, short = 'k', value_name = "K", default_value_t = 5, value_parser = at_least(1_usize))]
     top_k: usize,
     /// Leave out labels that score less, 0 to 1
-    #[arg(long, value_name = "T", default_value_t = 0.0, value_parser = unit)]
+    #[arg(long, value_name = "T", default_value_t = 0.0, value_parser = between(0.0_f32, 1.0))]
     threshold: f32,
     /// How much of the old score stays with each frame: 0 (nothing) to less than 1
-    #[arg(long, value_name = "S", default_value_t = 0.6, value_parser = unit)]
+    #[arg(long, value_name = "S", default_value_t = 0.6, value_parser = below_one)]
     smoothing: f32,
     /// A label enters when its smoothed score reaches this
-    #[arg(long, value_name = "T", default_value_t = 0.5, value_parser = unit)]
+    #[arg(long, value_name = "T", default_value_t = 0.5, value_parser = between(0.0_f32, 1.0))]
     high: f32,
     /// A label leaves when its smoothed score falls below this [default: 0.6 × --high]
-    #[arg(long, value_name = "T", value_parser = unit)]
+    #[arg(long, value_name = "T", value_parser = between(0.0_f32, 1.0))]
     low: Option<f32>,
     /// Show only these labels
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
@@ -83,10 +84,10 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     deny: Vec<String>,
     /// Label one frame of N
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least(1_u64))]
     every: u64,
     /// Label at most so many frames a second
-    #[arg(long, value_name = "N", value_parser = rate)]
+    #[arg(long, value_name = "N", value_parser = between(0.01_f32, 240.0))]
     max_fps: Option<f32>,
     /// When to write a caption: scene (a new scene: another picture by a cosine below 0.8; scene=0.9 is
     /// more sensitive), label (any that enters), label=NAME, request (Enter, SIGUSR1, the web page), never.
@@ -94,7 +95,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "WHEN")]
     caption_on: Vec<CaptionOn>,
     /// Write a caption every so many seconds
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = between(0.1_f32, 1e7))]
     caption_every: Option<f32>,
     /// Run a command when a label enters, at most every 5 seconds. No shell reads it; it finds COCA_LABEL,
     /// COCA_SCORE and COCA_FRAME in its environment
@@ -110,16 +111,16 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, default_value = "text")]
     pub(super) format: Format,
     /// End after so many seconds
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = between(0.1_f32, 1e7))]
     duration: Option<f32>,
     /// End after so many labelled frames
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least(1_u64))]
     pub(super) frames: Option<u64>,
     /// Leave the processor to others first: 0 to 19, as nice does
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=19))]
+    #[arg(long, value_name = "N", value_parser = between(0_u8, 19))]
     nice: Option<u8>,
     /// Lower the rate while the board is hotter than so many °C
-    #[arg(long, value_name = "C", value_parser = degrees)]
+    #[arg(long, value_name = "C", value_parser = between(20.0_f32, 120.0))]
     max_temperature: Option<f32>,
 }
 
@@ -162,7 +163,7 @@ impl FromStr for CaptionOn {
             None if text == "scene" => Ok(Self::Scene(NEW_SCENE)),
             None if text == "label" => Ok(Self::AnyLabel),
             None if text == "request" => Ok(Self::Request),
-            Some(("scene", cosine)) => unit(cosine).map(Self::Scene),
+            Some(("scene", cosine)) => between(0.0, 1.0)(cosine).map(Self::Scene),
             Some(("label", name)) if !name.trim().is_empty() => {
                 Ok(Self::Label(name.trim().to_owned()))
             }
@@ -296,21 +297,4 @@ fn size(text: &str) -> Result<(u32, u32), String> {
 /// An empty secret would leave the page open to everybody.
 fn secret(text: &str) -> Result<Token, String> {
     Token::new(text).ok_or_else(|| "expected a secret, found none".to_owned())
-}
-
-fn within(text: &str, min: f32, max: f32) -> Result<f32, String> {
-    let number = text.parse().ok().filter(|number| (min..=max).contains(number));
-    number.ok_or_else(|| format!("expected a number from {min} to {max}"))
-}
-
-fn rate(text: &str) -> Result<f32, String> {
-    within(text, 0.01, 240.0)
-}
-
-fn seconds(text: &str) -> Result<f32, String> {
-    within(text, 0.1, 1e7)
-}
-
-fn degrees(text: &str) -> Result<f32, String> {
-    within(text, 20.0, 120.0)
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+/// Stands for user and password in advice, where it is no secret.
+pub(crate) const PLACEHOLDER: &str = "USER:PASSWORD@";
 /// Stands for what is left out.
 const REDACTED: &str = "…";
 /// Parts of the names of secret values, in lower case.
@@ -47,6 +49,11 @@ fn word(text: &str) -> &str {
     &text[..text.find(ends_word).unwrap_or(text.len())]
 }
 
+/// Whether an address holds a user.
+pub(crate) fn has_user(address: &str) -> bool {
+    without_user_information(address).is_some()
+}
+
 /// `scheme://user:password@host` without what stands before the host; `None` if nothing does.
 fn without_user_information(text: &str) -> Option<String> {
     let mut shown = String::new();
@@ -56,7 +63,9 @@ fn without_user_information(text: &str) -> Option<String> {
         let (scheme, address) = rest.split_at(start + 3);
         shown += scheme;
         rest = address;
-        if let Some(end) = user_information(address) {
+        if let Some(end) = user_information(address)
+            && !address.starts_with(PLACEHOLDER)
+        {
             is_changed = true;
             rest = &address[end..];
         }

@@ -136,7 +136,7 @@ pub enum Error {
         /// The other address.
         to: String,
     },
-    /// A file that is no regular one, such as a FIFO: reading it as a picture may never end.
+    /// A file that is missing, or is no regular one, such as a FIFO: reading it as a picture may never end.
     #[error("{}: {kind}, not a picture: expected {advice}", path.display())]
     NoFile {
         /// The file.

@@ -2,8 +2,10 @@
 
 use std::{
     borrow::Cow,
+    collections::HashSet,
     fmt,
     fs::{self, FileType},
+    io,
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -12,7 +14,7 @@ use std::{
 use coca_vision::{self as vision, Detail, Image, Limits, PixelFormat, Source, sources};
 
 use super::{Error, Frame, FrameSource, Read, SourceSettings, pace::Pace, source_kind::SourceKind};
-use crate::redact;
+use crate::redact::{PLACEHOLDER, has_user, redact};
 
 /// Resolution at which photos are decoded at least: about that of a camera's frames.
 const DETAIL: Detail = Detail::AtLeast { width: 960, height: 720 };
@@ -111,13 +113,15 @@ fn through_ffmpeg(input: &str) -> String {
         Some(_) => "",
         None => "-re ",
     };
-    let shown = match redact(input) {
-        // The user puts in what is not shown.
-        redacted if redacted != input => redacted.replacen("://", "://USER:PASSWORD@", 1),
-        same => same.into_owned(),
-    };
-    let input = shlex::try_quote(&shown).map_or_else(|_| "FILE".to_owned(), Cow::into_owned);
-    format!("try \"cmd:ffmpeg -loglevel error {options}-i {input} -f mjpeg -q:v 4 -\"")
+    let mut shown = redact(input).into_owned();
+    if has_user(input) {
+        shown = shown.replacen("://", &format!("://{PLACEHOLDER}"), 1);
+    }
+    let secrets = if shown == input { "" } else { ", with the secrets that are not shown here" };
+    let input = shlex::try_quote(&shown).unwrap_or(Cow::Borrowed("FILE"));
+    let source = format!("cmd:ffmpeg -loglevel error {options}-i {input} -f mjpeg -q:v 4 -");
+    let source = shlex::try_quote(&source).unwrap_or(Cow::Borrowed(&source));
+    format!("try --source {source}{secrets}")
 }
 
 impl fmt::Display for FileSpec {
@@ -133,6 +137,8 @@ struct Folder {
     next: usize,
     /// Pictures that could not be read since the last one that could.
     unreadable: usize,
+    /// Pictures that were reported as unreadable: once, however often they come round.
+    told: HashSet<PathBuf>,
     pace: Pace,
 }
 
@@ -148,7 +154,10 @@ impl Folder {
     }
 
     fn open_file(path: &Path, fps: Option<f32>) -> Result<Self, Error> {
-        fs::metadata(path).map_err(Error::io(path.display()))?;
+        fs::metadata(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => missing(path),
+            _ => Error::io(path.display())(error),
+        })?;
         open_picture(path)?;
         let mut file = Self::new(path, fps);
         file.list();
@@ -157,7 +166,14 @@ impl Folder {
 
     fn new(path: &Path, fps: Option<f32>) -> Self {
         let pace = Pace::new(fps.unwrap_or(DEFAULT_FPS));
-        Self { path: path.to_owned(), pictures: Vec::new(), next: 0, unreadable: 0, pace }
+        Self {
+            path: path.to_owned(),
+            pictures: Vec::new(),
+            next: 0,
+            unreadable: 0,
+            told: HashSet::new(),
+            pace,
+        }
     }
 
     /// Lists the folder again: pictures may have come and gone.
@@ -168,6 +184,8 @@ impl Folder {
             (Source::File(path), None) => Some(path),
             _ => None,
         }));
+        let here: HashSet<_> = self.pictures.iter().collect();
+        self.told.retain(|path| here.contains(path));
         self.next = 0;
     }
 }
@@ -181,6 +199,22 @@ fn open_picture(path: &Path) -> Result<Image<'static>, Error> {
     }
     vision::open(path, &Limits::of_process(1), DETAIL)
         .map_err(|error| Error::Picture { path: path.to_owned(), error })
+}
+
+/// The error for a path where nothing is, which may be a word for another source.
+fn missing(path: &Path) -> Error {
+    let shown = path.display().to_string();
+    let host = shown.split('/').next().unwrap_or_default();
+    let advice = if !shown.is_empty() && shown.chars().all(|digit| digit.is_ascii_digit()) {
+        format!("/dev/video{shown} for a camera")
+    } else if shown.contains('/') && host.contains('.') && !host.starts_with('.') {
+        format!("http://{shown} for a network camera")
+    } else if shown.contains('/') {
+        "the path of a picture".to_owned()
+    } else {
+        format!("the path of a picture, auto, or camera:{shown} for a camera by a part of its name")
+    };
+    Error::NoFile { path: path.to_owned(), kind: "nothing is there", advice }
 }
 
 /// The error for what is no regular file.
@@ -212,7 +246,9 @@ impl FrameSource for Folder {
                 Ok(picture) => picture,
                 Err(error @ Error::NoFile { .. }) => return Err(error),
                 Err(error) => {
-                    log::warn!("{error}");
+                    if self.told.insert(path.clone()) {
+                        log::warn!("{error}");
+                    }
                     self.unreadable += 1;
                     continue;
                 }

@@ -55,7 +55,7 @@ pub enum Error {
         feature: &'static str,
     },
     /// A file or a device that cannot be read or written.
-    #[error("{path}: cannot be {doing}: {source}")]
+    #[error("{path}: cannot be {doing}: {source}{}", missing(path, doing, source))]
     File {
         /// The file.
         path: String,
@@ -112,6 +112,15 @@ pub enum Error {
         /// The spec without its options.
         display: String,
     },
+}
+
+/// What to do about a file that is not there.
+fn missing(path: &str, doing: &str, error: &io::Error) -> &'static str {
+    match (error.kind(), doing) {
+        (io::ErrorKind::NotFound, "written") => ": its folder must be there",
+        (io::ErrorKind::NotFound, _) if path.contains("/graphics/") => ": no such framebuffer here",
+        _ => "",
+    }
 }
 
 /// What to do about an address that cannot be listened at.

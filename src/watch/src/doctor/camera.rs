@@ -139,8 +139,9 @@ fn none(board: &Board) -> Finding {
              /opt/nvidia/jetson-io/jetson-io.py and start the board again"
         }
         Make::Other => {
-            "plug one in and see whether dmesg names it; without any, coca watch --source dir:PHOTOS, an address \
-             http://… or test will do"
+            let advice = "files and folders need none; for coca watch plug one in and see whether dmesg names it, or take \
+                          --source dir:PHOTOS, an address http://… or test";
+            return Finding::hint(Check::Camera, "no camera", advice);
         }
     };
     Finding::to_do(Check::Camera, "no camera", advice)
@@ -225,6 +226,15 @@ mod tests {
             let PipeInput::Command(command) = pipe.input else { panic!("{pipe:?}") };
             assert!(shlex::split(&command).is_some(), "{command}");
         }
+    }
+
+    #[test]
+    fn a_pc_without_a_camera_labels_files() {
+        let board = MadeUp::new(&[]);
+        let finding = examine(&board.board).remove(0);
+        assert!(
+            matches!(&finding.verdict, Verdict::Hint(advice) if advice.contains("files and folders need none"))
+        );
     }
 
     #[test]

@@ -151,12 +151,24 @@ impl MjpegStream {
             return Err(Error::Protocol {
                 source_name: name,
                 expected: "multipart/x-mixed-replace",
-                found: if kind.is_empty() { "no type of content".to_owned() } else { kind },
+                found: described(kind),
             });
         }
         answer.get_mut().is_body = true;
         let body = Body::new(answer, head.is_chunked());
         Ok(Self { frames: Frames::new(body, name, StreamFormat::Mjpeg), connection })
+    }
+}
+
+/// A type of content that is no stream, and the way out.
+fn described(kind: String) -> String {
+    match kind.split(';').next().unwrap_or_default() {
+        "" => "no type of content".to_owned(),
+        "text/html" => format!("{kind}, a page: the camera's manual names the path of its stream"),
+        "image/jpeg" => {
+            format!("{kind}, one picture: the camera's manual names the path of its stream")
+        }
+        _ => kind,
     }
 }
 
