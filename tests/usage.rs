@@ -4,6 +4,7 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -203,6 +204,35 @@ fn the_page_is_printed_as_an_address() {
         "web:127.0.0.1:0",
     ]);
     assert!(stderr(&output).contains("the page: http://127.0.0.1:"), "{}", stderr(&output));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_model_that_is_cut_while_it_is_in_use_ends_in_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, fifo) = (folder.path().join("model"), folder.path().join("later.jpg"));
+    fs::create_dir(&model).unwrap();
+    for file in fs::read_dir("models/pocket").unwrap() {
+        let file = file.unwrap();
+        if file.path().is_file() {
+            fs::copy(file.path(), model.join(file.file_name())).unwrap();
+        }
+    }
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let arguments = ["--model", model.to_str().unwrap(), "caption", CAT, fifo.to_str().unwrap()];
+    let mut child =
+        command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.starts_with(CAT), "{first}");
+    for weights in ["decoder.bin", "text.bin"] {
+        fs::File::options().write(true).open(model.join(weights)).unwrap().set_len(0).unwrap();
+    }
+    fs::copy(CAT, &fifo).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{:?}: {}", output.status, stderr(&output));
+    let said = stderr(&output);
+    assert!(said.starts_with("coca: ") && said.contains(".bin: expected "), "{said}");
 }
 
 #[test]

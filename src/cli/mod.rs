@@ -139,6 +139,11 @@ fn execute(arguments: &Arguments) -> anyhow::Result<Outcome> {
     if let Command::Watch(arguments) = &arguments.command {
         arguments.lower_priority()?;
     }
+    #[cfg(unix)]
+    coca_edge::kernels::exit_on_lost_file(
+        "coca: a file of the model or the index was cut while it was in use, or its disk went away",
+    )
+    .context("signals")?;
     match &arguments.command {
         Command::Classify(arguments) => classify::run(global, arguments),
         Command::Caption(arguments) => caption::run(global, arguments),

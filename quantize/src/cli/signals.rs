@@ -1,8 +1,10 @@
-//! Signal handling: SIGINT and SIGTERM remove the model that is half written, then end the program.
+//! Signal handling: SIGINT and SIGTERM remove the model that is half written, then end the program. A mapped file that is cut ends it
+//! with a sentence.
 
 use std::thread;
 
 use anyhow::Context;
+use coca_kernels::exit_on_lost_file;
 use coca_quantize::staging;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
@@ -12,6 +14,10 @@ use signal_hook::{
 
 /// Starts the thread that handles SIGINT and SIGTERM. SIGHUP keeps its default, which `nohup` turns off.
 pub(super) fn remove_staging_folders_on_signals() -> anyhow::Result<()> {
+    exit_on_lost_file(
+        "coca-quantize: a file of the model was cut while it was in use, or its disk went away",
+    )
+    .context("cannot handle signals")?;
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot handle signals")?;
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {

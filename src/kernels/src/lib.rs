@@ -30,7 +30,7 @@
 //! ```
 //!
 //! This is the only crate of coca-edge with `unsafe` code: SIMD intrinsics, parts of one output that threads write side by
-//! side, and closures that a pool's threads borrow.
+//! side, closures that a pool's threads borrow, mapped files and the signal of one that was cut.
 
 mod activation;
 mod attention;
@@ -57,6 +57,8 @@ mod isa;
 mod lanes;
 mod layer_norm;
 mod linear;
+#[cfg(unix)]
+mod lost_file;
 mod mapping;
 mod math;
 #[cfg(target_arch = "aarch64")]
@@ -87,6 +89,8 @@ pub use depthwise::{Depthwise, DepthwiseFilters};
 pub use dispatch::{Cpu, InstructionSet, UnknownInstructionSet};
 pub use layer_norm::LayerNorm;
 pub use linear::{Epilogue, Linear, LinearInput};
+#[cfg(unix)]
+pub use lost_file::exit_on_lost_file;
 pub use mapping::MappedFile;
 pub use packed_keys::{PANEL_COLUMNS, PackedKeys, pack_keys, pack_values};
 pub use pool::Pool;

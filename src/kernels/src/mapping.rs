@@ -19,8 +19,8 @@ impl MappedFile {
         let file = File::open(path)?;
         // SAFETY: the map is private to this value and never written through. A file that another
         // process rewrites while it is mapped can change the bytes, which are plain data to every
-        // reader here; one that is truncated raises SIGBUS, which ends the process rather than
-        // letting it read foreign memory. Bundles are written once and replaced by rename.
+        // reader here; one that is truncated raises SIGBUS, which ends the process (see `exit_on_lost_file`)
+        // rather than letting it read foreign memory. Bundles are written once and replaced by rename.
         let map = unsafe { memmap2::Mmap::map(&file)? };
         Ok(Self { map })
     }
