@@ -67,6 +67,9 @@ completed=$(inside bash -c '. /usr/share/bash-completion/completions/coca
 
 echo "== service"
 inside id coca-watch | tee "$work/groups"
+for file in watch.conf credentials; do
+  [ "$(stat -c %a "$work/root/etc/coca-edge/$file")" = 640 ] || fail "everybody may read /etc/coca-edge/$file"
+done
 for group in video render; do grep -q "($group)" "$work/groups" || fail "coca-watch is not in the group $group"; done
 # systemd-analyze needs a control group of its own, which a chroot lacks: so this machine's, where it has one.
 if command -v systemd-analyze >/dev/null; then

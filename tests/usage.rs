@@ -206,6 +206,48 @@ fn the_page_is_printed_as_an_address() {
     assert!(stderr(&output).contains("the page: http://127.0.0.1:"), "{}", stderr(&output));
 }
 
+#[test]
+fn a_credentials_file_goes_before_the_environment_and_reaches_no_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let seen = folder.path().join("seen");
+    let source = format!("cmd:sh -c 'env > {}; exec cat {CAT}'", seen.display());
+    let credentials = format!("# of this test\nCOCA_SOURCE={source}\nCOCA_TOKEN=hush\n");
+    fs::write(folder.path().join("coca-watch"), credentials).unwrap();
+    let watch = |arguments: &[&str]| {
+        let usual = ["watch", "--labels", "cat,dog", "--caption-on", "never"];
+        let mut command = command(&[&usual, arguments].concat());
+        command.env("CREDENTIALS_DIRECTORY", folder.path()).env("COCA_SOURCE", "no-such-camera");
+        command
+    };
+    let output = watch(&[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stdout(&output).matches("frame 1").count(), 1, "{}", stdout(&output));
+    let seen = fs::read_to_string(seen).unwrap();
+    assert!(seen.contains("PATH=") && !seen.contains("hush") && !seen.contains("CREDENTIALS"));
+
+    let output = watch(&["--source", "no-such-picture.jpg"]).output().unwrap();
+    assert!(stderr(&output).contains("no-such-picture.jpg: nothing is there"));
+
+    fs::write(folder.path().join("coca-watch"), "COCA_SOURCE=test\nhush\n").unwrap();
+    let output = watch(&[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("coca-watch: line 2: expected COCA_SOURCE=…") && !said.contains("hush"));
+}
+
+#[test]
+fn the_packaged_service_has_its_secrets_from_a_credentials_file() {
+    let service = include_str!("../packaging/coca-watch.service");
+    assert!(service.contains("LoadCredential=coca-watch:/etc/coca-edge/credentials\n"));
+    let command = service.lines().find(|line| line.starts_with("ExecStart=")).unwrap();
+    assert!(!command.contains("TOKEN") && !command.contains("SOURCE"), "{command}");
+    assert!(!include_str!("../packaging/watch.conf").contains("TOKEN"));
+    assert!(
+        include_str!("../Cargo.toml")
+            .contains("\"packaging/credentials\", \"etc/coca-edge/\", \"640\"")
+    );
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_model_that_is_cut_while_it_is_in_use_ends_in_a_sentence() {

@@ -4,6 +4,7 @@ mod ending;
 mod flags;
 mod keys;
 mod options;
+mod secrets;
 
 use std::{
     fmt::Write as _,
@@ -23,6 +24,7 @@ use coca_edge::{
 use ending::Ending;
 use flags::with_flags;
 pub(super) use options::Arguments;
+use secrets::Secrets;
 
 use super::{
     Global, Outcome, messages,
@@ -36,11 +38,14 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     if arguments.list {
         return list();
     }
+    let secrets = Secrets::read()?;
+    let source = arguments.source(&secrets)?;
+    let key = arguments.key_presses(&source);
     let ending = Ending::on_signals()?;
     let coca = Arc::new(global.open_model()?);
     let labels = arguments.labels(global, &coca)?;
-    let options = arguments.watch_options(&coca)?;
-    let (source, settings) = (arguments.source.clone(), arguments.settings());
+    let options = arguments.watch_options(&coca, &secrets)?;
+    let settings = arguments.settings();
     let name = source.to_string();
     let open = move || source.open(&settings);
     let capture = Capture::start(name.clone(), RetryPolicy::default(), open)?;
@@ -56,7 +61,6 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
             messages::say(format_args!("the page: {address}"));
         }
     }
-    let key = arguments.key_presses(&arguments.source);
     let mut lines = LineWriter::start("standard output", io::stdout())?;
     let start = Instant::now();
     let mut is_over = false;

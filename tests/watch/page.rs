@@ -1,11 +1,12 @@
 //! The web page, as a browser asks.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
 };
 
-use crate::{signal, start_pattern, wait_until};
+use crate::{command_for, signal, start, start_pattern, wait_until};
 
 /// What the web page at `port` answers.
 fn ask(port: &str, request: &str, body: &str) -> String {
@@ -44,6 +45,28 @@ fn labels_are_edited_through_the_page_without_a_restart() {
             line.is_some_and(|line| !line.ends_with(" 0"))
         });
     }
+    signal(&child, "TERM");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_token_from_a_credentials_file_closes_the_page_to_others() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("coca-watch"), "COCA_TOKEN=sesame\n").unwrap();
+    let mut command =
+        command_for("test", &["--display", "web:127.0.0.1:0", "--caption-on", "never"]);
+    command.env("CREDENTIALS_DIRECTORY", folder.path());
+    let mut child = start(command);
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let told = said.by_ref().map(Result::unwrap).find(|line| line.contains("web:127.0.0.1:"));
+    let port = told.unwrap().rsplit(':').next().unwrap().to_owned();
+    assert!(ask(&port, "GET /metrics", "").starts_with("HTTP/1.1 200"));
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
     signal(&child, "TERM");
     assert!(child.wait().unwrap().success());
 }

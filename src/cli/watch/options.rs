@@ -6,13 +6,16 @@ use anyhow::Context;
 use clap::ValueEnum;
 use coca_edge::{
     CaptionOptions, Coca, Labels,
-    camera::{SourceSettings, SourceSpec, parse_size},
+    camera::{CameraSpec, SourceSettings, SourceSpec, parse_size},
     display::{DisplaySpec, Token},
     vision::Orientation,
     watch::{Action, CaptionTriggers, TrackerOptions, WatchOptions},
 };
 
-use super::flags::with_flags;
+use super::{
+    flags::with_flags,
+    secrets::{Secrets, secret},
+};
 use crate::cli::{
     Global,
     labels::{LabelChoice, NONE, NoneChoice, TemplateChoice},
@@ -29,15 +32,10 @@ pub(in crate::cli) struct Arguments {
     /// pattern), http://HOST/PATH (MJPEG), - or cmd:COMMAND (MJPEG through a pipe). A pipe may bring raw
     /// frames: FORMAT:WxH:- or FORMAT:WxH:cmd:COMMAND, where FORMAT is yuv420, yuyv, nv12, rgb or grey. A
     /// Raspberry Pi's camera module: yuv420:640x480:cmd:rpicam-vid -t 0 --codec yuv420 --width 640
-    /// --height 480 -o -
-    #[arg(
-        long,
-        value_name = "S",
-        default_value = "auto",
-        env = "COCA_SOURCE",
-        hide_env_values = true
-    )]
-    pub(super) source: SourceSpec,
+    /// --height 480 -o -. An address with a password stands on no command line in COCA_SOURCE, in the environment or
+    /// in systemd's credential coca-watch [default: auto]
+    #[arg(long, value_name = "S")]
+    source: Option<SourceSpec>,
     /// Show the cameras, their formats and rates
     #[arg(long)]
     pub(super) list: bool,
@@ -104,8 +102,9 @@ pub(in crate::cli) struct Arguments {
     /// What shows the results; may be given more than once
     #[arg(long, value_name = "D")]
     display: Vec<DisplaySpec>,
-    /// What every request to a web display must bring: http://ADDRESS/?token=SECRET
-    #[arg(long, value_name = "SECRET", env = "COCA_TOKEN", hide_env_values = true, value_parser = secret)]
+    /// What every request to a web display must bring: http://ADDRESS/?token=SECRET. It stands on no command line in
+    /// COCA_TOKEN, as COCA_SOURCE does
+    #[arg(long, value_name = "SECRET", value_parser = secret)]
     token: Option<Token>,
     /// How to print results
     #[arg(long, default_value = "text")]
@@ -200,7 +199,18 @@ impl Arguments {
         !self.no_none && !self.labels.is_built_in() && (has_page || acts)
     }
 
-    pub(super) fn watch_options(&self, coca: &Coca) -> anyhow::Result<WatchOptions> {
+    pub(super) fn source(&self, secrets: &Secrets) -> anyhow::Result<SourceSpec> {
+        match &self.source {
+            Some(source) => Ok(source.clone()),
+            None => Ok(secrets.source()?.unwrap_or(SourceSpec::Camera(CameraSpec::Auto))),
+        }
+    }
+
+    pub(super) fn watch_options(
+        &self,
+        coca: &Coca,
+        secrets: &Secrets,
+    ) -> anyhow::Result<WatchOptions> {
         let set = |names: &[String]| names.iter().map(|name| name.trim().to_owned()).collect();
         let options = WatchOptions {
             tracker: TrackerOptions {
@@ -223,7 +233,7 @@ impl Arguments {
                 false => Some(self.none.name()?.unwrap_or(NONE).to_owned()),
             },
             actions: self.on_label.clone(),
-            displays: self.displays(),
+            displays: self.displays(secrets)?,
             orientation: self.orientation(),
         };
         options.tracker.validate().map_err(with_flags)?;
@@ -231,14 +241,18 @@ impl Arguments {
     }
 
     /// The displays; a web page without a token of its own gets the common one.
-    fn displays(&self) -> Vec<DisplaySpec> {
+    fn displays(&self, secrets: &Secrets) -> anyhow::Result<Vec<DisplaySpec>> {
+        let token = match &self.token {
+            Some(token) => Some(token.clone()),
+            None => secrets.token()?,
+        };
         let mut displays = self.display.clone();
         for display in &mut displays {
             if let DisplaySpec::Web(web) = display {
-                web.token = web.token.take().or_else(|| self.token.clone());
+                web.token = web.token.take().or_else(|| token.clone());
             }
         }
-        displays
+        Ok(displays)
     }
 
     fn orientation(&self) -> Orientation {
@@ -292,9 +306,4 @@ impl Arguments {
 
 fn size(text: &str) -> Result<(u32, u32), String> {
     parse_size(text).ok_or_else(|| "expected columns and rows, as in 640x480".to_owned())
-}
-
-/// An empty secret would leave the page open to everybody.
-fn secret(text: &str) -> Result<Token, String> {
-    Token::new(text).ok_or_else(|| "expected a secret, found none".to_owned())
 }
