@@ -171,7 +171,7 @@ fn a_clip_of_transformers_is_fetched_and_then_used_offline() {
 fn one_command_leads_from_a_hub_id_to_an_int8_model_without_another_on_the_disk() {
     let home = tempfile::tempdir().unwrap();
     let hub = Hub::start();
-    let photos = golden("../../photos");
+    let photos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/photos");
     let arguments = [MODEL, "out", "--to", "int8", "--calibrate", photos.to_str().unwrap()];
     let output = import_with(home.path(), &hub.endpoint, &arguments);
     assert!(output.status.success(), "{}", stderr(&output));
