@@ -84,7 +84,9 @@ class Trainee(nn.Module):
         return self.last(x).float().mean((2, 3)), middle
 
     def compiled(self) -> Trainee:
-        self.run_first, self.run_second = torch.compile(self.first.forward), torch.compile(self.second_half)
+        # Compiled for each size by itself: with sizes left open, the second one takes ten minutes to compile.
+        self.run_first = torch.compile(self.first.forward, dynamic=False)
+        self.run_second = torch.compile(self.second_half, dynamic=False)
         return self
 
     def forward(self, x: Tensor) -> Tensor:
