@@ -64,9 +64,9 @@ def file_entry(path: Path) -> dict:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def description(config: Config, scale: float, settings: DecodingSettings, repeatable: list[int], folder: Path,
+def description(config: Config, scale: float, settings: DecodingSettings, repeatable: list[int], written: list[Path],
                 precision: str) -> dict:
-    """The content of coca.json; every other file must be in the folder already."""
+    """The content of coca.json; the other files are `written` already."""
     return {
         "format": 1, "name": "pocket", "architecture": "coca", "precision": precision,
         "licence": LICENCE, "source": "models/train",
@@ -83,8 +83,7 @@ def description(config: Config, scale: float, settings: DecodingSettings, repeat
                     "max_tokens": settings.max_tokens, "min_tokens": settings.min_tokens,
                     "length_penalty": settings.length_penalty, "no_repeat_ngram": settings.no_repeat_ngram,
                     "once_except": repeatable, "suppress": [PAD, START]},
-        "files": {path.name: file_entry(path) for path in sorted(folder.iterdir())
-                  if path.name not in ("coca.json", "README.md", "everyday.table")},
+        "files": {path.name: file_entry(path) for path in sorted(written)},
     }
 
 
@@ -99,16 +98,17 @@ def main() -> None:
     tokenizer = load_tokenizer(args.work)
     args.out.mkdir(parents=True, exist_ok=True)
     parts = Parts(model.coca, model.trunk, stored)
-    for graph in parts.all():
-        graph.save(args.out)
+    written = [graph.save(args.out) for graph in parts.all()]
     for weights in parts.files.values():
-        (args.out / weights.name).write_bytes(weights.content)
-    tokenizer.save(str(args.out / "tokenizer.json"), pretty=False)
+        written.append(args.out / weights.name)
+        written[-1].write_bytes(weights.content)
+    written.append(args.out / "tokenizer.json")
+    tokenizer.save(str(written[-1]), pretty=False)
     entry = description(model.coca.config, model.coca.scale().item(), DecodingSettings(),
-                        repeatable_tokens(tokenizer), args.out, "f32" if args.f32 else "int8")
+                        repeatable_tokens(tokenizer), written, "f32" if args.f32 else "int8")
     (args.out / "coca.json").write_text(json.dumps(entry, separators=(",", ":")) + "\n", encoding="utf-8")
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, "
-          f"{sum(path.stat().st_size for path in args.out.iterdir()):,} bytes")
+          f"{sum(path.stat().st_size for path in written):,} bytes")
 
 
 if __name__ == "__main__":
