@@ -28,7 +28,7 @@ from tokenizer import load_tokenizer
 PHOTOS, CALTECH, IMAGENET = 768, 192, 96
 RATE, WEIGHT_DECAY = 1e-3, 0.1
 SEEN_DROPOUT, ROW_DROPOUT = 0.3, 0.15
-WEIGHTS = {"contrast": 1.0, "named": 1.0, "classifier": 0.2, "caltech": 0.5, "imagenet": 0.3}
+WEIGHTS = {"contrast": 1.0, "named": 1.0, "everyday": 1.0, "classifier": 0.2, "caltech": 0.5, "imagenet": 0.3}
 CONCEPTS_AS_CAPTIONS = 1.0  # the concept head's word counts like so many captions in what a photo is called
 UNNAMED_SHARE = 0.3
 TEXTS_AT_ONCE = 512
@@ -84,15 +84,18 @@ class EmbeddingData:
                      for name, items in pictures.items() if name != "caltech"}
         usable = [i for i, p in enumerate(pictures["caltech"]) if p.split == "train" or (everything and p.split == "choose")]
         self.sets["caltech"] = ImageRows(model, work, "caltech", usable)
-        names = {name: names_of(data, name) for name in ("caltech", "imagenet")}
+        names = {name: names_of(data, name) for name in ("caltech", "imagenet", "everyday")}
         self.names = {name: texts.of_names(of_set) for name, of_set in names.items()}
-        self.labels = {name: torch.tensor([of_set.index(p.label) for p in pictures[name]]) for name, of_set in names.items()}
+        self.labels = {name: torch.tensor([names[name].index(p.label) for p in pictures[name]]) for name in ("caltech", "imagenet")}
         photos = pictures["photos"]
         self.captions = texts.of([c for p in photos for c in p.captions])
         counts = np.array([len(p.captions) for p in photos])
         self.first_caption, self.caption_count = np.cumsum(counts) - counts, counts
         self.classifier = self.classifier_of(work, len(names["imagenet"]))
-        self.named, self.chance = self.name_targets(photos, names["imagenet"], concepts)
+        self.named, named = self.name_targets(photos, names["imagenet"], concepts)
+        self.everyday, everyday = self.name_targets(photos, names["everyday"], concepts)
+        chance = (torch.maximum(named, everyday)[self.sets["photos"].usable].clamp(max=1) + UNNAMED_SHARE).numpy().astype(np.float64)
+        self.chance = chance / chance.sum()
 
     def classifier_of(self, work: Path, names: int) -> Tensor:
         """What the trunk's own ImageNet classifier says of each photo."""
@@ -100,17 +103,16 @@ class EmbeddingData:
         classes = (mean @ heads["imagenet.weight"].T + heads["imagenet.bias"]).softmax(-1)
         return torch.zeros(len(mean), names).index_add_(1, self.labels["imagenet"], classes)
 
-    def name_targets(self, photos: list[Picture], names: list[str], concepts: list[str]) -> tuple[Tensor, np.ndarray]:
-        """Distributions over the names for all photos, and how often each usable photo is drawn.
+    def name_targets(self, photos: list[Picture], names: list[str], concepts: list[str]) -> tuple[Tensor, Tensor]:
+        """Distributions over the names for all photos, and how many names each photo's captions hold on average.
 
         One caption says little about what a photo lacks: the concept head's word counts like some captions more.
         """
         captions = torch.tensor([float(len(p.captions)) for p in photos])[:, None]
         believed = name_probability(names, concepts, self.sets["photos"].probability.float().mean(0))
         share = (captions * torch.from_numpy(name_share(photos, names)) + CONCEPTS_AS_CAPTIONS * believed) / (captions + CONCEPTS_AS_CAPTIONS)
-        total = share.sum(1, keepdim=True)
-        chance = (total[self.sets["photos"].usable, 0].clamp(max=1) + UNNAMED_SHARE).numpy().astype(np.float64)
-        return share / total.clamp(min=1e-6), chance / chance.sum()
+        total = share.sum(1)
+        return share / total[:, None].clamp(min=1e-6), total
 
     def draw_names(self, model: CoCa, name: str) -> Tensor:
         """Embeddings of all names of one set, under a template drawn for them together."""
@@ -123,10 +125,11 @@ class EmbeddingData:
 
 def embedding_losses(model: CoCa, data: EmbeddingData) -> dict[str, Tensor]:
     sets, rng, scale = data.sets, data.rng, model.scale()
-    imagenet, caltech = data.draw_names(model, "imagenet"), data.draw_names(model, "caltech")
+    imagenet, caltech, everyday = (data.draw_names(model, name) for name in ("imagenet", "caltech", "everyday"))
     photos, image = sets["photos"].draw(model, PHOTOS, rng, data.chance)
     losses = {"contrast": contrastive_loss(scale, image, data.draw_captions(model, photos)),
               "named": class_loss(scale, image, imagenet, data.named[photos]),
+              "everyday": class_loss(scale, image, everyday, data.everyday[photos]),
               "classifier": class_loss(scale, image, imagenet, data.classifier[photos])}
     pictures, image = sets["caltech"].draw(model, CALTECH, rng)
     losses["caltech"] = class_loss(scale, image, caltech, data.labels["caltech"][pictures])

@@ -24,7 +24,6 @@ from train_concepts import average_precision, shows_room_or_food
 from views import whole_views
 
 BATCH = 25
-EVERYDAY = Path(__file__).parents[2] / "src/model/everyday.txt"
 
 
 class Evaluation:
@@ -112,7 +111,7 @@ def main() -> None:
         precision = average_precision(model.coca.concept_head(seen), torch.from_numpy(mention_share(pictures, model.concepts)))
     inside = [shows_room_or_food(p) for p in pictures]
     print(f"concept words: average precision {precision.mean():.4f}; rooms and food {precision[inside].mean():.4f} of {sum(inside)}")
-    print(f"everyday names {run.best_names(pictures, embeddings, EVERYDAY.read_text(encoding='utf-8').splitlines())}")
+    print(f"everyday names {run.best_names(pictures, embeddings, names_of(args.data, 'everyday'))}")
     print(f"ImageNet names {run.best_names(pictures, embeddings, names_of(args.data, 'imagenet'))}")
     print(f"recall@5 {run.retrieval(pictures, embeddings):.4f}", flush=True)
     if args.split in ("val", "choose"):

@@ -14,6 +14,7 @@ from concepts import stem
 from data import Picture, load_pictures
 
 DEFAULT_TEMPLATE = "a photo of a {}."
+EVERYDAY = Path(__file__).parents[2] / "src/model/everyday.txt"
 TEMPLATES = (DEFAULT_TEMPLATE, DEFAULT_TEMPLATE, DEFAULT_TEMPLATE, "{}.", "a {}.", "a picture of a {}.", "there is a {}.")
 
 
@@ -22,12 +23,14 @@ def unique(names: list[str]) -> list[str]:
 
 
 def names_of(data: Path, name: str) -> list[str]:
-    """The class names of `caltech` or `imagenet`, by the alphabet."""
+    """The class names of `caltech` or `imagenet`, by the alphabet, or the product's default labels (`everyday`)."""
+    if name == "everyday":
+        return EVERYDAY.read_text(encoding="utf-8").splitlines()
     return sorted({p.label for p in load_pictures(data, name)})
 
 
 def all_names(data: Path) -> list[str]:
-    return unique(names_of(data, "caltech") + names_of(data, "imagenet"))
+    return unique([found for name in ("caltech", "imagenet", "everyday") for found in names_of(data, name)])
 
 
 def phrase(text: str) -> str:
