@@ -15,7 +15,7 @@ from features import load_trunk, seen
 from generate import DecodingSettings, repeatable_tokens
 from model import CoCa, Config
 from parts import Parts
-from quantise import Stored, quantise_module, unrounded
+from quantise import Stored, quantise_module, round_biases, unrounded
 from tokenizer import END, PAD, START, load_tokenizer
 from train_int8 import with_rounders
 from trunk import IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD, EfficientNetLite0
@@ -56,6 +56,7 @@ def load_quantised(work: Path, checkpoint: str) -> tuple[Pocket, dict[str, Store
     model, stored = load_stored(work, checkpoint, quantise_module)
     model.trunk = with_rounders(EfficientNetLite0())
     model.trunk.load_state_dict(torch.load(work / "int8.pt")["trunk"])
+    round_biases(model.trunk)
     return model.eval(), stored
 
 

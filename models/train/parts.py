@@ -7,7 +7,7 @@ import numpy as np
 
 from graph import F32, I64, Graph, WeightFile
 from model import MASKED, VARIANCE_EPS, Attention, CoCa, CrossBlock, SelfBlock
-from quantise import Stored, quantise
+from quantise import Stored, least_scale, quantise
 from rounding import Rounder
 from tokenizer import END
 from trunk import GRID_WIDTH, IMAGE_SIZE, MIDDLE_BLOCK, MIDDLE_WIDTH, Conv, EfficientNetLite0
@@ -50,8 +50,7 @@ class Parts:
     def conv_weights(self, g: Graph, x: Value, layer: Conv, name: str) -> tuple[str, str]:
         if layer.rounded is None:
             return g.constant(layer.weight, f"{name}.weight", VISION), g.constant(layer.bias, f"{name}.bias", VISION)
-        # A channel that has died keeps its bias in range by its weights' scale: a bias is in units of that and the input's.
-        stored = quantise(layer.weight, layer.bias.detach().abs() / (2**30 * x.scale))
+        stored = quantise(layer.weight, least_scale(layer.bias, x.scale))
         bias = g.int8_bias(layer.bias, stored.scale * np.float32(x.scale), f"{name}.bias", VISION)
         return g.weight(stored, f"{name}.weight", VISION, axis=0), bias
 

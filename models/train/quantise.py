@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rounding import row_scales
+from trunk import Conv, EfficientNetLite0
 
 KEPT_F32 = re.compile(r"position$")  # small, and only added
 
@@ -33,6 +34,32 @@ def dequantise(stored: Stored, axis: int = 0) -> Tensor:
     """The values; `axis` is the one that the scales belong to."""
     shape = [-1 if i == axis else 1 for i in range(stored.data.ndim)]
     return torch.from_numpy(stored.data.astype(np.float32) * stored.scale.reshape(shape))
+
+
+@torch.no_grad()
+def round_biases(trunk: EfficientNetLite0) -> None:
+    """Puts the rounded biases of a rounded trunk into it: an int32 in units of its input's scale times its weights'."""
+
+    def through(conv: Conv, scale: Tensor) -> Tensor:
+        unit = bias_unit(conv, scale)
+        conv.bias.copy_((conv.bias / unit).round() * unit)
+        return conv.rounded.scale()
+
+    scale = through(trunk.stem, trunk.rounded.scale())
+    for block in trunk.blocks:
+        hidden = scale if block.expand is None else through(block.expand, scale)
+        hidden = through(block.project, through(block.depthwise, hidden))
+        scale = block.rounded.scale() if block.residual else hidden
+    through(trunk.head, scale)
+
+
+def least_scale(bias: Tensor, scale: Tensor | float) -> Tensor:
+    """A channel that has died keeps its bias within an int32 by its weights' scale."""
+    return bias.detach().abs() / (2**30 * scale)
+
+
+def bias_unit(conv: Conv, scale: Tensor) -> Tensor:
+    return scale * torch.maximum(row_scales(conv.weight), least_scale(conv.bias, scale))
 
 
 def weight_matrices(module: nn.Module) -> dict[str, nn.Parameter]:
