@@ -83,7 +83,10 @@ fn image_embedding_and_tokens_are_pytorchs_within_the_rounding_of_the_trunks_cod
         let is_near = |expected: &Vec<f32>| {
             token.iter().zip(expected).all(|(found, e)| (found - e).abs() < CODES_TOLERANCE)
         };
-        assert!(golden.image_tokens.iter().any(is_near), "a word that PyTorch does not see: {token}");
+        assert!(
+            golden.image_tokens.iter().any(is_near),
+            "a word that PyTorch does not see: {token}"
+        );
     }
 }
 
@@ -108,8 +111,7 @@ fn logits_of_every_caption_step_equal_pytorchs() {
     let words = &golden.image_tokens[..dimensions_read(&coca)];
     let shape = (1, words.len(), words[0].len());
     let tokens = Array3::from_shape_vec(shape, words.concat()).unwrap().into_dyn();
-    let cross =
-        bundle.load_cross_kv(coca.engine()).unwrap().run(vec![Input::F32(tokens)]).unwrap();
+    let cross = bundle.load_cross_kv(coca.engine()).unwrap().run(vec![Input::F32(tokens)]).unwrap();
     let decoder = bundle.load_caption_decoder(coca.engine()).unwrap();
     for (step, end) in golden.caption.steps.iter().zip(1..) {
         let inputs = prefill(bundle, &golden.caption.ids[..end], &cross);
