@@ -70,6 +70,9 @@ fn assert_close<'a>(
 /// Runtime, which differ by 0.004 among each other for this picture.
 const CODES_TOLERANCE: f32 = 0.01;
 
+/// A token is an embedded word, whose elements are far more than that from any other's, moved by how probable it is.
+const TOKEN_TOLERANCE: f32 = 0.05;
+
 #[test]
 fn image_embedding_and_tokens_are_pytorchs_within_the_rounding_of_the_trunks_codes() {
     let (coca, golden) = (pocket(), golden());
@@ -81,7 +84,7 @@ fn image_embedding_and_tokens_are_pytorchs_within_the_rounding_of_the_trunks_cod
     assert_eq!(tokens.nrows(), dimensions_read(&coca));
     for token in tokens.rows() {
         let is_near = |expected: &Vec<f32>| {
-            token.iter().zip(expected).all(|(found, e)| (found - e).abs() < CODES_TOLERANCE)
+            token.iter().zip(expected).all(|(found, e)| (found - e).abs() < TOKEN_TOLERANCE)
         };
         assert!(
             golden.image_tokens.iter().any(is_near),

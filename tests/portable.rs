@@ -19,9 +19,12 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }
 
-/// Numbers of the lines that use something of Unix without a `cfg` between them and the empty line before.
+/// Numbers of the lines that use something of Unix without a `cfg` between them and the empty line before, or for the whole file.
 fn unguarded(text: &str) -> Vec<usize> {
     let (mut is_guarded, mut found) = (false, Vec::new());
+    if text.contains("\n#![cfg(unix)]\n") {
+        return found;
+    }
     for (line, number) in text.lines().zip(1..) {
         is_guarded &= !line.trim().is_empty();
         is_guarded |=
@@ -40,6 +43,7 @@ fn an_import_without_its_cfg_is_found() {
     assert_eq!(unguarded("#[cfg(unix)]\nuse std::os::unix::fs::MetadataExt;\n"), [0; 0]);
     assert_eq!(unguarded("#[cfg(unix)]\nuse a;\n\nuse std::os::fd::AsFd;\n"), [4]);
     assert_eq!(unguarded("// as std::os::unix does\n"), [0; 0]);
+    assert_eq!(unguarded("//! A module.\n#![cfg(unix)]\n\nuse std::os::fd::AsFd;\n"), [0; 0]);
 }
 
 #[test]

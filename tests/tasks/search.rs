@@ -95,7 +95,7 @@ fn a_line_of_json_has_the_keys_that_other_programs_rely_on() {
     assert_eq!(cat["labels"][0], "cat");
     assert!(cat["caption"].as_str().unwrap().contains("cat"), "{cat}");
     assert!(cat["time"].as_str().unwrap().ends_with('Z'), "{cat}");
-    assert_eq!(photos.found(&["thing", "--label", "rocket"]), ["trip/rocket.jpg"]);
+    assert_eq!(photos.found(&["thing", "--label", "cup of coffee"]), ["coffee.jpg"]);
     assert_eq!(photos.found(&["cats", "--by", "caption"]), ["cat.jpg"]);
     assert_eq!(photos.found(&["a cat", "--by", "both", "--top-k", "1"]), ["cat.jpg"]);
     let reranked = photos.found(&["a cat on a laptop", "--rerank", "4", "--top-k", "2"]);

@@ -57,7 +57,6 @@ mod isa;
 mod lanes;
 mod layer_norm;
 mod linear;
-#[cfg(unix)]
 mod lost_file;
 mod mapping;
 mod math;

@@ -1,4 +1,5 @@
 //! The end of a program whose mapped files are cut.
+#![cfg(unix)]
 
 use std::io;
 
