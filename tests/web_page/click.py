@@ -56,7 +56,7 @@ def ask_for_a_caption(browser):
     browser.wait_for("!document.getElementById('ask').disabled")
     newest = browser.value("document.querySelector('#history span').textContent")
     assert newest == browser.value("document.getElementById('caption').textContent")
-    browser.wait_for("/^of frame \\d+, \\d+ ago$/.test(document.getElementById('age').textContent)")
+    browser.wait_for("/^of frame \\d+, \\d+ frames? ago$/.test(document.getElementById('age').textContent)")
 
 
 def look_on_all_screens(browser, folder):
