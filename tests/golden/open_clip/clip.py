@@ -8,7 +8,6 @@ scale), `-256` (another image size), a text tower of its own (`custom_text`), an
 in `make.py`. Weights are stored in 16 bits, and the answers are those of the numbers that are stored.
 """
 
-import json
 import math
 import os
 
@@ -16,7 +15,8 @@ import open_clip
 import torch
 from safetensors.torch import save_file
 
-from make import CONTEXT, END, HERE, LABELS, START, TEXTS, VOCABULARY, normalised, padded, pictures, randomise, rounded, tokenizer
+from make import (CONTEXT, END, HERE, LABELS, START, TEXTS, VOCABULARY, model_pictures, padded, randomise, tokenizer,
+                  write_answers, write_description)
 
 CONFIGS = {
     "clip-32": dict(
@@ -94,16 +94,9 @@ def main():
             path = os.path.join(folder, "open_clip_model.safetensors")
             save_file(state, path)
             os.chmod(path, 0o644)
-        config = dict(model_cfg=CONFIGS[name], preprocess_cfg=PREPROCESS.get(name))
-        with open(os.path.join(folder, "open_clip_config.json"), "w") as f:
-            json.dump(config, f, indent=1)
-            f.write("\n")
-        size = CONFIGS[name]["vision_cfg"]["image_size"]
-        height, width = (size, size) if isinstance(size, int) else size
-        pixels = normalised(pictures(3, height, width), PREPROCESS.get(name))
-        with open(os.path.join(folder, "answers.json"), "w") as f:
-            json.dump(rounded(answers(made, pixels)), f)
-            f.write("\n")
+        preprocess = PREPROCESS.get(name)
+        write_description(folder, CONFIGS[name], preprocess)
+        write_answers(folder, answers(made, model_pictures(CONFIGS[name], preprocess)))
 
 
 if __name__ == "__main__":

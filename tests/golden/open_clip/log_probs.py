@@ -7,13 +7,12 @@ A text's log-probability is the sum over its tokens after the start token, end t
 in front of each. Pictures, labels and token ids are those of `make.py`; every text is scored with every picture.
 """
 
-import json
 import os
 
 import torch
 from safetensors.torch import load_file
 
-from make import CONFIGS, END, HERE, LABELS, PREPROCESS, TEXTS, normalised, padded, pictures, rounded, tokenizer
+from make import CONFIGS, END, HERE, LABELS, PREPROCESS, TEXTS, model_pictures, padded, tokenizer, write_answers
 
 import open_clip
 
@@ -43,9 +42,7 @@ def main():
     tokenize = tokenizer()
     for name in CONFIGS:
         made = stored(name)
-        size = CONFIGS[name]["vision_cfg"]["image_size"]
-        height, width = (size, size) if isinstance(size, int) else size
-        pixels = normalised(pictures(3, height, width), PREPROCESS[name])
+        pixels = model_pictures(CONFIGS[name], PREPROCESS[name])
         # What follows a row's end token is padding.
         labels = [row[: row.index(END) + 1] for row in tokenize(LABELS).tolist()]
         answers = []
@@ -53,10 +50,7 @@ def main():
             batch = torch.tensor([padded(ids)] * len(pixels))
             logits = made(pixels, batch)["logits"]
             answers.append(dict(ids=ids, log_probs=[log_prob(logits[p : p + 1], ids) for p in range(len(pixels))]))
-        path = os.path.join(HERE, name, "log_probs.json")
-        with open(path, "w") as f:
-            json.dump(rounded(dict(labels=LABELS, texts=answers)), f)
-            f.write("\n")
+        write_answers(os.path.join(HERE, name), dict(labels=LABELS, texts=answers), "log_probs.json")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ golden ratio)) in double precision.
 """
 
 import gzip
-import json
 import math
 import os
+import sys
 import tempfile
 
 import open_clip
@@ -23,6 +23,10 @@ import torch
 from safetensors.torch import save_file
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.dirname(HERE))
+
+from answers import pictures, write_answers, write_json
+
 VOCABULARY = 600
 START, END = VOCABULARY - 2, VOCABULARY - 1
 CONTEXT = 14
@@ -84,13 +88,6 @@ def model(name):
             # The answers must be those of the numbers that are stored.
             made.load_state_dict({k: v.half().float() for k, v in made.state_dict().items()})
     return made
-
-
-def pictures(count, height, width):
-    i = torch.arange(1, height * width * 3 + 1, dtype=torch.float64)
-    golden = (1 + math.sqrt(5)) / 2
-    rows = [torch.floor(256 * torch.frac(i * (p + 1) * golden)) for p in range(count)]
-    return torch.stack(rows).float().reshape(count, height, width, 3).permute(0, 3, 1, 2)
 
 
 def normalised(pixels, preprocess):
@@ -167,14 +164,15 @@ def answers(made, pixels):
     )
 
 
-def rounded(value):
-    if isinstance(value, float):
-        return float(f"{value:.7g}")
-    if isinstance(value, list):
-        return [rounded(v) for v in value]
-    if isinstance(value, dict):
-        return {k: rounded(v) for k, v in value.items()}
-    return value
+def write_description(folder, model_cfg, preprocess):
+    write_json(folder, "open_clip_config.json", dict(model_cfg=model_cfg, preprocess_cfg=preprocess), indent=1)
+
+
+def model_pictures(model_cfg, preprocess):
+    """Three pictures of the model's own size, as it reads them."""
+    size = model_cfg["vision_cfg"]["image_size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    return normalised(pictures(3, height, width), preprocess)
 
 
 def main():
@@ -194,16 +192,8 @@ def main():
             halves = {"module." + k: v.half() for k, v in state.items()}
             checkpoint = {"epoch": 3, "name": "plain", "state_dict": halves, "optimizer": {"lr": 1e-3}}
             torch.save(checkpoint, os.path.join(folder, "open_clip_pytorch_model.bin"))
-        config = dict(model_cfg=CONFIGS[name], preprocess_cfg=PREPROCESS[name])
-        with open(os.path.join(folder, "open_clip_config.json"), "w") as f:
-            json.dump(config, f, indent=1)
-            f.write("\n")
-        size = CONFIGS[name]["vision_cfg"]["image_size"]
-        height, width = (size, size) if isinstance(size, int) else size
-        pixels = normalised(pictures(3, height, width), PREPROCESS[name])
-        with open(os.path.join(folder, "answers.json"), "w") as f:
-            json.dump(rounded(answers(made, pixels)), f)
-            f.write("\n")
+        write_description(folder, CONFIGS[name], PREPROCESS[name])
+        write_answers(folder, answers(made, model_pictures(CONFIGS[name], PREPROCESS[name])))
 
 
 if __name__ == "__main__":

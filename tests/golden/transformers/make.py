@@ -5,14 +5,14 @@
 
 `openai/` is as openai's are stored: the legacy `eos_token_id` 2, QuickGELU, `text_config_dict` beside `text_config`, buffers of
 position ids. `tinyclip/` is as TinyCLIP's: few layers, sizes of their own, GELU, a torch pickle. Folders are what
-`save_pretrained` writes, with weights in 16 bits; the answers are those of the numbers that are stored. Pictures are those of
-`../open_clip/make.py`, of the model's own size.
+`save_pretrained` writes, with weights in 16 bits; the answers are those of the numbers that are stored.
 """
 
 import gzip
 import json
 import math
 import os
+import sys
 import tempfile
 
 import open_clip
@@ -21,6 +21,10 @@ from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizerFast
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.dirname(HERE))
+
+from answers import pictures, write_answers, write_json
+
 VOCABULARY = 600
 START, END = VOCABULARY - 2, VOCABULARY - 1
 CONTEXT = 14
@@ -79,15 +83,9 @@ def model(name):
     return made
 
 
-def pictures(count, side):
-    i = torch.arange(1, side * side * 3 + 1, dtype=torch.float64)
-    golden = (1 + math.sqrt(5)) / 2
-    rows = [torch.floor(256 * torch.frac(i * (p + 1) * golden)) for p in range(count)]
-    return torch.stack(rows).float().reshape(count, side, side, 3).permute(0, 3, 1, 2)
-
-
 def answers(made, tokenize, mean, std):
-    pixels = pictures(3, made.config.vision_config.image_size)
+    side = made.config.vision_config.image_size
+    pixels = pictures(3, side, side)
     mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (mean, std))
     batch = tokenize(SENTENCES, padding="max_length", truncation=True, return_tensors="pt")
     out = made(pixel_values=(pixels / 255 - mean) / std, **batch)
@@ -97,22 +95,6 @@ def answers(made, tokenize, mean, std):
         sentences=[dict(text=t, ids=i, embedding=e) for t, i, e in zip(SENTENCES, ids, out.text_embeds.tolist())],
         scores=out.logits_per_image.softmax(-1).tolist(),
     )
-
-
-def rounded(value):
-    if isinstance(value, float):
-        return float(f"{value:.7g}")
-    if isinstance(value, list):
-        return [rounded(v) for v in value]
-    if isinstance(value, dict):
-        return {k: rounded(v) for k, v in value.items()}
-    return value
-
-
-def written(path, value):
-    with open(path, "w") as f:
-        json.dump(value, f, indent=1)
-        f.write("\n")
 
 
 def main():
@@ -127,7 +109,7 @@ def main():
             # transformers writes what it does not need here, and reads `tokenizer.json` alone.
             tokenize.save_pretrained(scratch)
             with open(os.path.join(scratch, "tokenizer.json")) as f:
-                written(os.path.join(folder, "tokenizer.json"), json.load(f))
+                write_json(folder, "tokenizer.json", json.load(f), indent=1)
         processor = CLIPImageProcessor(size={"shortest_edge": made.config.vision_config.image_size},
                                        crop_size=made.config.vision_config.image_size)
         processor.save_pretrained(folder)
@@ -142,11 +124,8 @@ def main():
             os.chmod(path, 0o644)
         else:
             torch.save(state, os.path.join(folder, "pytorch_model.bin"))
-        written(os.path.join(folder, "config.json"), config)
-        found = answers(made, tokenize, processor.image_mean, processor.image_std)
-        with open(os.path.join(folder, "answers.json"), "w") as f:
-            json.dump(rounded(found), f)
-            f.write("\n")
+        write_json(folder, "config.json", config, indent=1)
+        write_answers(folder, answers(made, tokenize, processor.image_mean, processor.image_std))
 
 
 if __name__ == "__main__":
