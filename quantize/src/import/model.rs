@@ -17,7 +17,7 @@ const CLIP_VOCABULARY: usize = 49408;
 /// Training clamps that at 100 too, and the released models reached it.
 const ZERO_SHOT_SCALE: f32 = 100.0;
 
-/// What a bundle is made from.
+/// A checkpoint's weights, with all that a bundle says about them.
 pub(super) struct Model<'a> {
     pub(super) architecture: &'a Architecture,
     pub(super) weights: Weights,

@@ -1,9 +1,8 @@
-//! What tests against other programs' answers share: the pictures that `tests/golden/open_clip/make.py` draws, and
-//! comparing numbers.
+//! Comparison with the answers of other programs: the pictures of `tests/golden/answers.py`, and numbers.
 
 use coca_model::Coca;
 
-/// Picture `p` as make.py draws it, in the model's own size.
+/// Picture `p` as the scripts draw it, in the model's own size.
 pub(crate) fn picture(coca: &Coca, p: usize) -> image::RgbImage {
     let spec = &coca.bundle().config().image;
     let golden_ratio = f64::midpoint(1.0, 5_f64.sqrt());

@@ -20,7 +20,7 @@ use super::{
 /// Time a part of the model on made-up input
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// What to time [default: every part that the model has]
+    /// The part to time [default: every one that the model has]
     #[arg(long)]
     part: Option<Part>,
     /// Rows of a step, beams of a caption

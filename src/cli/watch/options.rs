@@ -102,7 +102,7 @@ pub(in crate::cli) struct Arguments {
     /// What shows the results; may be given more than once
     #[arg(long, value_name = "D")]
     display: Vec<DisplaySpec>,
-    /// What every request to a web display must bring: http://ADDRESS/?token=SECRET. It stands on no command line in
+    /// The secret that every request to a web display must bring: http://ADDRESS/?token=SECRET. It stands on no command line in
     /// COCA_TOKEN, as COCA_SOURCE does
     #[arg(long, value_name = "SECRET", value_parser = secret)]
     token: Option<Token>,

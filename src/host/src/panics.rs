@@ -12,7 +12,7 @@ thread_local! {
 
 /// Runs `work`, which may panic on what it does not expect.
 ///
-/// What a panic leaves half done must not be used afterwards.
+/// Whatever a panic leaves half done must not be used afterwards.
 ///
 /// # Errors
 /// The panic's message.

@@ -14,7 +14,7 @@ use super::{Coca, EncodedImage, Error};
 /// # #[cfg(feature = "pocket")] {
 /// use std::sync::Arc;
 /// use coca_model::{Coca, FrameEncoder};
-/// use coca_vision::{YuvMatrix, FrameView, PixelFormat, Orientation};
+/// use coca_vision::{FrameView, Orientation, PixelFormat, YuvMatrix};
 ///
 /// let coca = Arc::new(Coca::pocket()?);
 /// let mut encoder = FrameEncoder::new(Arc::clone(&coca), Orientation::default());

@@ -50,8 +50,7 @@ fn check_values(
     attribute: &AttributeProto,
     range: &RangeInclusive<i64>,
 ) -> Result<(), Error> {
-    let is_split = attribute.name == "split";
-    if !is_split {
+    if attribute.name != "split" {
         at_most("values of an attribute", 2 * MAX_AXES, attribute.ints.len())?;
     }
     let is_list = LISTS.contains(&attribute.name.as_str());

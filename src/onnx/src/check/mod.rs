@@ -55,7 +55,7 @@ struct Known<'g> {
     constant: Option<Constant<'g>>,
 }
 
-/// Where the elements of a constant stand.
+/// Elements of a constant, as the file holds them.
 #[derive(Clone, Copy)]
 enum Constant<'g> {
     Tensor(&'g TensorProto),

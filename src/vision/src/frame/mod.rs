@@ -28,7 +28,7 @@ use super::{CodeTable, Error, Interpolation, Pixels, Preprocessor, geometry::Pla
 ///
 /// ```
 /// use coca_vision::{
-///     YuvMatrix, FramePreprocessor, FrameView, Interpolation, PixelFormat, PixelSpec, Preprocessor, Resize, Orientation,
+///     FramePreprocessor, FrameView, Interpolation, Orientation, PixelFormat, PixelSpec, Preprocessor, Resize, YuvMatrix,
 /// };
 ///
 /// let preprocessor = Preprocessor::new(PixelSpec {

@@ -26,7 +26,7 @@ impl fmt::Display for PatternSpec {
     }
 }
 
-/// YuvMatrix that drift behind a circling disc.
+/// Colours that drift behind a circling disc.
 struct Pattern {
     size: (u32, u32),
     pace: Pace,
