@@ -18,7 +18,6 @@ use coca_quantize::{
     import::{Options, import},
     onnx::Storage,
 };
-use coca_text::Templates;
 use golden::assert_close;
 use ndarray::Array2;
 use serde::Deserialize;
@@ -135,16 +134,7 @@ fn texts_of_a_batch_are_read_at_their_own_end_tokens() {
 #[test]
 fn label_scores_are_those_of_open_clips_zero_shot_evaluation() {
     for model in models() {
-        let labels = model.answers.labels.clone();
-        let bare = Templates::single("{}").unwrap();
-        let labels = model.coca.labels_with(labels, &bare, |_, _| ()).unwrap();
-        for (p, expected) in model.answers.scores.iter().enumerate() {
-            let image = model.coca.encode_image(model.picture(p)).unwrap();
-            for best in labels.classify(&image, expected.len()).unwrap() {
-                let i = model.answers.labels.iter().position(|label| *label == best.label).unwrap();
-                assert_close(&[best.score], &[expected[i]], 1e-4, model.name);
-            }
-        }
+        golden::assert_label_scores(&model.coca, &model.answers.labels, &model.answers.scores);
     }
 }
 

@@ -14,7 +14,6 @@ use coca_quantize::{
     import::{Options, import},
     onnx::Storage,
 };
-use coca_text::Templates;
 use golden::assert_close;
 use ndarray::{Array, Array2, ArrayD, IxDyn};
 use serde::Deserialize;
@@ -176,16 +175,7 @@ fn texts_of_a_batch_do_not_change_each_other() {
 #[test]
 fn label_scores_are_those_of_open_clips_zero_shot_evaluation() {
     for model in models() {
-        let labels = model.answers.labels.clone();
-        let bare = Templates::single("{}").unwrap();
-        let labels = model.coca.labels_with(labels, &bare, |_, _| ()).unwrap();
-        for (p, expected) in model.answers.scores.iter().enumerate() {
-            let picture = model.coca.encode_image(model.picture(p)).unwrap();
-            for best in labels.classify(&picture, expected.len()).unwrap() {
-                let i = model.answers.labels.iter().position(|label| *label == best.label).unwrap();
-                assert_close(&[best.score], &[expected[i]], 1e-4, &best.label);
-            }
-        }
+        golden::assert_label_scores(&model.coca, &model.answers.labels, &model.answers.scores);
     }
 }
 

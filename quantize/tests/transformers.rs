@@ -14,7 +14,6 @@ use coca_quantize::{
     import::{Options, import},
     onnx::Storage,
 };
-use coca_text::Templates;
 use golden::{assert_close, picture};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -86,18 +85,10 @@ fn tokens_and_text_embeddings_are_those_of_transformers() {
 
 #[test]
 fn label_scores_are_those_of_the_model_s_own_logit_scale() {
-    for (model, name) in models().iter().zip(MODELS) {
+    for model in models() {
         assert!((model.coca.bundle().config().logit_scale - 20.0).abs() < 0.1);
         let texts: Vec<String> = model.answers.sentences.iter().map(|s| s.text.clone()).collect();
-        let bare = Templates::single("{}").unwrap();
-        let labels = model.coca.labels_with(texts.clone(), &bare, |_, _| ()).unwrap();
-        for (p, expected) in model.answers.scores.iter().enumerate() {
-            let image = model.coca.encode_image(picture(&model.coca, p)).unwrap();
-            for best in labels.classify(&image, expected.len()).unwrap() {
-                let i = texts.iter().position(|text| *text == best.label).unwrap();
-                assert_close(&[best.score], &[expected[i]], 1e-4, name);
-            }
-        }
+        golden::assert_label_scores(&model.coca, &texts, &model.answers.scores);
     }
 }
 

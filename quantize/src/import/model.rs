@@ -6,12 +6,9 @@ use coca_vision::PixelSpec;
 use super::{description::Description, error::Error, source::Source};
 use crate::{
     checkpoint::Checkpoint,
-    open_clip::{Architecture, OpenClipConfig, Weights},
+    open_clip::{Architecture, OpenClipConfig, Weights, limits::CLIP_VOCABULARY},
     transformers, vocabulary,
 };
-
-/// Entries of the vocabulary that the models of open_clip have, the start and end token last.
-const CLIP_VOCABULARY: usize = 49408;
 
 /// Logit scale of open_clip's zero-shot evaluation (`zero_shot.py`), whatever the checkpoint's own `logit_scale` is.
 /// Training clamps that at 100 too, and the released models reached it.

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::{
     ConfigError,
     limits::{
-        CONTEXT_LENGTHS, MAX_IMAGE, MAX_LAYERS, MAX_TOKENS, MAX_WIDTH, VOCABULARIES, check_patches,
+        CLIP_VOCABULARY, CONTEXT_LENGTHS, MAX_IMAGE, MAX_LAYERS, MAX_TOKENS, MAX_WIDTH,
+        VOCABULARIES, check_patches,
     },
     section::Section,
 };
@@ -232,7 +233,7 @@ fn read_text(mut section: Section<'_>, is_coca: bool) -> Result<Text, ConfigErro
     let heads = section.size("heads", 8, MAX_WIDTH)?;
     let layers = read_layers(&mut section, 512, |_| heads, 4.0)?;
     let context_length = section.size_in("context_length", 77, CONTEXT_LENGTHS)?;
-    let vocabulary = section.size_in("vocab_size", 49408, VOCABULARIES)?;
+    let vocabulary = section.size_in("vocab_size", CLIP_VOCABULARY, VOCABULARIES)?;
     if section.flag("embed_cls")? != is_coca {
         let expected = match is_coca {
             true => "true (the class token that every CoCa has)",

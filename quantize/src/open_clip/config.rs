@@ -7,6 +7,11 @@ use serde_json::{Value, json};
 
 use super::{Architecture, ConfigError, named, section::Section};
 
+/// Mean and standard deviation of red, green and blue that CLIP's first models were trained with: `OPENAI_DATASET_MEAN`,
+/// `OPENAI_DATASET_STD`.
+pub(crate) const OPENAI_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+pub(crate) const OPENAI_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+
 /// The contents of an `open_clip_config.json`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OpenClipConfig {
@@ -63,8 +68,8 @@ fn read_pixels(
     section.only("fill_color", &json!(0))?;
     // open_clip takes the size from the image encoder.
     section.ignore(&["size"]);
-    let mean = section.channels("mean", [0.481_454_66, 0.457_827_5, 0.408_210_73])?;
-    let std = section.channels("std", [0.268_629_54, 0.261_302_58, 0.275_777_11])?;
+    let mean = section.channels("mean", OPENAI_MEAN)?;
+    let std = section.channels("std", OPENAI_STD)?;
     let resize = word(&mut section, "resize_mode", &["shortest", "longest", "squash"])?;
     // "random" is a training setting: evaluation takes bicubic then, and for every "shortest" that is not square.
     let interpolation =
@@ -75,17 +80,24 @@ fn read_pixels(
     section.finish()?;
     let spec = json!({"width": width, "height": height, "mean": mean, "std": std,
                       "resize": resize, "interpolation": interpolation});
-    let unusable = |e: &dyn Display| {
-        ConfigError::new("preprocess_cfg", "a way to prepare pictures", &e.to_string())
-    };
-    let spec: PixelSpec = serde_json::from_value(spec).map_err(|e| unusable(&e))?;
+    let spec: PixelSpec =
+        serde_json::from_value(spec).map_err(|e| unusable("preprocess_cfg", &e))?;
+    validated(spec, "preprocess_cfg")
+}
+
+/// Checks the values read from the object `section`.
+pub(crate) fn validated(spec: PixelSpec, section: &str) -> Result<PixelSpec, ConfigError> {
     match spec.validate() {
         Ok(()) => Ok(spec),
         Err(vision::Error::Spec { key, expected, found }) => {
-            Err(ConfigError::new(&format!("preprocess_cfg.{key}"), expected, &found))
+            Err(ConfigError::new(&format!("{section}.{key}"), expected, &found))
         }
-        Err(other) => Err(unusable(&other)),
+        Err(other) => Err(unusable(section, &other)),
     }
+}
+
+fn unusable(section: &str, error: &dyn Display) -> ConfigError {
+    ConfigError::new(section, "a way to prepare pictures", &error.to_string())
 }
 
 fn word<'a>(

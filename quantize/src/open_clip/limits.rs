@@ -14,6 +14,8 @@ pub(crate) const MAX_IMAGE: usize = 4096;
 pub(super) const MAX_TOKENS: usize = 1 << 16;
 /// Token ids of a text, of which the start and end token are two.
 pub(crate) const CONTEXT_LENGTHS: RangeInclusive<usize> = 2..=4096;
+/// Token ids of CLIP's tokenizer, the start and end token last.
+pub(crate) const CLIP_VOCABULARY: usize = 49408;
 /// Token ids, from those of CLIP's tokenizer without merges: every byte, within a word and at its end, and two special
 /// tokens.
 pub(crate) const VOCABULARIES: RangeInclusive<usize> = 2 * 256 + 2..=1 << 20;

@@ -10,6 +10,7 @@ mod weights;
 
 pub use architecture::{Activation, Architecture, Layers, Pooler, Text, Vision};
 pub use config::OpenClipConfig;
+pub(crate) use config::{OPENAI_MEAN, OPENAI_STD, validated};
 pub use error::ConfigError;
 pub use named::NAMED;
 pub(crate) use section::Section;

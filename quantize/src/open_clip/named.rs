@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::limits::CLIP_VOCABULARY;
+
 /// The configurations that can be imported, by open_clip's names: its CoCas, and its CLIPs with vision transformers S, M, B
 /// and L.
 pub const NAMED: [&str; 26] = [
@@ -32,9 +34,6 @@ pub const NAMED: [&str; 26] = [
     "ViT-L-16",
     "ViT-L-16-320",
 ];
-
-/// Entries of CLIP's vocabulary.
-const VOCABULARY: usize = 49408;
 
 /// The `model_cfg` of one of [`NAMED`]; `None` for another name.
 pub(super) fn model_cfg(name: &str) -> Option<Value> {
@@ -83,7 +82,7 @@ fn vit(image: usize, patch: usize, width: usize, layers: usize) -> Value {
 }
 
 fn text(width: usize, heads: usize, layers: usize) -> Value {
-    json!({"vocab_size": VOCABULARY, "width": width, "heads": heads, "layers": layers})
+    json!({"vocab_size": CLIP_VOCABULARY, "width": width, "heads": heads, "layers": layers})
 }
 
 fn clip(embedding: usize, vision: Value, mut text: Value) -> Value {

@@ -73,8 +73,13 @@ fn read_text(mut section: Section<'_>) -> Result<(Text, Activation, u32), Config
     let layers = read_layers(&mut section, [512, 2048, 8])?;
     let activation = read_activation(&mut section)?;
     let context_length = section.size_in("max_position_embeddings", 77, limits::CONTEXT_LENGTHS)?;
-    let vocabulary = section.size_in("vocab_size", 49408, limits::VOCABULARIES)?;
-    let eos_id = section.size_in("eos_token_id", 49407, 0..=limits::VOCABULARIES.end() - 1)?;
+    let vocabulary =
+        section.size_in("vocab_size", limits::CLIP_VOCABULARY, limits::VOCABULARIES)?;
+    let eos_id = section.size_in(
+        "eos_token_id",
+        limits::CLIP_VOCABULARY - 1,
+        0..=limits::VOCABULARIES.end() - 1,
+    )?;
     Ok((Text { context_length, vocabulary, layers }, activation, eos_id as u32))
 }
 

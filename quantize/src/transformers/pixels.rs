@@ -1,9 +1,9 @@
 //! `preprocessor_config.json`: transformers' `CLIPImageProcessor`.
 
-use coca_vision::{self as vision, Interpolation, PixelSpec, Resize};
+use coca_vision::{Interpolation, PixelSpec, Resize};
 use serde_json::{Value, json};
 
-use crate::open_clip::{ConfigError, Section};
+use crate::open_clip::{ConfigError, OPENAI_MEAN, OPENAI_STD, Section, validated};
 
 /// Pillow's numbers of filters.
 const FILTERS: [(u64, Interpolation); 2] =
@@ -45,24 +45,12 @@ pub fn read_pixels(json: &[u8], side: usize) -> Result<PixelSpec, ConfigError> {
     let spec = PixelSpec {
         width: side as u32,
         height: side as u32,
-        mean: section
-            .channels("image_mean", [0.481_454_66, 0.457_827_5, 0.408_210_73])?
-            .map(|v| v as f32),
-        std: section
-            .channels("image_std", [0.268_629_54, 0.261_302_58, 0.275_777_11])?
-            .map(|v| v as f32),
+        mean: section.channels("image_mean", OPENAI_MEAN)?.map(|v| v as f32),
+        std: section.channels("image_std", OPENAI_STD)?.map(|v| v as f32),
         resize: Resize::Shortest,
         interpolation,
     };
-    match spec.validate() {
-        Ok(()) => Ok(spec),
-        Err(vision::Error::Spec { key, expected, found }) => {
-            Err(ConfigError::new(&format!("preprocessor_config.{key}"), expected, &found))
-        }
-        Err(other) => {
-            Err(ConfigError::new("preprocessor_config", "a usable one", &other.to_string()))
-        }
-    }
+    validated(spec, "preprocessor_config")
 }
 
 /// Checks that `key` is `side`: a number, or an object with that under each of `names`.

@@ -4,6 +4,7 @@
 //! models: computed by itself, it takes its place only once.
 
 use coca_onnx::{
+    operator,
     pb::{TensorProto, tensor_proto::DataType},
     value_info,
 };
@@ -24,29 +25,23 @@ impl Projection {
     /// Takes the layer that makes `output` out of `part`; `None` if that is no product with a stored matrix of which nothing
     /// else knows.
     pub(super) fn take(part: &Part, output: &str) -> Result<Option<Self>, Error> {
-        let graph = part.graph();
-        let makes = |name: &str| {
-            graph.node.iter().position(|node| node.output.iter().any(|made| made == name))
-        };
-        let readers = |name: &str| {
-            graph.node.iter().filter(|node| node.input.iter().any(|read| read == name)).count()
-        };
-        let Some(at) = makes(output).filter(|&at| graph.node[at].op_type == "MatMul") else {
+        let index = part.index();
+        let producer = index.producer(output);
+        let Some((id, node)) = producer.filter(|(_, node)| operator(node) == Some("MatMul")) else {
             return Ok(None);
         };
-        let [input, weight] = graph.node[at].input.as_slice() else { return Ok(None) };
-        let stored = graph.initializer.iter().position(|tensor| tensor.name == *weight);
-        let Some(stored) = stored.filter(|&stored| graph.initializer[stored].dims.len() == 2)
-        else {
+        let [input, weight] = node.input.as_slice() else { return Ok(None) };
+        let is_apart = index.consumers(output).next().is_none()
+            && index.only_consumer(weight).is_some()
+            && index.producer(input).is_some();
+        let stored = index.initializer(weight);
+        let Some(weight) = stored.filter(|stored| is_apart && stored.dims.len() == 2) else {
             return Ok(None);
         };
-        if readers(output) > 0 || readers(weight) > 1 || makes(input).is_none() {
-            return Ok(None);
-        }
-        let input = input.clone();
-        let mut graph = graph.clone();
-        graph.node.remove(at);
-        let weight = graph.initializer.remove(stored);
+        let (input, weight) = (input.clone(), weight.clone());
+        let mut graph = part.graph().clone();
+        graph.node.remove(id.position());
+        graph.initializer.retain(|tensor| tensor.name != weight.name);
         graph.output.retain(|described| described.name != output);
         graph.output.push(value_info::tensor_of_any_shape(&input, DataType::Float));
         Ok(Some(Self { rest: part.with_graph(graph)?, input, weight }))
