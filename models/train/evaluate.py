@@ -23,7 +23,7 @@ from tokenizer import load_tokenizer
 from train_concepts import average_precision, shows_room_or_food
 from views import whole_views
 
-BATCH = 25
+BATCH, TOP = 25, 5
 
 
 class Evaluation:
@@ -60,11 +60,8 @@ class Evaluation:
         return np.mean([names[b] == p.label for b, p in zip(best.tolist(), pictures)])
 
     def best_names(self, pictures: list[Picture], embeddings: Tensor, names: list[str]) -> str:
-        """Of the photos whose captions hold any name: the share whose best one, or one of the best five, stands in a caption."""
-        mentioned = torch.from_numpy(name_share(pictures, names) > 0)
-        best = (embeddings @ self.name_embeddings(names).T).topk(5).indices
-        right = mentioned.gather(1, best)[mentioned.any(1)].float()
-        return f"{right[:, 0].mean():.3f} / {right.amax(1).mean():.3f} of {len(right)}"
+        best = (embeddings @ self.name_embeddings(names).T).topk(TOP).indices
+        return in_captions(pictures, names, best.numpy())
 
     @torch.no_grad()
     def retrieval(self, pictures: list[Picture], embeddings: Tensor) -> float:
@@ -75,13 +72,24 @@ class Evaluation:
         text = self.model.coca.encode_text(pad(encode(self.tokenizer, texts, length)))
         return ((text @ embeddings.T).topk(5).indices == owner[:, None]).any(1).float().mean().item()
 
-    def score(self, pictures: list[Picture], texts: list[str], out: Path) -> dict:
-        """The data folder's own score of the captions, which are kept in `out`."""
-        references = out.with_suffix(".references.jsonl")
-        write_jsonl(out, [{"source": p.file, "caption": text} for p, text in zip(pictures, texts)])
-        write_jsonl(references, [{"file": p.file, "captions": p.captions} for p in pictures])
-        command = [sys.executable, str(self.data / "score.py"), "captions", str(out), str(references)]
-        return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+def in_captions(pictures: list[Picture], names: list[str], best: np.ndarray) -> str:
+    """Of the photos whose captions hold any name: the share whose best one, or one of the best, stands in a caption.
+
+    `best` [pictures, TOP]: numbers of names.
+    """
+    mentioned = name_share(pictures, names) > 0
+    right = np.take_along_axis(mentioned, best, 1)[mentioned.any(1)]
+    return f"{right[:, 0].mean():.3f} / {right.any(1).mean():.3f} of {len(right)}"
+
+
+def score_captions(data: Path, pictures: list[Picture], texts: list[str], out: Path) -> dict:
+    """The data folder's own score of the captions, which are kept in `out`."""
+    references = out.with_suffix(".references.jsonl")
+    write_jsonl(out, [{"source": p.file, "caption": text} for p, text in zip(pictures, texts)])
+    write_jsonl(references, [{"file": p.file, "captions": p.captions} for p in pictures])
+    command = [sys.executable, str(data / "score.py"), "captions", str(out), str(references)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def write_jsonl(path: Path, rows: list[dict]) -> None:
@@ -118,9 +126,9 @@ def main() -> None:
         print(f"Caltech {run.caltech(args.split):.4f}", flush=True)
     texts = caption(model.coca, tokens, run.tokenizer, DecodingSettings(beams=args.beams, length_penalty=args.length_penalty))
     out = args.work / f"captions-{args.split}-{'int8' if args.int8 else 'f32'}.jsonl"
-    print(run.score(pictures, texts, out))
+    print(score_captions(args.data, pictures, texts, out))
     pictures, texts = zip(*[(p, text) for p, text, shown in zip(pictures, texts, inside) if shown])
-    print("rooms and food", run.score(pictures, texts, out.with_stem(out.stem + "-inside")))
+    print("rooms and food", score_captions(args.data, pictures, texts, out.with_stem(out.stem + "-inside")))
 
 
 if __name__ == "__main__":

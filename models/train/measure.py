@@ -7,17 +7,14 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from data import Picture, load_pictures
-from evaluate import write_jsonl
-from names import name_share, names_of
-
-TOP = 5
+from evaluate import TOP, in_captions, score_captions
+from names import names_of
 
 
 class Command:
@@ -32,27 +29,17 @@ class Command:
         output = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
         return [json.loads(line) for line in output.splitlines()]
 
-    def best(self, pictures: list[Picture], names: list[str]) -> list[list[str]]:
-        """The five best names of each picture."""
+    def best(self, pictures: list[Picture], names: list[str]) -> np.ndarray:
+        """Numbers of the best names of each picture: [pictures, TOP]."""
         file = self.scratch / "names.txt"
         file.write_text("\n".join(names) + "\n", encoding="utf-8")
         rows = self.answers("classify", pictures, "--labels-file", str(file), "--top-k", str(TOP))
-        return [[label["label"] for label in row["labels"]] for row in rows]
+        number = {name: i for i, name in enumerate(names)}
+        return np.array([[number[label["label"]] for label in row["labels"]] for row in rows])
 
-    def captions(self, pictures: list[Picture]) -> str:
-        """What score.py of the data folder says."""
-        found, references = self.scratch / "captions.jsonl", self.scratch / "references.jsonl"
-        write_jsonl(found, self.answers("caption", pictures))
-        write_jsonl(references, [{"file": p.file, "captions": p.captions} for p in pictures])
-        command = [sys.executable, str(self.data / "score.py"), "captions", str(found), str(references)]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def in_captions(pictures: list[Picture], names: list[str], best: list[list[str]]) -> str:
-    """Of the photos whose captions hold any name: the share whose best name, or one of the best five, stands in a caption."""
-    mentioned = [{names[i] for i in np.flatnonzero(row)} for row in name_share(pictures, names)]
-    right = np.array([[found in held for found in row] for row, held in zip(best, mentioned) if held])
-    return f"{right[:, 0].mean():.3f} / {right.any(1).mean():.3f} of {len(right)}"
+    def captions(self, pictures: list[Picture]) -> dict:
+        texts = [row["caption"] for row in self.answers("caption", pictures)]
+        return score_captions(self.data, pictures, texts, self.scratch / "captions.jsonl")
 
 
 def main() -> None:
@@ -68,8 +55,9 @@ def main() -> None:
         for name in ("everyday", "imagenet"):
             names = names_of(args.data, name)
             print(f"{name} names {in_captions(photos, names, command.best(photos, names))}", flush=True)
-        best = command.best(caltech, names_of(args.data, "caltech"))
-        print(f"Caltech {np.mean([row[0] == p.label for row, p in zip(best, caltech)]):.4f} of {len(caltech)}")
+        names = names_of(args.data, "caltech")
+        best = command.best(caltech, names)[:, 0]
+        print(f"Caltech {np.mean([names[i] == p.label for i, p in zip(best, caltech)]):.4f} of {len(caltech)}")
 
 
 if __name__ == "__main__":
