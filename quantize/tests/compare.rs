@@ -206,6 +206,7 @@ fn a_broken_picture_is_reported_and_the_others_count() {
     let text = std::str::from_utf8(&output.stdout).unwrap();
     assert!(text.contains("pictures         1, 1 could not be read"), "{text}");
     assert!(text.contains("labels           of 2, best one the same for 100.0 %"), "{text}");
+    assert!(text.contains("verdict          B may take A's place"), "{text}");
     assert!(sentence(&output).contains("broken.png"), "{}", sentence(&output));
 }
 

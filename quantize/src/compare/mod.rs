@@ -15,6 +15,7 @@ mod pictures;
 mod probe;
 mod report;
 mod speed;
+mod verdict;
 
 use std::path::Path;
 
@@ -25,6 +26,7 @@ pub use layers::{LayerNoise, Layers};
 pub use options::{Options, Progress};
 pub use report::{ModelReport, Report};
 pub use speed::{Speed, Times};
+pub use verdict::Verdict;
 
 use coca_engine::Engine;
 

@@ -11,6 +11,7 @@ use super::{
     layers::Layers,
     model::Files,
     speed::{Speed, Times},
+    verdict::Verdict,
 };
 
 /// Layers that the text shows.
@@ -79,11 +80,18 @@ impl fmt::Display for Report {
         self.pictures(f)?;
         self.layers(f)?;
         self.sizes(f)?;
-        self.speed(f)
+        self.speed(f)?;
+        line(f, "verdict", format_args!("{}", self.verdict()))
     }
 }
 
 impl Report {
+    /// Agreement of the image and text embeddings in one word.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        Verdict::of([&self.image_embedding, &self.text_embedding])
+    }
+
     fn pictures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let failed = self.failed.len();
         line(f, "pictures", format_args!("{}, {failed} could not be read", self.pictures))?;

@@ -30,7 +30,7 @@ use crate::cli::{
 pub(in crate::cli) struct Arguments {
     /// Where frames come from: auto, /dev/videoN, camera:NAME, dir:PATH?fps=5, a picture, test (a moving
     /// pattern), http://HOST/PATH (MJPEG), - or cmd:COMMAND (MJPEG through a pipe). A pipe may bring raw
-    /// frames: FORMAT:WxH:- or FORMAT:WxH:cmd:COMMAND, where FORMAT is yuv420, yuyv, nv12, rgb or grey. A
+    /// frames: FORMAT:WxH:- or FORMAT:WxH:cmd:COMMAND, where FORMAT is yuv420, yuyv, nv12, rgb, bgr or grey. A
     /// Raspberry Pi's camera module: yuv420:640x480:cmd:rpicam-vid -t 0 --codec yuv420 --width 640
     /// --height 480 -o -. An address with a password stands on no command line in COCA_SOURCE, in the environment or
     /// in systemd's credential coca-watch [default: auto]
@@ -75,6 +75,9 @@ pub(in crate::cli) struct Arguments {
     /// A label leaves when its smoothed score falls below this [default: 0.6 × --high]
     #[arg(long, value_name = "T", value_parser = between(0.0_f32, 1.0))]
     low: Option<f32>,
+    /// Frames in a row that it takes before a label enters or leaves
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least(1_u32))]
+    consecutive: u32,
     /// Show only these labels
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     allow: Vec<String>,
@@ -219,6 +222,7 @@ impl Arguments {
                 smoothing: self.smoothing,
                 high: self.high,
                 low: self.low.unwrap_or(0.6 * self.high),
+                consecutive: self.consecutive,
                 allow: set(&self.allow),
                 deny: set(&self.deny),
             },

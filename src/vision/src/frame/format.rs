@@ -17,6 +17,8 @@ pub enum PixelFormat {
     Yuv420,
     /// Red, green, blue.
     Rgb,
+    /// Blue, green, red: the order of OpenCV's arrays and of picamera2's "RGB888".
+    Bgr,
     /// Luminance alone.
     Grey,
 }
@@ -31,12 +33,13 @@ pub enum YuvMatrix {
 }
 
 impl PixelFormat {
-    const ALL: [(Self, &'static str); 6] = [
+    const ALL: [(Self, &'static str); 7] = [
         (Self::Mjpeg, "mjpeg"),
         (Self::Yuyv, "yuyv"),
         (Self::Nv12, "nv12"),
         (Self::Yuv420, "yuv420"),
         (Self::Rgb, "rgb"),
+        (Self::Bgr, "bgr"),
         (Self::Grey, "grey"),
     ];
 
@@ -50,7 +53,7 @@ impl PixelFormat {
             Self::Mjpeg => None,
             Self::Yuyv => Some(width.div_ceil(2) * 4 * height),
             Self::Nv12 | Self::Yuv420 => Some(width * height + 2 * chroma),
-            Self::Rgb => Some(3 * width * height),
+            Self::Rgb | Self::Bgr => Some(3 * width * height),
             Self::Grey => Some(width * height),
         }
     }

@@ -236,6 +236,12 @@ impl PlaneConverter {
         self.rgb.resize(3 * size.0 * size.1, 0);
         match planes {
             Planes::Rgb(plane) => return self.colour.resize(plane.crop(columns, rows), size),
+            Planes::Bgr(plane) => {
+                let bgr = self.colour.resize(plane.crop(columns, rows), size)?.as_chunks::<3>().0;
+                for (rgb, &[b, g, r]) in self.rgb.as_chunks_mut::<3>().0.iter_mut().zip(bgr) {
+                    *rgb = [r, g, b];
+                }
+            }
             Planes::Grey(plane) => {
                 let luma = self.luma.resize(plane.crop(columns, rows), size)?;
                 for (rgb, grey) in self.rgb.as_chunks_mut::<3>().0.iter_mut().zip(luma) {

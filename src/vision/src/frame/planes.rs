@@ -23,6 +23,7 @@ pub(super) enum Planes<'a> {
     Ycbcr { planes: [Plane<'a, 1>; 3], range: YuvRange, matrix: YuvStandardMatrix },
     Grey(Plane<'a, 1>),
     Rgb(Plane<'a, 3>),
+    Bgr(Plane<'a, 3>),
 }
 
 impl Planes<'_> {
@@ -31,7 +32,7 @@ impl Planes<'_> {
         match self {
             Self::Ycbcr { planes: [luma, ..], .. } => (luma.width, luma.height),
             Self::Grey(plane) => (plane.width, plane.height),
-            Self::Rgb(plane) => (plane.width, plane.height),
+            Self::Rgb(plane) | Self::Bgr(plane) => (plane.width, plane.height),
         }
     }
 }
@@ -56,8 +57,10 @@ impl Separator {
         let (width, height) = (size.0 as usize, size.1 as usize);
         match frame.format() {
             PixelFormat::Mjpeg => return self.decode_jpeg(bytes, least),
-            PixelFormat::Rgb => {
-                return Ok(Planes::Rgb(Plane { samples: bytes, width, height, stride: 3 * width }));
+            PixelFormat::Rgb | PixelFormat::Bgr => {
+                let plane = Plane { samples: bytes, width, height, stride: 3 * width };
+                let is_rgb = frame.format() == PixelFormat::Rgb;
+                return Ok(if is_rgb { Planes::Rgb(plane) } else { Planes::Bgr(plane) });
             }
             PixelFormat::Grey => return Ok(Planes::Grey(Plane::tight(bytes, width, height))),
             PixelFormat::Yuv420 | PixelFormat::Nv12 | PixelFormat::Yuyv => {}

@@ -56,6 +56,7 @@ fn raw(picture: &RgbImage, format: PixelFormat, yuv_matrix: YuvMatrix) -> Vec<u8
     };
     match format {
         PixelFormat::Rgb => picture.to_vec(),
+        PixelFormat::Bgr => picture.pixels().flat_map(|&Rgb([r, g, b])| [b, g, r]).collect(),
         PixelFormat::Grey => imageops::grayscale(picture).into_raw(),
         PixelFormat::Yuv420 => {
             luma().chain(chroma().map(|c| c[0])).chain(chroma().map(|c| c[1])).collect()
@@ -74,12 +75,13 @@ fn raw(picture: &RgbImage, format: PixelFormat, yuv_matrix: YuvMatrix) -> Vec<u8
     }
 }
 
-const FORMATS: [PixelFormat; 6] = [
+const FORMATS: [PixelFormat; 7] = [
     PixelFormat::Mjpeg,
     PixelFormat::Yuyv,
     PixelFormat::Nv12,
     PixelFormat::Yuv420,
     PixelFormat::Rgb,
+    PixelFormat::Bgr,
     PixelFormat::Grey,
 ];
 

@@ -54,7 +54,7 @@ impl SourceKind for PipeSpec {
         };
         let Ok(format) = format.parse() else {
             return refuse(
-                "expected mjpeg, or yuv420, yuyv, nv12, rgb or grey and a size, as in yuv420:640x480:-",
+                "expected mjpeg, or yuv420, yuyv, nv12, rgb, bgr or grey and a size, as in yuv420:640x480:-",
             );
         };
         match &input {

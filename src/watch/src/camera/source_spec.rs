@@ -118,6 +118,7 @@ mod tests {
             "cat.jpg",
             "cmd:cat film.mjpeg",
             "nv12:640x480:-",
+            "bgr:640x480:-",
             "yuv420:640x480:cmd:rpicam-vid -t 0 --codec yuv420 -o -",
             "http://10.0.0.3:8080/stream?fps=5",
         ] {

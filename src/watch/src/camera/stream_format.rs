@@ -68,7 +68,7 @@ impl RawFormat {
 
 /// A text that names no [`StreamFormat`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected mjpeg, or yuv420, yuyv, nv12, rgb or grey and a size, as in yuv420:640x480")]
+#[error("expected mjpeg, or yuv420, yuyv, nv12, rgb, bgr or grey and a size, as in yuv420:640x480")]
 pub struct UnknownFormat;
 
 impl FromStr for StreamFormat {

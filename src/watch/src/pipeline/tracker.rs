@@ -21,6 +21,8 @@ pub struct TrackerOptions {
     pub high: f32,
     /// Smoothed score below which a label leaves, 0 to `high`.
     pub low: f32,
+    /// Frames in a row that must reach `high`, or stay below `low`, before a label enters or leaves; at least 1.
+    pub consecutive: u32,
     /// The only labels to show, if not empty.
     pub allow: BTreeSet<String>,
     /// Labels that compete for scores but are never shown.
@@ -35,6 +37,7 @@ impl Default for TrackerOptions {
             smoothing: 0.6,
             high: 0.5,
             low: 0.3,
+            consecutive: 1,
             allow: BTreeSet::new(),
             deny: BTreeSet::new(),
         }
@@ -66,6 +69,9 @@ impl TrackerOptions {
         if !(0.0..=self.high).contains(&self.low) {
             return wrong("low", &format!("0 to high, {}", self.high), self.low.to_string());
         }
+        if self.consecutive == 0 {
+            return wrong("consecutive", "at least 1", "0".to_owned());
+        }
         Ok(())
     }
 
@@ -89,9 +95,9 @@ pub struct Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EventKind {
-    /// Its score reached `high`.
+    /// Its score reached `high`, as often as [`TrackerOptions::consecutive`] asks.
     Entered,
-    /// Its score fell below `low`.
+    /// Its score fell below `low`, as often.
     Left,
 }
 
@@ -120,6 +126,8 @@ struct State {
     /// `None` before the first frame.
     score: Option<f32>,
     is_active: bool,
+    /// Frames in a row that spoke for a change of `is_active`.
+    contrary: u32,
     is_shown: bool,
 }
 
@@ -146,6 +154,7 @@ impl LabelTracker {
                     label: label.clone(),
                     score: None,
                     is_active: false,
+                    contrary: 0,
                     is_shown: self.options.shows(label),
                 },
             })
@@ -158,7 +167,7 @@ impl LabelTracker {
 
     /// Takes the scores of a frame, one for each label in order; returns the labels that entered or left.
     pub fn update(&mut self, scores: impl IntoIterator<Item = f32>) -> Vec<Event> {
-        let TrackerOptions { smoothing, high, low, .. } = self.options;
+        let TrackerOptions { smoothing, high, low, consecutive, .. } = self.options;
         let mut events = Vec::new();
         for (state, new) in self.labels.iter_mut().zip(scores) {
             let score = state.score.map_or(new, |old| smoothing * old + (1.0 - smoothing) * new);
@@ -166,10 +175,11 @@ impl LabelTracker {
             if !state.is_shown {
                 continue;
             }
-            let was_active = state.is_active;
-            state.is_active = if was_active { score >= low } else { score >= high };
-            if state.is_active != was_active {
-                let kind = if was_active { EventKind::Left } else { EventKind::Entered };
+            let speaks_for = if state.is_active { score >= low } else { score >= high };
+            state.contrary = if speaks_for == state.is_active { 0 } else { state.contrary + 1 };
+            if state.contrary == consecutive {
+                (state.is_active, state.contrary) = (speaks_for, 0);
+                let kind = if speaks_for { EventKind::Entered } else { EventKind::Left };
                 events.push(state.event(kind));
             }
         }
@@ -232,6 +242,19 @@ mod tests {
     }
 
     #[test]
+    fn a_label_that_must_be_there_in_two_frames_in_a_row_is_not_entered_by_one() {
+        let options = TrackerOptions { smoothing: 0.0, consecutive: 2, ..Default::default() };
+        let mut tracker = tracker(options);
+        let mut happened = Vec::new();
+        for score in [0.9, 0.1, 0.9, 0.9, 0.1, 0.9, 0.1, 0.1] {
+            let events = tracker.update([score, 0.0, 0.0]);
+            happened.push(events.first().map(|event| event.event));
+        }
+        let (entered, left) = (Some(EventKind::Entered), Some(EventKind::Left));
+        assert_eq!(happened, [None, None, None, entered, None, None, None, left]);
+    }
+
+    #[test]
     fn best_labels_come_first_and_no_more_than_asked_for() {
         let mut tracker =
             tracker(TrackerOptions { top_k: 2, threshold: 0.3, ..Default::default() });
@@ -282,6 +305,10 @@ mod tests {
         );
         assert!(
             error(TrackerOptions { high: f32::NAN, ..Default::default() }).starts_with("high: ")
+        );
+        assert_eq!(
+            error(TrackerOptions { consecutive: 0, ..Default::default() }),
+            "consecutive: expected at least 1, found 0"
         );
     }
 

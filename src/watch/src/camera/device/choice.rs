@@ -30,7 +30,7 @@ pub(super) fn choose(offers: &[Offer], settings: &SourceSettings) -> Option<Offe
         let conversion = match offer.format {
             PixelFormat::Nv12 | PixelFormat::Yuv420 => 0,
             PixelFormat::Yuyv => 1,
-            PixelFormat::Rgb => 2,
+            PixelFormat::Rgb | PixelFormat::Bgr => 2,
             PixelFormat::Mjpeg => 3,
             PixelFormat::Grey => 4,
         };

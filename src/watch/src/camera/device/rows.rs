@@ -22,7 +22,7 @@ pub(super) fn pack(
             return;
         }
         PixelFormat::Yuyv => [(4 * half_width, height, stride), (0, 0, 0), (0, 0, 0)],
-        PixelFormat::Rgb => [(3 * width, height, stride), (0, 0, 0), (0, 0, 0)],
+        PixelFormat::Rgb | PixelFormat::Bgr => [(3 * width, height, stride), (0, 0, 0), (0, 0, 0)],
         PixelFormat::Grey => [(width, height, stride), (0, 0, 0), (0, 0, 0)],
         PixelFormat::Nv12 => {
             [(width, height, stride), (2 * half_width, half_height, stride), (0, 0, 0)]

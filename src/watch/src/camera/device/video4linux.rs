@@ -46,11 +46,12 @@ const MAX_AGE: Duration = Duration::from_secs(10);
 /// Drivers of a Raspberry Pi whose devices capture nothing by themselves.
 const PROCESSORS: [&str; 4] = ["bcm2835-codec", "bcm2835-isp", "pispbe", "rp1-cfe"];
 /// V4L2's names of the formats.
-const NAMES: [([u8; 4], PixelFormat); 7] = [
+const NAMES: [([u8; 4], PixelFormat); 8] = [
     (*b"NV12", PixelFormat::Nv12),
     (*b"YU12", PixelFormat::Yuv420),
     (*b"YUYV", PixelFormat::Yuyv),
     (*b"RGB3", PixelFormat::Rgb),
+    (*b"BGR3", PixelFormat::Bgr),
     (*b"GREY", PixelFormat::Grey),
     (*b"MJPG", PixelFormat::Mjpeg),
     (*b"JPEG", PixelFormat::Mjpeg),
