@@ -27,7 +27,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "coca-vision",
         ],
     ),
-    ("coca-index", &["coca-engine", "coca-kernels", "coca-model", "coca-vision"]),
+    ("coca-index", &["coca-engine", "coca-host", "coca-kernels", "coca-model", "coca-vision"]),
     ("coca-watch", &["coca-engine", "coca-host", "coca-model", "coca-text", "coca-vision"]),
     (
         "coca-edge",

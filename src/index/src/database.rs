@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use coca_host::catch_panic;
 use coca_model::bundle::Fingerprint;
 use redb::{
     AccessGuard, Builder, ConcurrencyMode, DatabaseError, MultimapTableDefinition,
@@ -18,6 +19,9 @@ use crate::{Error, Picture};
 
 /// The format that this version reads and writes.
 const FORMAT: &str = "coca-index-1";
+/// Most elements of an embedding, and most rows: a quarter of a billion pictures.
+const MAX_WIDTH: u64 = 1 << 16;
+const MAX_ROWS: u64 = 1 << 28;
 /// Bytes of the database that are kept in memory.
 const CACHE: usize = 8 << 20;
 /// Attempts of a reader to open a database that is being mended, and the time between them.
@@ -90,9 +94,25 @@ fn failed<E: Into<redb::Error>>(path: &Path) -> impl Fn(E) -> Error + '_ {
     |error| Error::Database { path: path.to_path_buf(), source: Box::new(error.into()) }
 }
 
+/// Runs `work` in redb, which panics at some databases that are damaged.
+fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_panic(work).unwrap_or_else(|panic| {
+        Err(Error::Damaged {
+            path: path.to_path_buf(),
+            key: "database".to_owned(),
+            expected: "a whole one".to_owned(),
+            found: panic,
+        })
+    })
+}
+
 impl Database {
     /// Opens the database at `path` for reading, beside a process that writes it.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        guarded(path, || Self::open_for_reading(path))
+    }
+
+    fn open_for_reading(path: &Path) -> Result<Self, Error> {
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -123,22 +143,22 @@ impl Database {
 
     /// Opens the database at `path`, made if there is none, for writing: other processes can read it, not write.
     pub(crate) fn open_for_writing(path: &Path) -> Result<Self, Error> {
-        let opened = match builder().create(path) {
+        let opened = guarded(path, || match builder().create(path) {
             Err(DatabaseError::DatabaseAlreadyOpen) => {
-                return Err(Error::Busy { path: path.to_path_buf() });
+                Err(Error::Busy { path: path.to_path_buf() })
             }
-            opened => opened.map_err(failed(path))?,
-        };
-        Ok(Self { path: path.to_path_buf(), opened: Opened::ForWriting(opened) })
+            opened => opened.map_err(failed(path)),
+        });
+        Ok(Self { path: path.to_path_buf(), opened: Opened::ForWriting(opened?) })
     }
 
     /// Its contents at this moment.
     pub(crate) fn view(&self) -> Result<View, Error> {
-        let transaction = match &self.opened {
+        let begin = || match &self.opened {
             Opened::ForReading(database) => database.begin_read(),
             Opened::ForWriting(database) => database.begin_read(),
         };
-        let transaction = transaction.map_err(failed(&self.path))?;
+        let transaction = guarded(&self.path, || begin().map_err(failed(&self.path)))?;
         Ok(View { path: self.path.clone(), transaction })
     }
 
@@ -199,7 +219,7 @@ impl Database {
             transaction.commit()?;
             Ok::<T, redb::Error>(result)
         };
-        transact().map_err(failed(&self.path))
+        guarded(&self.path, || transact().map_err(failed(&self.path)))
     }
 }
 
@@ -270,11 +290,15 @@ impl View {
         &self,
         work: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, Error> {
-        work(&self.transaction).map_err(failed(&self.path))
+        guarded(&self.path, || work(&self.transaction).map_err(failed(&self.path)))
     }
 
     /// The facts; `None` for a database that is no index yet.
     pub(crate) fn facts(&self) -> Result<Option<Facts>, Error> {
+        guarded(&self.path, || self.read_facts())
+    }
+
+    fn read_facts(&self) -> Result<Option<Facts>, Error> {
         let table = match self.transaction.open_table(FACTS) {
             Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
             table => table.map_err(failed(&self.path))?,
@@ -284,9 +308,10 @@ impl View {
             let value = value.map(|value| value.value().to_owned());
             value.ok_or_else(|| self.damaged(key, "an entry", ""))
         };
-        let number = |key: &str| {
+        let number = |key: &str, max: u64| {
             let text = text(key)?;
-            text.parse::<u64>().map_err(|_| self.damaged(key, "a number", &text))
+            let number = text.parse().ok().filter(|number| *number <= max);
+            number.ok_or_else(|| self.damaged(key, &format!("a number up to {max}"), &text))
         };
         let format = text("format")?;
         if format != FORMAT {
@@ -297,9 +322,9 @@ impl View {
             model: fingerprint(&model)
                 .ok_or_else(|| self.damaged("model", "64 hexadecimal digits", &model))?,
             model_name: text("model_name")?,
-            width: number("width")? as usize,
-            rows: number("rows")?,
-            generation: number("generation")?,
+            width: number("width", MAX_WIDTH)? as usize,
+            rows: number("rows", MAX_ROWS)?,
+            generation: number("generation", u64::MAX)?,
         }))
     }
 

@@ -137,6 +137,15 @@ impl Search<'_> {
     fn scan(&self, embedding: &Embedding, wanted: usize) -> Result<Found, Error> {
         let Snapshot { facts, vectors, live, .. } = &self.snapshot;
         self.index.require_model(facts, embedding.model())?;
+        let (expected, found) = (embedding.as_slice().len(), facts.width);
+        if found != expected {
+            return Err(Error::Damaged {
+                path: vectors.path().to_path_buf(),
+                key: "width".to_owned(),
+                expected: format!("{expected} as the model has"),
+                found: found.to_string(),
+            });
+        }
         let (cpu, pool) = (self.index.cpu, self.index.pool.as_ref());
         let scan = Scan { vectors, live, allowed: self.allowed.as_ref(), from: 0, cpu, pool };
         scan.run(embedding.as_slice(), Wanted::Best(wanted))

@@ -3,7 +3,12 @@
 use coca_model::{Embedding, bundle::Fingerprint};
 use proptest::{collection::vec, prelude::*};
 
-use crate::{Answer, Error, Filter, Index, IndexWriter, Picture, Query, quantized::product};
+use crate::{
+    Answer, Error, Filter, Index, IndexWriter, Picture, Query,
+    database::{Change, Database, Facts},
+    quantized::product,
+    writer::DATABASE,
+};
 
 const MODEL: Fingerprint = Fingerprint([7; 32]);
 
@@ -235,4 +240,76 @@ fn the_index_of_another_model_is_refused() {
     assert!(matches!(IndexWriter::open(&path, MODEL, "x", 3), Err(Error::OtherModel { .. })));
     let mut writer = IndexWriter::open(&path, MODEL, "x", 2).unwrap();
     assert!(matches!(writer.add(picture("b"), &query), Err(Error::OtherModel { .. })));
+}
+
+/// Writes facts into an index of three pictures, as its maker could, and searches in it.
+fn with_facts(change: impl FnOnce(&mut Facts)) -> Result<Answer, Error> {
+    let (folder, index) = index_of(&at_angles([0.0, 30.0, 60.0]));
+    let path = folder.path().join("index");
+    drop(index);
+    let database = Database::open_for_writing(&path.join(DATABASE)).unwrap();
+    let mut facts = database.view().unwrap().facts().unwrap().unwrap();
+    change(&mut facts);
+    database.apply(&facts, &[]).unwrap();
+    drop(database);
+    Index::open(path)?.search(&Query::near(right()).top_k(1))
+}
+
+#[test]
+fn facts_that_cannot_be_are_errors_before_anything_is_computed_with_them() {
+    assert_eq!(found(&with_facts(|_| ()).unwrap()), ["a"]);
+    type Change = fn(&mut Facts);
+    let cases: [(Change, &str); 6] = [
+        (|facts| facts.width = 1 << 61, "width: expected a number up to 65536"),
+        (|facts| facts.rows = u64::MAX, "rows: expected a number up to 268435456"),
+        (|facts| (facts.width, facts.rows) = (1 << 16, 1 << 28), "length: expected at least"),
+        (|facts| facts.width = 1, "width: expected 2 as the model has, found 1"),
+        (|facts| facts.width = 0, "width: expected 2 as the model has, found 0"),
+        (|facts| facts.rows = 4, "length: expected at least 256 bytes"),
+    ];
+    for (change, expected) in cases {
+        let error = with_facts(change).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_caption_of_a_row_without_an_embedding_is_an_error() {
+    let (folder, index) = index_of(&at_angles([0.0]));
+    let path = folder.path().join("index");
+    drop(index);
+    let database = Database::open_for_writing(&path.join(DATABASE)).unwrap();
+    let facts = database.view().unwrap().facts().unwrap().unwrap();
+    let captioned = Picture { caption: Some("a cat".to_owned()), ..picture("b") };
+    let beyond = Facts { rows: 1 << 40, ..facts.clone() };
+    database.apply(&beyond, &[Change::Add(captioned)]).unwrap();
+    database.apply(&facts, &[]).unwrap();
+    drop(database);
+    let query = Query::near_or_in_captions(right(), "cat");
+    let error = Index::open(path).unwrap().search(&query).unwrap_err().to_string();
+    assert!(error.contains("expected a row 1099511627776, found 1 rows"), "{error}");
+}
+
+#[test]
+fn whatever_is_damaged_in_a_database_a_search_ends_in_an_answer_or_an_error() {
+    let (folder, index) = index_of(&at_angles([0.0, 30.0, 60.0]));
+    let path = folder.path().join("index");
+    drop(index);
+    let whole = std::fs::read(path.join(DATABASE)).unwrap();
+    let search = || {
+        let index = Index::open(&path)?;
+        index.pictures()?;
+        index.search(&Query::near_or_in_captions(right(), "cat"))
+    };
+    let mut refused = 0;
+    for (at, value) in (0..whole.len()).step_by(61).zip([0xFF, 0, 1, 4, 0x80].into_iter().cycle()) {
+        let mut damaged = whole.clone();
+        let end = damaged.len().min(at + 8);
+        damaged[at..end].fill(value);
+        std::fs::write(path.join(DATABASE), damaged).unwrap();
+        refused += usize::from(search().is_err());
+    }
+    assert!(refused > 0);
+    std::fs::write(path.join(DATABASE), whole).unwrap();
+    assert_eq!(found(&search().unwrap()).len(), 3);
 }

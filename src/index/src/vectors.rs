@@ -151,7 +151,18 @@ impl Vectors {
     }
 
     /// Reads the embedding of a row.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for a row that there is not, which a database may name.
     pub(crate) fn read(&self, row: u64, embedding: &mut Vec<f32>) -> Result<(), Error> {
+        if row >= self.rows as u64 {
+            return Err(Error::Damaged {
+                path: self.path.clone(),
+                key: "length".to_owned(),
+                expected: format!("a row {row}"),
+                found: format!("{} rows", self.rows),
+            });
+        }
         let stride = 4 * self.width;
         let mut bytes = vec![0; stride];
         read_at(&self.vectors, &mut bytes, row * stride as u64).map_err(io_error(&self.path))?;
