@@ -253,7 +253,7 @@ impl<'a, G: Borrow<GraphProto>, F: ExternalFiles + ?Sized> Constants<'a, G, F> {
 }
 
 impl StoredWeight<'_> {
-    /// All elements in 32 bits, in the order in which they are stored.
+    /// All elements in 32 bits, in the order in which they are stored; int8 without scales as it is.
     #[must_use]
     pub fn to_f32(&self) -> Vec<f32> {
         match &self.elements {
@@ -266,6 +266,9 @@ impl StoredWeight<'_> {
                 let mut values = vec![0.0; halves.len()];
                 halves.convert_to_f32_slice(&mut values);
                 values
+            }
+            Elements::Int8 { scales, .. } if scales.is_empty() => {
+                self.bytes.iter().map(|byte| f32::from(byte.cast_signed())).collect()
             }
             Elements::Int8 { scales, axis } => {
                 // Elements that follow each other within one entry of the axis.
@@ -321,6 +324,16 @@ mod tests {
             raw_data: values.iter().map(|v| v.cast_unsigned()).collect(),
             ..TensorProto::default()
         }
+    }
+
+    #[test]
+    fn int8_that_no_node_dequantises_is_read_as_it_is() {
+        let initializer = vec![int8("q", &[2], &[-3, 127])];
+        let graph = GraphProto { initializer, ..GraphProto::default() };
+        let index = GraphIndex::new(&graph, Opset::new(21));
+        let files = BTreeMap::new();
+        let stored = Constants::new(&index, &files).integers8("q").unwrap();
+        assert_eq!(stored.to_f32(), [-3.0, 127.0]);
     }
 
     fn dequantize(attributes: Vec<tract_onnx::pb::AttributeProto>) -> NodeProto {
