@@ -27,6 +27,8 @@ mod counters;
 pub mod display;
 pub mod doctor;
 mod frame_caption;
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 pub mod pipeline;
 mod redact;

@@ -62,6 +62,23 @@ impl<R: io::Read> Frames<R> {
         frame.stamp();
         Ok(read)
     }
+
+    /// Reads up to the end or an error; returns the bytes of all frames.
+    pub(super) fn read_all(mut self) -> usize {
+        let (mut frame, mut bytes) = (Frame::default(), 0);
+        loop {
+            match self.read(&mut frame) {
+                Ok(Read::Frame) => bytes += frame.bytes.len(),
+                Ok(Read::Damaged) => {}
+                Ok(Read::End) | Err(_) => return bytes,
+            }
+        }
+    }
+}
+
+/// Reads a stream of JPEG files that has come already; returns the bytes of all: for `fuzz`.
+pub(crate) fn read_stream(stream: &[u8]) -> usize {
+    Frames::new(stream, "stream".to_owned(), StreamFormat::Mjpeg).read_all()
 }
 
 /// Fills `out` as far as the stream goes; returns the number of bytes.

@@ -40,6 +40,7 @@ pub use canvas::Canvas;
 pub use display_spec::DisplaySpec;
 pub use error::Error;
 pub use framebuffer::{Framebuffer, FramebufferSpec, Geometry, PixelFormat};
+pub(crate) use page::answer_requests;
 pub use page::{Token, Web, WebSpec, own_name};
 pub use png::{Png, PngSpec};
 #[cfg(feature = "spi")]

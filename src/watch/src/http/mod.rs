@@ -20,7 +20,7 @@ mod slots;
 mod stream;
 mod waiting;
 
-pub(crate) use request::{Method, Request};
+pub(crate) use request::{Method, Reading, Request, read as read_request};
 pub(crate) use response::{HttpError, Reply, Response, reason_phrase};
 pub(crate) use server::{Handler, Limits, Server};
 pub(crate) use slots::Slots;

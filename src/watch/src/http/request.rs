@@ -57,7 +57,7 @@ impl Request {
 
 /// Outcome of [`read`].
 #[derive(Debug)]
-pub(super) enum Reading {
+pub(crate) enum Reading {
     Request(Request),
     Refused(HttpError),
     /// The client closed the connection or sent nothing in time: nobody waits for an answer.
@@ -65,7 +65,7 @@ pub(super) enum Reading {
 }
 
 /// Reads the next request. `buffer` keeps the bytes that came behind it for the next call.
-pub(super) fn read(stream: &mut impl Read, buffer: &mut Vec<u8>) -> Reading {
+pub(crate) fn read(stream: &mut impl Read, buffer: &mut Vec<u8>) -> Reading {
     let (mut request, head) = loop {
         match parse(buffer) {
             Ok(Some(parsed)) => break parsed,

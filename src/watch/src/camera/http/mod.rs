@@ -9,6 +9,7 @@
 mod address;
 mod answer;
 mod login;
+mod received;
 
 use std::{
     fmt,
@@ -17,6 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use self::received::read_answer;
 use self::{
     address::{Address, Redirect, without_scheme},
     answer::{Body, Head},

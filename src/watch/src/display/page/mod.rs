@@ -24,6 +24,7 @@ mod html;
 mod labels;
 mod live;
 mod metrics;
+mod received;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use std::{
     sync::{Arc, mpsc::Sender},
 };
 
+pub(crate) use self::received::answer_requests;
 pub use self::{access::own_name, token::Token, web_spec::WebSpec};
 use self::{live::Live, routes::Routes};
 use super::{Display, Error, Request, View};
