@@ -80,7 +80,7 @@ impl BundleWriter {
             true => fs::canonicalize(target).map_err(fail)?,
             false => target.to_owned(),
         };
-        let staging = StagingDir::beside(&resolved).map_err(fail)?;
+        let staging = StagingDir::beside(&resolved, is_abandoned).map_err(fail)?;
         Ok(Self { named: target.to_owned(), target: resolved, staging, files: BTreeMap::new() })
     }
 
@@ -204,6 +204,13 @@ fn check_replaceable(folder: &Path, named: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Whether a killed process left the staging folder `folder`: with a bundle that has no list of its files yet, or with
+/// one that was replaced and to which nobody added a file meanwhile.
+fn is_abandoned(folder: &Path) -> bool {
+    listed_files(folder).is_ok_and(|files| files.is_empty())
+        || check_replaceable(folder, folder).is_ok()
 }
 
 /// The files that the `coca.json` of `folder` lists; none if there is no such file, or one that lists none.

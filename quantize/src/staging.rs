@@ -1,4 +1,5 @@
-//! Staging folders: a folder is filled beside its target and then takes the target's name, or it is removed.
+//! Staging folders: a folder is filled beside its target and then takes the target's name, or it is removed. What a killed
+//! process leaves is removed when the same target is next written.
 //!
 //! A signal ends a process without running a destructor, wherever its threads stand. The process therefore keeps a
 //! list of its staging folders, and the signal handler calls [`remove_all`].
@@ -8,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
+
+use coca_host::TemporaryFolder;
 
 /// Every staging folder of this process.
 static ALL: Mutex<Vec<Leftovers>> = Mutex::new(Vec::new());
@@ -27,22 +30,27 @@ pub fn remove_all() {
 
 /// A folder with a temporary name, removed on drop unless it was published.
 pub(crate) struct StagingDir {
-    path: PathBuf,
+    folder: TemporaryFolder,
 }
 
 impl StagingDir {
-    /// Creates a folder beside `target`, and the parents of `target` that do not exist.
-    pub(crate) fn beside(target: &Path) -> io::Result<Self> {
+    /// Creates a folder beside `target`, and the parents of `target` that do not exist. One that a killed process left for
+    /// the same target is removed if `may_remove` approves it.
+    pub(crate) fn beside(
+        target: &Path,
+        may_remove: impl FnOnce(&Path) -> bool,
+    ) -> io::Result<Self> {
         let parent = parent(target);
         let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
         let mut all = all();
         let parents = parent.ancestors().take_while(missing).map(Path::to_owned).collect();
         let mut leftovers = Leftovers { folder: None, parents };
-        match fs::create_dir_all(&parent).and_then(|()| create_hidden(&parent)) {
-            Ok(path) => {
-                leftovers.folder = Some(path.clone());
+        let create = || TemporaryFolder::for_target(target, may_remove);
+        match fs::create_dir_all(&parent).and_then(|()| create()) {
+            Ok(folder) => {
+                leftovers.folder = Some(folder.path().to_owned());
                 all.push(leftovers);
-                Ok(Self { path })
+                Ok(Self { folder })
             }
             Err(error) => {
                 leftovers.remove();
@@ -52,7 +60,7 @@ impl StagingDir {
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.folder.path()
     }
 
     /// Gives the folder the name `target`. A folder that has the name already is moved to where nobody else writes,
@@ -60,7 +68,7 @@ impl StagingDir {
     ///
     /// On Linux `target` names the older or the new folder at every moment, on most file systems.
     pub(crate) fn publish<E>(
-        self,
+        mut self,
         target: &Path,
         may_remove: impl FnOnce(&Path) -> Result<(), E>,
         failed: impl Fn(io::Error) -> E,
@@ -68,19 +76,21 @@ impl StagingDir {
         // A signal removes nothing while the names are exchanged.
         let mut all = all();
         if !target.exists() {
-            fs::rename(&self.path, target).map_err(failed)?;
-            all.retain(|leftovers| !leftovers.are_of(&self.path));
+            fs::rename(self.path(), target).map_err(failed)?;
+            all.retain(|leftovers| !leftovers.are_of(self.path()));
             return Ok(());
         }
-        if exchange(&self.path, target).is_err() {
+        if exchange(self.path(), target).is_err() {
             drop(all);
             return self.publish_in_two_steps(target, may_remove, failed);
         }
         // The older folder has the staging folder's name, and is removed under it.
-        let approved = may_remove(&self.path);
-        if approved.is_err() && exchange(&self.path, target).is_err() {
-            // Better a folder with a strange name than none.
-            all.retain(|leftovers| !leftovers.are_of(&self.path));
+        let is_held = self.folder.hold();
+        let approved = may_remove(self.path());
+        let is_back = approved.is_err() && exchange(self.path(), target).is_ok();
+        // Better a folder with a strange name than none. One that another process holds is removed by that.
+        if !is_back && (approved.is_err() || !is_held) {
+            all.retain(|leftovers| !leftovers.are_of(self.path()));
         }
         approved
     }
@@ -91,17 +101,17 @@ impl StagingDir {
         may_remove: impl FnOnce(&Path) -> Result<(), E>,
         failed: impl Fn(io::Error) -> E,
     ) -> Result<(), E> {
-        let replaced = Self::beside(target).map_err(&failed)?;
-        let old = replaced.path.join("old");
+        let replaced = Self::beside(target, |_| false).map_err(&failed)?;
+        let old = replaced.path().join("old");
         let mut all = all();
         fs::rename(target, &old).map_err(&failed)?;
         let published =
-            may_remove(&old).and_then(|()| fs::rename(&self.path, target).map_err(&failed));
+            may_remove(&old).and_then(|()| fs::rename(self.path(), target).map_err(&failed));
         match &published {
-            Ok(()) => all.retain(|leftovers| !leftovers.are_of(&self.path)),
+            Ok(()) => all.retain(|leftovers| !leftovers.are_of(self.path())),
             // Better a folder with a strange name than none.
             Err(_) if fs::rename(&old, target).is_err() => {
-                all.retain(|leftovers| !leftovers.are_of(&replaced.path));
+                all.retain(|leftovers| !leftovers.are_of(replaced.path()));
             }
             Err(_) => {}
         }
@@ -124,7 +134,7 @@ fn exchange(_: &Path, _: &Path) -> io::Result<()> {
 impl Drop for StagingDir {
     fn drop(&mut self) {
         let mut all = all();
-        if let Some(at) = all.iter().position(|leftovers| leftovers.are_of(&self.path)) {
+        if let Some(at) = all.iter().position(|leftovers| leftovers.are_of(self.path())) {
             all.swap_remove(at).remove();
         }
     }
@@ -155,15 +165,6 @@ impl Leftovers {
             let _ = fs::remove_dir(parent);
         }
     }
-}
-
-/// Creates a folder with a temporary name in `parent`, with the permissions that the umask gives every folder.
-fn create_hidden(parent: &Path) -> io::Result<PathBuf> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".coca-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-    Ok(builder.tempdir_in(parent)?.keep())
 }
 
 /// The folder that `target` is in.
@@ -200,7 +201,7 @@ mod tests {
                 let target = folder.path().join("target");
                 fs::create_dir(&target).unwrap();
                 fs::write(target.join("file"), "old").unwrap();
-                let staging = StagingDir::beside(&target).unwrap();
+                let staging = StagingDir::beside(&target, |_| true).unwrap();
                 fs::write(staging.path().join("file"), "new").unwrap();
                 assert_eq!(publish(staging, &target, approves).is_ok(), approves);
                 assert_eq!(fs::read_to_string(target.join("file")).unwrap(), expected);

@@ -128,7 +128,11 @@ impl Destination {
     fn finish(self) -> anyhow::Result<()> {
         let Self::File { file, path } = self else { return Ok(()) };
         let file = file.into_inner().map_err(io::IntoInnerError::into_error);
-        file.and_then(OutputFile::commit).map_err(|error| unwritable(&path, error))
+        let written = file.and_then(|mut file| {
+            file.sync()?;
+            file.commit()
+        });
+        written.map_err(|error| unwritable(&path, error))
     }
 }
 

@@ -18,6 +18,7 @@ mod panics;
 mod printable;
 mod processor;
 mod temperature;
+mod temporary;
 
 pub use memory::{AvailableMemory, number_behind, resident_memory};
 pub use output_file::OutputFile;
@@ -25,3 +26,4 @@ pub use panics::{catch_panic, silence_caught_panics};
 pub use printable::printable;
 pub use processor::{cpu_features, physical_cores};
 pub use temperature::hottest_sensor;
+pub use temporary::TemporaryFolder;

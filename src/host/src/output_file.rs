@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tempfile::NamedTempFile;
+use crate::temporary::TemporaryFile;
 
 /// Symbolic links that are followed one after the other.
 const MAX_LINKS: usize = 40;
@@ -14,7 +14,8 @@ const MAX_LINKS: usize = 40;
 /// A file to be written that respects what stands at its path.
 ///
 /// A regular file, or none, is replaced by [`commit`](Self::commit): interrupted at any moment, it is the old one or the
-/// new one. Symbolic links are followed. Devices, FIFOs and whatever else is no regular file are written directly.
+/// new one. What a killed process leaves beside it, `.coca-NAME.partial`, is removed when the same file is next written.
+/// Symbolic links are followed. Devices, FIFOs and whatever else is no regular file are written directly.
 ///
 /// ```
 /// use std::io::Write;
@@ -36,7 +37,7 @@ pub struct OutputFile(Target);
 enum Target {
     /// A temporary file beside the one that it is to replace.
     Replaced {
-        temporary: NamedTempFile,
+        temporary: TemporaryFile,
         path: PathBuf,
     },
     Direct(File),
@@ -57,13 +58,9 @@ impl OutputFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        let folder = match path.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
-        let temporary = builder().prefix(".coca-").tempfile_in(folder)?;
+        let mut temporary = TemporaryFile::for_target(&path)?;
         if let Some(permissions) = old {
-            keep_permissions(temporary.as_file(), permissions)?;
+            keep_permissions(temporary.file(), permissions)?;
         }
         Ok(Self(Target::Replaced { temporary, path }))
     }
@@ -73,8 +70,8 @@ impl OutputFile {
     /// # Errors
     /// When the disk is full or fails. What is no regular file has no disk.
     pub fn sync(&mut self) -> io::Result<()> {
-        match &self.0 {
-            Target::Replaced { temporary, .. } => temporary.as_file().sync_all(),
+        match &mut self.0 {
+            Target::Replaced { temporary, .. } => temporary.file().sync_all(),
             Target::Direct(_) => Ok(()),
         }
     }
@@ -85,10 +82,19 @@ impl OutputFile {
     /// When the old file cannot be replaced; it then stays as it is.
     pub fn commit(self) -> io::Result<()> {
         match self.0 {
-            Target::Replaced { temporary, path } => {
-                temporary.persist(path).map(drop).map_err(|error| error.error)
-            }
+            Target::Replaced { temporary, path } => temporary.replace(&path),
             Target::Direct(mut file) => file.flush(),
+        }
+    }
+
+    /// Puts the file in its place unless another process has put one there by now; tells whether it did.
+    ///
+    /// # Errors
+    /// When its folder cannot be written.
+    pub fn commit_new(self) -> io::Result<bool> {
+        match self.0 {
+            Target::Replaced { temporary, path } => temporary.place(&path),
+            Target::Direct(mut file) => file.flush().map(|()| true),
         }
     }
 }
@@ -96,14 +102,14 @@ impl OutputFile {
 impl Write for OutputFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.0 {
-            Target::Replaced { temporary, .. } => temporary.write(bytes),
+            Target::Replaced { temporary, .. } => temporary.file().write(bytes),
             Target::Direct(file) => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.0 {
-            Target::Replaced { temporary, .. } => temporary.flush(),
+            Target::Replaced { temporary, .. } => temporary.file().flush(),
             Target::Direct(file) => file.flush(),
         }
     }
@@ -122,17 +128,6 @@ fn follow_links(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::Error::other("too many symbolic links"))
-}
-
-/// A temporary file is its owner's alone by default: here the umask decides.
-fn builder<'p, 's>() -> tempfile::Builder<'p, 's> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(Permissions::from_mode(0o666));
-    }
-    builder
 }
 
 /// Gives `file` the permissions of the file that it replaces. Elsewhere than on Unix the only one is "read-only", which
@@ -165,6 +160,19 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
         write(&path, "new");
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+    }
+
+    #[test]
+    fn a_new_file_replaces_none_that_came_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let [first, second] = [0; 2].map(|_| OutputFile::create(&path).unwrap());
+        for (mut file, text, is_placed) in [(first, "first", true), (second, "second", false)] {
+            file.write_all(text.as_bytes()).unwrap();
+            assert_eq!(file.commit_new().unwrap(), is_placed);
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
     }
 
     #[test]
