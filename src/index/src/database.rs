@@ -15,7 +15,7 @@ use redb::{
     WriteTransaction,
 };
 
-use crate::{Error, Picture};
+use crate::{Error, Picture, memory::Memory};
 
 /// The format that this version reads and writes.
 const FORMAT: &str = "coca-index-1";
@@ -141,9 +141,9 @@ impl Database {
         Self::open_for_writing(path).map(drop)
     }
 
-    /// Opens the database at `path`, made if there is none, for writing: other processes can read it, not write.
+    /// Opens the database at `path` for writing: other processes can read it, not write.
     pub(crate) fn open_for_writing(path: &Path) -> Result<Self, Error> {
-        let opened = guarded(path, || match builder().create(path) {
+        let opened = guarded(path, || match builder().open(path) {
             Err(DatabaseError::DatabaseAlreadyOpen) => {
                 Err(Error::Busy { path: path.to_path_buf() })
             }
@@ -162,15 +162,22 @@ impl Database {
         Ok(View { path: self.path.clone(), transaction })
     }
 
-    /// Writes the facts of a new index.
-    pub(crate) fn create(&self, facts: &Facts) -> Result<(), Error> {
-        self.write(|transaction| {
+    /// Writes the database of a new index to `path`, unless another process has by then.
+    ///
+    /// Made in place, it could not be opened for a while, and for ever if the process ended in it.
+    pub(crate) fn create(path: &Path, facts: &Facts) -> Result<(), Error> {
+        let memory = Memory::default();
+        let opened = Builder::new().create_with_backend(memory.clone()).map_err(failed(path))?;
+        let database = Self { path: path.to_path_buf(), opened: Opened::ForWriting(opened) };
+        database.write(|transaction| {
             transaction.open_table(PICTURES)?;
             transaction.open_table(PATHS)?;
             transaction.open_multimap_table(CONTENTS)?;
             transaction.open_table(HOLES)?;
             write_facts(transaction, facts)
-        })
+        })?;
+        drop(database);
+        memory.write_to(path).map_err(|source| Error::Io { path: path.to_path_buf(), source })
     }
 
     /// Applies `changes` in order, all or none; returns the number of rows after them.
@@ -293,14 +300,15 @@ impl View {
         guarded(&self.path, || work(&self.transaction).map_err(failed(&self.path)))
     }
 
-    /// The facts; `None` for a database that is no index yet.
-    pub(crate) fn facts(&self) -> Result<Option<Facts>, Error> {
+    pub(crate) fn facts(&self) -> Result<Facts, Error> {
         guarded(&self.path, || self.read_facts())
     }
 
-    fn read_facts(&self) -> Result<Option<Facts>, Error> {
+    fn read_facts(&self) -> Result<Facts, Error> {
         let table = match self.transaction.open_table(FACTS) {
-            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+            Err(redb::TableError::TableDoesNotExist(_)) => {
+                return Err(self.damaged("format", FORMAT, ""));
+            }
             table => table.map_err(failed(&self.path))?,
         };
         let text = |key: &str| -> Result<String, Error> {
@@ -318,14 +326,14 @@ impl View {
             return Err(self.damaged("format", FORMAT, &format));
         }
         let model = text("model")?;
-        Ok(Some(Facts {
+        Ok(Facts {
             model: fingerprint(&model)
                 .ok_or_else(|| self.damaged("model", "64 hexadecimal digits", &model))?,
             model_name: text("model_name")?,
             width: number("width", MAX_WIDTH)? as usize,
             rows: number("rows", MAX_ROWS)?,
             generation: number("generation", u64::MAX)?,
-        }))
+        })
     }
 
     fn damaged(&self, key: &str, expected: &str, found: &str) -> Error {

@@ -9,7 +9,7 @@ use coca_vision::{Limits, decode, read_file};
 use crate::{
     Error, Picture, Subject, Term,
     content::content_of,
-    database::{Database, Facts, View},
+    database::{Database, Facts},
     location::Location,
     snapshot::Snapshot,
     writer::{DATABASE, is_index},
@@ -44,9 +44,7 @@ impl Index {
         let location = Location::of(&folder).map_err(io_error)?;
         let database = Database::open(&folder.join(DATABASE))?;
         let index = Self { folder, location, database, cpu: Cpu::best(), pool: None };
-        if index.database.view()?.facts()?.is_none() {
-            return Err(Error::NotAnIndex { path: index.folder });
-        }
+        index.database.view()?.facts()?;
         Ok(index)
     }
 
@@ -71,7 +69,7 @@ impl Index {
     /// # Errors
     /// [`Error::Database`] when the disk fails.
     pub fn model(&self) -> Result<Fingerprint, Error> {
-        Ok(self.facts(&self.database.view()?)?.model)
+        Ok(self.database.view()?.facts()?.model)
     }
 
     /// The pictures, in the order that they were added.
@@ -123,10 +121,6 @@ impl Index {
         Ok((sum, contents))
     }
 
-    fn facts(&self, view: &View) -> Result<Facts, Error> {
-        view.facts()?.ok_or_else(|| Error::NotAnIndex { path: self.folder.clone() })
-    }
-
     pub(crate) fn require_model(&self, facts: &Facts, model: Fingerprint) -> Result<(), Error> {
         if facts.model == model { Ok(()) } else { Err(facts.other_model(&self.folder, model)) }
     }
@@ -137,7 +131,7 @@ impl Index {
         loop {
             attempts += 1;
             let view = self.database.view()?;
-            let facts = self.facts(&view)?;
+            let facts = view.facts()?;
             match Snapshot::open(&self.folder, view, facts) {
                 Err(Error::Io { .. }) if attempts < ATTEMPTS => {}
                 snapshot => return snapshot,

@@ -29,6 +29,7 @@ mod fusion;
 mod index;
 mod indexing;
 mod location;
+mod memory;
 mod picture;
 mod quantized;
 mod query;

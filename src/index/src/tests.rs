@@ -248,7 +248,7 @@ fn with_facts(change: impl FnOnce(&mut Facts)) -> Result<Answer, Error> {
     let path = folder.path().join("index");
     drop(index);
     let database = Database::open_for_writing(&path.join(DATABASE)).unwrap();
-    let mut facts = database.view().unwrap().facts().unwrap().unwrap();
+    let mut facts = database.view().unwrap().facts().unwrap();
     change(&mut facts);
     database.apply(&facts, &[]).unwrap();
     drop(database);
@@ -279,7 +279,7 @@ fn a_caption_of_a_row_without_an_embedding_is_an_error() {
     let path = folder.path().join("index");
     drop(index);
     let database = Database::open_for_writing(&path.join(DATABASE)).unwrap();
-    let facts = database.view().unwrap().facts().unwrap().unwrap();
+    let facts = database.view().unwrap().facts().unwrap();
     let captioned = Picture { caption: Some("a cat".to_owned()), ..picture("b") };
     let beyond = Facts { rows: 1 << 40, ..facts.clone() };
     database.apply(&beyond, &[Change::Add(captioned)]).unwrap();

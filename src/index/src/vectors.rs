@@ -87,12 +87,18 @@ impl VectorWriter {
 /// The files, to search in.
 #[derive(Debug)]
 pub(crate) struct Vectors {
-    /// `None` without rows: there is nothing to map.
-    mapped: Option<[MappedFile; 2]>,
-    vectors: File,
+    /// `None` without rows: there is nothing to map, and a new index may have no files yet.
+    files: Option<Files>,
     path: PathBuf,
     rows: usize,
     width: usize,
+}
+
+#[derive(Debug)]
+struct Files {
+    /// Codes and scales.
+    mapped: [MappedFile; 2],
+    vectors: File,
 }
 
 impl Vectors {
@@ -115,12 +121,14 @@ impl Vectors {
             MappedFile::open(path).map_err(io_error(path))
         };
         let [code, scale, vector] = strides(width);
-        let mapped = match rows {
+        let files = match rows {
             0 => None,
-            _ => Some([map(&codes, code)?, map(&scales, scale)?]),
+            _ => Some(Files {
+                mapped: [map(&codes, code)?, map(&scales, scale)?],
+                vectors: open(&path, vector)?,
+            }),
         };
-        let vectors = open(&path, vector)?;
-        Ok(Self { mapped, vectors, path, rows: rows as usize, width })
+        Ok(Self { files, path, rows: rows as usize, width })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -146,7 +154,7 @@ impl Vectors {
 
     /// The rows, of `stride` bytes, of a mapped file.
     fn mapped(&self, file: usize, stride: usize) -> &[u8] {
-        let bytes = self.mapped.as_ref().map_or(&[][..], |files| files[file].as_ref());
+        let bytes = self.files.as_ref().map_or(&[][..], |files| files.mapped[file].as_ref());
         &bytes[..bytes.len().min(self.rows * stride)]
     }
 
@@ -155,17 +163,17 @@ impl Vectors {
     /// # Errors
     /// [`Error::Damaged`] for a row that there is not, which a database may name.
     pub(crate) fn read(&self, row: u64, embedding: &mut Vec<f32>) -> Result<(), Error> {
-        if row >= self.rows as u64 {
+        let Some(files) = self.files.as_ref().filter(|_| row < self.rows as u64) else {
             return Err(Error::Damaged {
                 path: self.path.clone(),
                 key: "length".to_owned(),
                 expected: format!("a row {row}"),
                 found: format!("{} rows", self.rows),
             });
-        }
+        };
         let stride = 4 * self.width;
         let mut bytes = vec![0; stride];
-        read_at(&self.vectors, &mut bytes, row * stride as u64).map_err(io_error(&self.path))?;
+        read_at(&files.vectors, &mut bytes, row * stride as u64).map_err(io_error(&self.path))?;
         embedding.clear();
         embedding.extend(bytes.as_chunks().0.iter().map(|&x| f32::from_le_bytes(x)));
         Ok(())

@@ -70,16 +70,13 @@ impl IndexWriter {
         let io_error = |source| Error::Io { path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(io_error)?;
         let location = Location::of(&folder).map_err(io_error)?;
-        let database = Database::open_for_writing(&folder.join(DATABASE))?;
-        let found = database.view()?.facts()?;
-        let new = Facts { model, model_name: name.to_owned(), width, rows: 0, generation: 0 };
-        let facts = match found {
-            Some(facts) => facts,
-            None => {
-                database.create(&new)?;
-                new
-            }
-        };
+        let path = folder.join(DATABASE);
+        if !path.try_exists().map_err(io_error)? {
+            let model_name = name.to_owned();
+            Database::create(&path, &Facts { model, model_name, width, rows: 0, generation: 0 })?;
+        }
+        let database = Database::open_for_writing(&path)?;
+        let facts = database.view()?.facts()?;
         if facts.model != model || facts.width != width {
             return Err(facts.other_model(&folder, model));
         }

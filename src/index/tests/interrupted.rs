@@ -1,5 +1,5 @@
 //! Writers that are killed, files that are cut, and readers beside a writer in another process.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 use std::{
     fs::{self, OpenOptions},
@@ -96,6 +96,46 @@ fn a_writer_that_is_killed_at_any_moment_loses_at_most_its_last_batch() {
     }
     write_batch(&mut open(&folder).unwrap(), count);
     assert_eq!(check(&folder), count + BATCH);
+}
+
+/// Kills writers of new indexes, most of them before the first commit.
+fn kill_while_it_is_made(rounds: u64) {
+    let mut unmade = 0;
+    for round in 0..rounds {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("index");
+        let mut process = another_process(&folder);
+        while !folder.exists() {
+            thread::sleep(Duration::from_micros(100));
+        }
+        thread::sleep(Duration::from_micros(7919 * round % 20_000));
+        process.kill().unwrap();
+        process.wait().unwrap();
+        let count = match Index::open(&folder) {
+            Err(Error::NotAnIndex { .. }) => {
+                unmade += 1;
+                0
+            }
+            index => index.map(|_| check(&folder)).unwrap(),
+        };
+        write_batch(&mut open(&folder).unwrap(), count);
+        assert_eq!(check(&folder), count + BATCH);
+        let is_temporary = |name: &str| name.starts_with(".coca-");
+        let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.filter(|name| is_temporary(name.to_str().unwrap())).count(), 0);
+    }
+    println!("{rounds} writers killed, {unmade} of them before there was an index");
+}
+
+#[test]
+fn a_writer_that_is_killed_while_it_makes_an_index_leaves_none_or_a_whole_one() {
+    kill_while_it_is_made(12);
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn a_thousand_writers_that_are_killed_while_they_make_an_index_leave_none_or_a_whole_one() {
+    kill_while_it_is_made(1000);
 }
 
 #[test]
