@@ -140,10 +140,7 @@ fn execute(arguments: &Arguments) -> anyhow::Result<Outcome> {
         arguments.lower_priority()?;
     }
     #[cfg(unix)]
-    coca_edge::kernels::exit_on_lost_file(
-        "coca: a file of the model or the index was cut while it was in use, or its disk went away",
-    )
-    .context("signals")?;
+    end_in_sentences().context("signals")?;
     match &arguments.command {
         Command::Classify(arguments) => classify::run(global, arguments),
         Command::Caption(arguments) => caption::run(global, arguments),
@@ -161,6 +158,16 @@ fn execute(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Doctor(arguments) => doctor::run(global, arguments),
         Command::Manual(arguments) => manual::run(arguments),
     }
+}
+
+/// Where the system or Rust's runtime ends the program, it says why.
+#[cfg(unix)]
+fn end_in_sentences() -> std::io::Result<()> {
+    use coca_edge::kernels::{exit_on_abort, exit_on_lost_file};
+    exit_on_lost_file(
+        "coca: a file of the model or the index was cut while it was in use, or its disk went away",
+    )?;
+    exit_on_abort("coca: aborted; if memory is short, end other programs, or take a smaller model")
 }
 
 impl Global {

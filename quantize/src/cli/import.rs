@@ -1,6 +1,6 @@
 //! `coca-quantize import`.
 
-use std::{io::IsTerminal, path::PathBuf, time::Duration};
+use std::{io::IsTerminal, path::PathBuf};
 
 use clap::ValueEnum;
 use coca_quantize::{import, int8, onnx::Storage};
@@ -73,8 +73,11 @@ pub(super) fn run(verbosity: Verbosity, arguments: Arguments) -> anyhow::Result<
         });
     }
     let spinner = if progress { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-    spinner.enable_steady_tick(Duration::from_millis(200));
-    let step = |file: &str| spinner.set_message(format!("writing {file}"));
+    // Not from a thread of its own, which the system may refuse.
+    let step = |file: &str| {
+        spinner.set_message(format!("writing {file}"));
+        spinner.tick();
+    };
     let model = import::import(&checkpoint, &out, &options, &step)?;
     spinner.finish_and_clear();
     if !quiet {

@@ -1,10 +1,10 @@
-//! Signal handling: SIGINT and SIGTERM remove the model that is half written, then end the program. A mapped file that is cut ends it
-//! with a sentence.
+//! Signal handling: SIGINT and SIGTERM remove the model that is half written, then end the program. A mapped file that is
+//! cut, and memory that is exhausted, end it with a sentence.
 
 use std::thread;
 
 use anyhow::Context;
-use coca_kernels::exit_on_lost_file;
+use coca_kernels::{exit_on_abort, exit_on_lost_file};
 use coca_quantize::staging;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
@@ -17,9 +17,10 @@ pub(super) fn remove_staging_folders_on_signals() -> anyhow::Result<()> {
     exit_on_lost_file(
         "coca-quantize: a file of the model was cut while it was in use, or its disk went away",
     )
+    .and_then(|()| exit_on_abort("coca-quantize: aborted; if memory is short, end other programs"))
     .context("cannot handle signals")?;
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot handle signals")?;
-    thread::spawn(move || {
+    let wait = move || {
         if let Some(signal) = signals.forever().next() {
             staging::remove_all();
             // The default handler ends the process in a way that shows its parent the signal.
@@ -27,6 +28,7 @@ pub(super) fn remove_staging_folders_on_signals() -> anyhow::Result<()> {
                 std::process::exit(128 + signal);
             }
         }
-    });
+    };
+    thread::Builder::new().spawn(wait).context("cannot handle signals")?;
     Ok(())
 }

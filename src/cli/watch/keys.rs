@@ -22,7 +22,9 @@ const PERIOD: Duration = Duration::from_millis(300);
 /// background that reads is stopped by the terminal.
 pub(super) fn presses() -> Receiver<()> {
     let (pressed, presses) = channel();
-    thread::spawn(move || read(&pressed));
+    if let Err(error) = thread::Builder::new().spawn(move || read(&pressed)) {
+        log::warn!("Enter asks for no caption: {error}");
+    }
     presses
 }
 

@@ -22,6 +22,12 @@ pub enum Error {
         /// Error of the operating system.
         source: std::io::Error,
     },
+    /// The system refuses a thread.
+    #[error("no thread to read pictures with: {source}")]
+    Threads {
+        /// Error of the operating system.
+        source: std::io::Error,
+    },
     /// The database of the index cannot be read or written.
     #[error("{}: {source}", path.display())]
     Database {

@@ -51,13 +51,13 @@ mod dispatch;
 #[cfg(target_arch = "aarch64")]
 mod dotprod;
 mod f32_product;
+mod fatal_signal;
 #[cfg(target_arch = "aarch64")]
 mod i8mm;
 mod isa;
 mod lanes;
 mod layer_norm;
 mod linear;
-mod lost_file;
 mod mapping;
 mod math;
 #[cfg(target_arch = "aarch64")]
@@ -86,10 +86,10 @@ pub use attention_input::{AttentionInput, AttentionShape, CachedRows, HeadRows, 
 pub use conv2d::Conv2d;
 pub use depthwise::{Depthwise, DepthwiseFilters};
 pub use dispatch::{Cpu, InstructionSet, UnknownInstructionSet};
+#[cfg(unix)]
+pub use fatal_signal::{exit_on_abort, exit_on_lost_file};
 pub use layer_norm::LayerNorm;
 pub use linear::{Epilogue, Linear, LinearInput};
-#[cfg(unix)]
-pub use lost_file::exit_on_lost_file;
 pub use mapping::MappedFile;
 pub use packed_keys::{PANEL_COLUMNS, PackedKeys, pack_keys, pack_values};
 pub use pool::Pool;

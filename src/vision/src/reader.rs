@@ -13,7 +13,11 @@ use crate::{
 /// Preprocessed images that may wait for the model.
 const AHEAD: usize = 4;
 
-/// Reads and preprocesses images on a thread of its own, a few ahead of the model, and yields them in order.
+/// An image, and where it comes from.
+type Item = (Source, Result<Pixels, ReadError>);
+
+/// Reads and preprocesses images on a thread of its own, a few ahead of the model, and yields them in order. Where the
+/// system refuses another thread, each is read when it is asked for.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -37,9 +41,11 @@ const AHEAD: usize = 4;
 /// # Ok(())
 /// # }
 /// ```
-pub struct ImageReader {
-    images: Receiver<(Source, Result<Pixels, ReadError>)>,
-    thread: Option<JoinHandle<()>>,
+pub struct ImageReader(Reading);
+
+enum Reading {
+    Ahead { images: Receiver<Item>, thread: Option<JoinHandle<()>> },
+    OnDemand(Box<dyn Iterator<Item = Item> + Send>),
 }
 
 impl ImageReader {
@@ -63,28 +69,44 @@ impl ImageReader {
         sources: Vec<(Source, Option<ReadError>)>,
         read: impl Fn(&Source) -> Result<Pixels, ReadError> + Send + 'static,
     ) -> Self {
+        let items = sources.into_iter().map(move |(source, error)| {
+            let pixels = error.map_or_else(|| read(&source), Err);
+            (source, pixels)
+        });
+        // The thread is given its work once it is there: a closure that is not started is lost.
+        let (give, work) = sync_channel(1);
         let (sender, images) = sync_channel(AHEAD);
-        let thread = thread::spawn(move || {
-            for (source, error) in sources {
-                let pixels = error.map_or_else(|| read(&source), Err);
-                if sender.send((source, pixels)).is_err() {
+        let read_ahead = move || {
+            for item in work.into_iter().flatten() {
+                if sender.send(item).is_err() {
                     return;
                 }
             }
-        });
-        Self { images, thread: Some(thread) }
+        };
+        match thread::Builder::new().name("pictures".to_owned()).spawn(read_ahead) {
+            Ok(thread) => {
+                // It waits for this.
+                let _ = give.send(items);
+                Self(Reading::Ahead { images, thread: Some(thread) })
+            }
+            Err(_) => Self(Reading::OnDemand(Box::new(items))),
+        }
     }
 }
 
 impl Iterator for ImageReader {
-    type Item = (Source, Result<Pixels, ReadError>);
+    type Item = Item;
 
     /// # Panics
     /// When a decoder panicked on the reading thread: a truncated list of answers would look complete.
     fn next(&mut self) -> Option<Self::Item> {
-        let next = self.images.recv().ok();
+        let (images, thread) = match &mut self.0 {
+            Reading::Ahead { images, thread } => (images, thread),
+            Reading::OnDemand(items) => return items.next(),
+        };
+        let next = images.recv().ok();
         if next.is_none()
-            && let Some(thread) = self.thread.take()
+            && let Some(thread) = thread.take()
             && let Err(panic) = thread.join()
         {
             std::panic::resume_unwind(panic);

@@ -18,7 +18,7 @@ use std::{
         Mutex,
         mpsc::{Receiver, sync_channel},
     },
-    thread,
+    thread::{self, Builder},
     time::{Duration, Instant},
 };
 
@@ -176,25 +176,34 @@ impl<'a> Indexer<'a> {
             location: &location,
             limits: Limits::of_process(threads),
         };
+        let walk = move || {
+            // Ends when all was taken, or when nobody takes any more.
+            let entries = roots.iter().flat_map(|root| self.entries(root));
+            entries.map_while(|entry| jobs.send(entry).ok()).for_each(drop);
+        };
         thread::scope(|scope| {
-            scope.spawn(|| {
-                // Ends when all was taken, or when nobody takes any more.
-                let jobs = jobs;
-                let entries = roots.iter().flat_map(|root| self.entries(root));
-                entries.map_while(|entry| jobs.send(entry).ok()).for_each(drop);
-            });
-            for _ in 0..threads {
-                let (answers, queue, worker) = (answers.clone(), &queue, &worker);
-                scope.spawn(move || {
-                    while let Some(entry) = take(queue) {
-                        if answers.send(worker.work(entry)).is_err() {
-                            return;
+            let start = || {
+                Builder::new().spawn_scoped(scope, walk)?;
+                for number in 0..threads {
+                    let (answers, queue, worker) = (answers.clone(), &queue, &worker);
+                    let work = move || {
+                        while let Some(entry) = take(queue) {
+                            if answers.send(worker.work(entry)).is_err() {
+                                return;
+                            }
                         }
+                    };
+                    match Builder::new().spawn_scoped(scope, work) {
+                        Err(error) if number == 0 => return Err(error),
+                        // Those that are there do the work of those that the system refuses.
+                        _ => {}
                     }
-                });
-            }
-            drop(answers);
-            let result = store(writer, outcomes, &mut progress);
+                }
+                drop(answers);
+                Ok(())
+            };
+            let started = start().map_err(|source| Error::Threads { source });
+            let result = started.and_then(|()| store(writer, outcomes, &mut progress));
             if result.is_err() {
                 // Threads that wait to take or to give end with their channels.
                 drop(std::mem::replace(&mut *lock(&queue), sync_channel(0).1));

@@ -118,7 +118,10 @@ impl Bundle {
         }
         // Checking costs as much as packing: both at once, and no graph without a right checksum.
         std::thread::scope(|scope| {
-            let verified = scope.spawn(verify);
+            let Ok(verified) = std::thread::Builder::new().spawn_scoped(scope, verify) else {
+                verify()?;
+                return prepare();
+            };
             let graph = prepare();
             match verified.join() {
                 Ok(verified) => verified?,

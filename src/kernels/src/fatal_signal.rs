@@ -1,10 +1,10 @@
-//! The end of a program whose mapped files are cut.
+//! The end of a program by a signal that the system or Rust's runtime raises, with a sentence.
 #![cfg(unix)]
 
-use std::io;
+use std::{ffi::c_int, io};
 
 use signal_hook::{
-    consts::SIGBUS,
+    consts::{SIGABRT, SIGBUS},
     low_level::{exit, register},
 };
 
@@ -14,6 +14,19 @@ use signal_hook::{
 /// # Errors
 /// The system's, if the handler cannot be set.
 pub fn exit_on_lost_file(sentence: &str) -> io::Result<()> {
+    exit_on(SIGBUS, sentence)
+}
+
+/// Lets the program end with `sentence` on standard error and exit status 1 where Rust's runtime aborts it: when memory cannot be
+/// allocated, which the runtime says before, with the size. Without this it ends by SIGABRT, which may dump all of its memory.
+///
+/// # Errors
+/// The system's, if the handler cannot be set.
+pub fn exit_on_abort(sentence: &str) -> io::Result<()> {
+    exit_on(SIGABRT, sentence)
+}
+
+fn exit_on(signal: c_int, sentence: &str) -> io::Result<()> {
     let sentence = format!("{sentence}\n");
     let tell = move || {
         // Nobody has to read it.
@@ -22,5 +35,5 @@ pub fn exit_on_lost_file(sentence: &str) -> io::Result<()> {
     };
     // SAFETY: what runs in the handler is async-signal-safe: it writes bytes that were made before, by write(2), and ends the
     // process by _exit(2). It allocates nothing, takes no lock and does not panic.
-    unsafe { register(SIGBUS, tell) }.map(drop)
+    unsafe { register(signal, tell) }.map(drop)
 }
