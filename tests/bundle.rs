@@ -164,6 +164,20 @@ fn rejects_a_bundle_of_another_format_version() {
 }
 
 #[test]
+fn rejects_files_outside_of_its_folder() {
+    for name in ["../secret", "/etc/hostname", "folder/secret", ".."] {
+        let folder = copy();
+        let path = folder.path().join("coca.json");
+        let mut config: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        config["files"][name] = config["files"]["text.bin"].clone();
+        std::fs::write(&path, config.to_string()).unwrap();
+        let sentence = failure(folder.path());
+        assert!(sentence.contains("plain file names") && sentence.contains(name), "{sentence}");
+    }
+}
+
+#[test]
 fn labels_with_a_model_without_decoder_and_rejects_captions() {
     let folder = copy();
     let path = folder.path().join("coca.json");

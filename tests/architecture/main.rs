@@ -1,9 +1,10 @@
-//! The structure that ARCHITECTURE.md describes: crates, modules, pages.
+//! The structure that ARCHITECTURE.md describes: crates, modules, pages; and the tests that SECURITY.md names.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod crates;
 mod links;
 mod modules;
+mod security;
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
