@@ -29,7 +29,7 @@ pub(crate) const TARGETS: &[Target] = &[
         run: onnx_graph,
         seeds: graphs,
         words: WORDS,
-        memory: 64 << 20,
+        memory: 256 << 20,
         is_slow: false,
     },
     Target {

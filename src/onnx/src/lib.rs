@@ -21,6 +21,7 @@ pub mod attribute;
 pub mod builder;
 mod check;
 mod constants;
+mod decoded_size;
 mod edit;
 mod error;
 mod external;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use prost::Message;
 use tract_onnx::pb::{GraphProto, ModelProto};
 
-use crate::{Error, GraphIndex, Opset, check::check, is_external};
+use crate::{Error, GraphIndex, Opset, check::check, decoded_size, is_external};
 
 /// A parsed ONNX file, whose external data is not read.
 ///
@@ -22,7 +22,8 @@ impl Model {
     /// Parses the bytes of a file.
     ///
     /// # Errors
-    /// [`Error::Decode`] when the bytes are something else or cut off; else as [`Model::from_proto`].
+    /// [`Error::Decode`] when the bytes are something else or cut off, [`Error::Limit`] when so many messages are in them
+    /// that parsing would take more than 64 MiB beside their texts and numbers; else as [`Model::from_proto`].
     ///
     /// # Examples
     /// ```
@@ -30,6 +31,7 @@ impl Model {
     /// assert_eq!(error.to_string(), "not an ONNX graph: it holds no graph");
     /// ```
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        decoded_size::check(bytes)?;
         Self::from_proto(ModelProto::decode(bytes)?)
     }
 
