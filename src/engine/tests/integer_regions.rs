@@ -7,6 +7,7 @@ mod qdq;
 use coca_engine::{Arithmetic, Engine, Rules};
 use coca_kernels::{Cpu, InstructionSet};
 use coca_onnx::{
+    attribute,
     builder::Value,
     pb::{tensor_proto::DataType, tensor_shape_proto::dimension::Value as Dimension},
 };
@@ -140,6 +141,71 @@ fn other_operators_lie_between_regions() {
     let x = net.negated(&x);
     let y = net.conv(&x, Conv::pointwise(8));
     check_regions(net, &[&y], 2);
+}
+
+/// The head of a small network, its mean over axes, and how many operators of tract take it.
+fn mean_of_head(axes: &[i64], keepdims: i64) -> (Codes, Vec<f32>, usize) {
+    let mut net = Net::new(19);
+    let head = trunk(&mut net, [32, 32]).remove(0);
+    let attributes =
+        vec![attribute::of_integers("axes", axes), attribute::of_integer("keepdims", keepdims)];
+    let mean = net.graph.node("ReduceMean", &[&head.value], attributes);
+    let case = net.finish(&[&mean]);
+    let on_tract = case.execution().tract.values().sum();
+    (head, case.run(&engine(Rules::On)).remove(0), on_tract)
+}
+
+/// Means over height and width, in f64.
+fn means(codes: &Codes) -> Vec<f32> {
+    let values = codes.values();
+    let pixels = values.len() / codes.channels;
+    let sums = values.chunks(pixels).map(|plane| plane.iter().map(|&v| f64::from(v)).sum::<f64>());
+    sums.map(|sum| (sum / pixels as f64) as f32).collect()
+}
+
+#[track_caller]
+fn assert_close(found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len());
+    let differs = found.iter().zip(expected).find(|(a, b)| (*a - *b).abs() > 1e-5);
+    assert_eq!(differs, None);
+}
+
+#[test]
+fn means_over_height_and_width_are_taken_of_the_codes() {
+    for axes in [[2, 3], [-1, -2]] {
+        let (head, found, on_tract) = mean_of_head(&axes, 1);
+        assert_eq!(on_tract, 0);
+        assert_close(&found, &means(&head));
+    }
+    let mut net = Net::new(20);
+    let head = trunk(&mut net, [32, 32]).remove(0);
+    let mean = net.graph.op("GlobalAveragePool", &[&head.value]);
+    let case = net.finish(&[&mean]);
+    assert_eq!(case.execution().tract.values().sum::<usize>(), 0);
+    assert_close(&case.run(&engine(Rules::On))[0], &means(&head));
+}
+
+#[test]
+fn a_mean_of_values_that_others_read_too_is_taken_of_the_values() {
+    let mut net = Net::new(21);
+    let head = trunk(&mut net, [32, 32]).remove(0);
+    let mean = net.graph.op("GlobalAveragePool", &[&head.value]);
+    let case = net.finish(&[&mean, &head.value]);
+    assert!(case.execution().tract.values().sum::<usize>() > 0);
+    let found = case.run(&engine(Rules::On));
+    assert_close(&found[0], &means(&head));
+    assert_eq!(found[1], head.values());
+}
+
+#[test]
+fn other_means_are_taken_of_the_values() {
+    for (axes, keepdims) in [(&[2][..], 1), (&[1, 3], 1), (&[2, 3], 0)] {
+        let (head, found, on_tract) = mean_of_head(axes, keepdims);
+        assert!(on_tract > 0, "{axes:?}");
+        if keepdims == 0 {
+            assert_close(&found, &means(&head));
+        }
+    }
 }
 
 /// In one operator it would wait for itself.

@@ -14,8 +14,8 @@ pub(super) use attention::{Attention, Memory, Operand};
 pub(super) use convolution::{Convolution, DepthwiseConvolution};
 pub(super) use embedding::{Embedding, Numbers, Table};
 pub(super) use integer_region::{
-    Form, ImageId, IntegerRegion, Memories, Operation, Picture, PictureId, Project, RegionInput,
-    RegionOutput, Step, StepSource,
+    Form, ImageId, IntegerRegion, Memories, Operation, OutputForm, Picture, PictureId, Project,
+    RegionInput, RegionOutput, Step, StepSource,
 };
 pub(super) use layer_norm::LayerNormalization;
 pub(super) use linear::Linear;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! f32 [N, C, H, W] ── QuantizeLinear ──▶ image ── step ──▶ image ── step ──▶ image ── DequantizeLinear ──▶ f32
-//!                                                            └── DequantizeLinear ──▶ f32
+//!                                                            └── DequantizeLinear ── ReduceMean ──▶ f32 [N, C, 1, 1]
 //! ```
 
 mod memory;
@@ -19,7 +19,7 @@ use tract_onnx::tract_hir::internal::*;
 use super::{FusedOperator, NotFinite, numbers};
 use crate::Engine;
 
-/// Steps over images of codes, `[N, C, H, W]` of f32 in and out.
+/// Steps over images of codes, `[N, C, H, W]` of f32 in, the same or means over height and width out.
 #[derive(Debug)]
 pub(crate) struct IntegerRegion {
     pub(crate) inputs: Vec<RegionInput>,
@@ -76,6 +76,26 @@ pub(crate) struct Picture {
 pub(crate) struct RegionOutput {
     pub(crate) image: ImageId,
     pub(crate) quantization: Quantization,
+    pub(crate) form: OutputForm,
+}
+
+/// The form of an output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutputForm {
+    /// f32 `[N, C, H, W]`
+    Planes,
+    /// Each channel's mean, f32 `[N, C, 1, 1]`.
+    Means,
+}
+
+impl OutputForm {
+    /// Height and width of the output of an image of this height and width.
+    fn size<D: From<usize>>(self, image: [D; 2]) -> [D; 2] {
+        match self {
+            Self::Planes => image,
+            Self::Means => [1.into(), 1.into()],
+        }
+    }
 }
 
 /// Memories that no run uses at the moment; runs at once take one each.
@@ -165,10 +185,15 @@ impl IntegerRegion {
         }
         for (output, tensor) in self.outputs.iter().zip(outputs) {
             let image = memory.images.get(output.image).context("an image is missing")?;
-            let length = image.pixels() * image.channels();
+            let length =
+                image.channels() * output.form.size(image.size()).iter().product::<usize>();
             let mut view = tensor.to_plain_array_view_mut::<f32>()?;
             let elements = view.as_slice_mut().context("a new tensor with gaps")?;
-            output.quantization.dequantize(cpu, image, &mut elements[at * length..][..length]);
+            let elements = &mut elements[at * length..][..length];
+            match output.form {
+                OutputForm::Planes => output.quantization.dequantize(cpu, image, elements),
+                OutputForm::Means => output.quantization.dequantize_means(cpu, image, elements),
+            }
         }
         Ok(())
     }
@@ -195,7 +220,7 @@ impl FusedOperator for IntegerRegion {
         }
         let (images, _) = self.sizes(&sizes);
         let shape = |output: &RegionOutput| {
-            let [height, width] = images[output.image].clone();
+            let [height, width] = output.form.size(images[output.image].clone());
             tvec![inputs[0][0].clone(), self.channels[output.image].to_dim(), height, width]
         };
         Ok(self.outputs.iter().map(shape).collect())
@@ -218,7 +243,7 @@ impl FusedOperator for IntegerRegion {
         let mut outputs = TVec::new();
         for output in &self.outputs {
             let image = memory.images.get(output.image).context("an image is missing")?;
-            let [height, width] = image.size();
+            let [height, width] = output.form.size(image.size());
             let shape = [batch, image.channels(), height, width];
             outputs.push(engine.buffers().take(&shape)?);
         }

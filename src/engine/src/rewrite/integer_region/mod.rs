@@ -7,12 +7,14 @@
 //! passes      layers that run as one: expand → depthwise → project → residual
 //! regions     passes that one operator holds, with no other node between them
 //! operator    images, inputs and outputs of a region
+//! means       outputs of which the graph reads the mean alone
 //! ```
 //!
 //! Where everything is computed in f32, `unrounded` keeps of `QuantizeLinear` only that it clamps.
 
 mod codes;
 mod layer;
+mod means;
 mod operator;
 mod parameters;
 mod passes;

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     fused::{
-        Form, ImageId, IntegerRegion, Memories, Operation, Picture, PictureId, Project,
+        Form, ImageId, IntegerRegion, Memories, Operation, OutputForm, Picture, PictureId, Project,
         RegionInput, RegionOutput, Step, StepSource,
     },
     layout::Layout,
@@ -35,18 +35,27 @@ impl Rewriter<'_> {
         let name = self.derived("integer region", self.operators.len());
         let mut readers: Vec<(String, Vec<NodeId>)> = Vec::new();
         for codes in made {
-            let dequantizers = self.read_outside(&codes, &nodes);
-            if !dequantizers.is_empty() {
-                let image = region.images[&codes.name];
-                region.outputs.push(RegionOutput { image, quantization: codes.quantization });
-                readers.push((format!("{name} output {}", readers.len()), dequantizers));
+            let (mut planes, mut means) = (Vec::new(), Vec::new());
+            for dequantizer in self.read_outside(&codes, &nodes) {
+                match self.mean_of(dequantizer) {
+                    Some(mean) => means.push(mean),
+                    None => planes.push(dequantizer),
+                }
+            }
+            for (form, made) in [(OutputForm::Planes, planes), (OutputForm::Means, means)] {
+                if !made.is_empty() {
+                    let image = region.images[&codes.name];
+                    let quantization = codes.quantization;
+                    region.outputs.push(RegionOutput { image, quantization, form });
+                    readers.push((format!("{name} output {}", readers.len()), made));
+                }
             }
         }
         let outputs = readers.iter().map(|(name, _)| name.clone()).collect();
         let node = self.fused_node(inputs, outputs, region.finish());
         self.graph.add(node);
-        for (output, dequantizers) in readers {
-            dequantizers.into_iter().for_each(|id| self.read_instead(id, &output, &nodes));
+        for (output, made) in readers {
+            made.into_iter().for_each(|id| self.read_instead(id, &output, &nodes));
         }
     }
 
@@ -103,13 +112,13 @@ impl Rewriter<'_> {
         dequantizers.map(|(consumer, _)| consumer.node).collect()
     }
 
-    /// Makes everything but `nodes` that reads the result of the node `dequantizer` read `output`.
-    fn read_instead(&mut self, dequantizer: NodeId, output: &str, nodes: &BTreeSet<NodeId>) {
-        let node = self.graph.node(dequantizer);
+    /// Makes everything but `nodes` that reads the result of the node `made` read `output`.
+    fn read_instead(&mut self, made: NodeId, output: &str, nodes: &BTreeSet<NodeId>) {
+        let node = self.graph.node(made);
         let Some(value) = node.and_then(|node| node.output.first()).cloned() else { return };
         if self.graph.is_read_elsewhere(&value) {
             let identity = builder::node("Identity", &[output], &value, Vec::new());
-            return self.graph.replace(dequantizer, identity);
+            return self.graph.replace(made, identity);
         }
         let readers = self.graph.consumers(&value).map(|(consumer, _)| consumer);
         let readers: Vec<Consumer> = readers.filter(|c| !nodes.contains(&c.node)).collect();
