@@ -143,3 +143,30 @@ fn names_with_control_characters_reach_no_terminal() {
         }
     }
 }
+
+#[test]
+fn an_output_that_is_an_input_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (list, photo) = (folder.path().join("list"), folder.path().join("cat.jpg"));
+    fs::write(&list, "cat\ndog\n").unwrap();
+    fs::copy(CAT, &photo).unwrap();
+    let (list, photo) = (list.to_str().unwrap(), photo.to_str().unwrap());
+    for arguments in [
+        &["labels", "build", "--labels-file", list, "-o", list][..],
+        &["embed", photo, "-o", photo],
+    ] {
+        let output = coca(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output.stderr).contains("this file is an input"), "{arguments:?}");
+    }
+    assert_eq!(fs::read_to_string(list).unwrap(), "cat\ndog\n");
+    assert_eq!(fs::read(photo).unwrap(), fs::read(CAT).unwrap());
+}
+
+#[test]
+fn a_file_is_written_to_a_standard_output_that_is_a_pipe() {
+    let output =
+        coca(&["embed", "--text", "a", "--format", "npy", "-o", "/dev/stdout"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(output.stdout.starts_with(b"\x93NUMPY"));
+}

@@ -76,9 +76,13 @@ impl Cli {
 /// Prints help, the version, or what is wrong with the command line as all errors are said, and gives the exit status.
 pub(crate) fn answer(answer: &clap::Error) -> ExitCode {
     if !answer.use_stderr() {
-        // A reader that is gone wants no more of it.
-        let _ = answer.print();
-        return ExitCode::SUCCESS;
+        return match output::result(&answer.render().to_string()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                report(&error);
+                ExitCode::FAILURE
+            }
+        };
     }
     output::message(&answer.to_string().replacen("error:", "coca-quantize:", 1));
     ExitCode::from(2)

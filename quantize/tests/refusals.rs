@@ -176,6 +176,21 @@ fn a_message_that_cannot_be_written_loses_no_model() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_written_is_an_error() {
+    for arguments in [&["--help"][..], &["--version"], &["import", "--help"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_coca-quantize"))
+            .args(arguments)
+            .stdout(full)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(String::from_utf8(output.stderr).unwrap().contains("cannot be written"));
+    }
+}
+
 #[test]
 fn a_missing_tensor_is_named() {
     let checkpoint = Checkpoint::new().tensors(|t| drop(t.remove("visual.attn_pool.ln_k.bias")));

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{
     Global, Outcome,
+    labels::{distinct_texts, warn_if_cut},
     output::{self, Format},
     pictures::{self, Images},
 };
@@ -45,7 +46,11 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
         log::warn!("{name}: this model has no decoder: answers are chosen by cosine alone");
     }
     let question = arguments.question.as_str();
+    let answers = distinct_texts(answers, &coca)?;
     let asker = coca.asker(question, &answers)?;
+    for statement in asker.statements() {
+        warn_if_cut(statement, &coca)?;
+    }
     log::info!("statements: {}", asker.statements().join("; "));
     let format = arguments.format;
     pictures::answer_each(global, &coca, &arguments.images, format, |bar, source, picture| {

@@ -64,6 +64,9 @@ enum Destination {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
+    if let Some(file) = &arguments.output {
+        output::refuse_input(file, arguments.images.iter().map(PathBuf::as_path))?;
+    }
     let coca = global.open_model()?;
     let mut writer = Writer::new(arguments, &coca)?;
     let outcome = if arguments.text.is_empty() {
@@ -99,9 +102,7 @@ fn embed_images(
 
 fn embed_texts(coca: &Coca, texts: &[String], writer: &mut Writer) -> anyhow::Result<Outcome> {
     for text in texts {
-        if coca.text_tokens(text)?.is_cut() {
-            labels::warn_cut(text, coca);
-        }
+        labels::warn_if_cut(text, coca)?;
         let embedding = coca.encode_text(text)?;
         let embedding = embedding.as_slice();
         writer.write(&ProgressBar::hidden(), &Answer::Text { text, embedding })?;

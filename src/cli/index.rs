@@ -10,7 +10,7 @@ use coca_edge::{
     index::{FOLDER_NAME, Follower, IndexOptions, IndexWriter, Indexer, Progress, Summary},
 };
 
-use super::{Global, Outcome, Usage, labels, messages, progress};
+use super::{Global, Outcome, Usage, labels, messages, pictures, progress};
 
 /// Time between two looks at folders of which the system reports no change.
 const RESCAN: Duration = Duration::from_secs(600);
@@ -65,6 +65,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     let indexer = Indexer::new(&coca, options)?;
     let follower = arguments.follow.then(|| Follower::start(&arguments.paths)).transpose()?;
     let mut indexes = arguments.open_indexes(&coca)?;
+    pictures::tell_left_out(&arguments.paths);
     let mut failed = false;
     for (writer, paths) in &mut indexes {
         failed |= update(global, arguments.prune, &indexer, writer, paths)?.failed > 0;

@@ -14,7 +14,7 @@ use coca_edge::{host::printable, redact, vision::ReadError};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::messages;
+use super::{Usage, messages};
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -89,6 +89,24 @@ fn escape_controls(json: String) -> String {
         }
     }
     escaped
+}
+
+/// Refuses a file to be written that is one to be read: it would be lost.
+pub(super) fn refuse_input<'a>(
+    output: &Path,
+    inputs: impl IntoIterator<Item = &'a Path>,
+) -> anyhow::Result<()> {
+    let Ok(real) = output.canonicalize() else { return Ok(()) };
+    let is_input =
+        |input: &Path| input.is_file() && input.canonicalize().is_ok_and(|input| input == real);
+    match inputs.into_iter().any(is_input) {
+        true => {
+            let output = output.display();
+            Err(Usage(format!("{output}: this file is an input: choose another for the output"))
+                .into())
+        }
+        false => Ok(()),
+    }
 }
 
 /// Standard output cannot be written.

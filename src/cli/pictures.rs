@@ -115,6 +115,11 @@ fn for_each_pixels(
     Ok(outcome)
 }
 
+/// Says which files in the folders among `paths` are left out.
+pub(super) fn tell_left_out(paths: &[PathBuf]) {
+    tell_skipped(&Sources::find(paths, true).skipped);
+}
+
 /// Says which files in folders were no pictures that can be read; nobody asked for them, so no error.
 fn tell_skipped(skipped: &BTreeMap<String, usize>) {
     let pictures =

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     Global, Outcome,
-    labels::{read_list, without_repeats},
+    labels::{distinct_texts, read_list, without_repeats},
     numbers::between,
     output::{self, Format},
     pictures::{self, Images},
@@ -68,7 +68,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
         let name = &coca.bundle().config().name;
         log::warn!("{name}: this model has no decoder: texts are scored by cosine alone");
     }
-    let scorer = coca.text_scorer(without_repeats(texts, "text"), options)?;
+    let texts = distinct_texts(without_repeats(texts, "text"), &coca)?;
+    let scorer = coca.text_scorer(texts, options)?;
     let format = arguments.format;
     pictures::answer_each(global, &coca, &arguments.images, format, |bar, source, picture| {
         let answer = Answer { source, scores: scorer.score(picture)? };

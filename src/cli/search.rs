@@ -16,7 +16,9 @@ use coca_edge::{
 
 use self::answer::Format;
 use super::{
-    Global, Outcome, Usage, messages,
+    Global, Outcome, Usage,
+    labels::warn_if_cut,
+    messages,
     numbers::{at_least, between},
 };
 
@@ -91,6 +93,13 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     let terms = arguments.terms()?;
     let index = open_index(global, arguments.index.as_deref())?;
     let coca = global.open_model()?;
+    for term in &terms {
+        if let Subject::Text(text) = &term.subject
+            && arguments.by != By::Caption
+        {
+            warn_if_cut(text, &coca)?;
+        }
+    }
     let query = arguments.query(&coca, &index, &terms)?;
     let mut answer = index.search(&query)?;
     if let Some(count) = arguments.rerank {

@@ -8,7 +8,7 @@ use coca_edge::{Coca, Teacher, tasks::Method};
 use super::{
     Global, Outcome, Usage,
     label_folders::label_folders,
-    labels::{NONE, read_list, split, without_repeats},
+    labels::{NONE, distinct, read_list, split, without_repeats},
     numbers::between,
     output::{self, ReportFormat},
     pictures, teaching_report,
@@ -104,7 +104,7 @@ impl Base {
             Self { labels_file: Some(file), .. } => read_list(file, "label")?,
             Self { .. } => return Ok(Teacher::empty(coca)),
         };
-        let names = without_repeats(names, "label");
+        let names = distinct(without_repeats(names, "label"), coca, &coca.default_template()?)?;
         if names.iter().any(|name| name == NONE) {
             let way_out = "teach it with pictures, in a folder of that name or --none DIR";
             return Err(Usage(format!("{NONE}: stands for everything else: {way_out}")).into());

@@ -28,6 +28,13 @@ fn answers_yes_or_no() {
 }
 
 #[test]
+fn answers_that_are_the_same_to_the_model_share_no_score() {
+    let answer = ask("What animal is this?", "cat.jpg", &["--answers", "cat,Cat,dog"]);
+    assert_eq!(answer["scores"].as_array().unwrap().len(), 2, "{answer}");
+    assert!(answer["scores"][0]["score"].as_f64().unwrap() > 0.9, "{answer}");
+}
+
+#[test]
 fn chooses_among_answers_and_says_which_is_best_first() {
     let answer = ask("What animal is this?", "cat.jpg", &["--answers", "dog, cat,horse"]);
     assert_eq!(answer["answer"], "cat", "{answer}");

@@ -3,7 +3,7 @@
 use coca_edge::{Coca, Engine, Error, tasks::Evidence, tasks::ScoreOptions};
 use serde_json::Value;
 
-use crate::command::{answered, lines, photo, refused};
+use crate::command::{answered, coca, lines, photo, refused, stderr};
 
 const TEXTS: [&str; 4] = ["--text", "a cat on a sofa", "--text", "a rocket in the sky"];
 
@@ -91,4 +91,18 @@ fn an_empty_list_of_texts_is_refused() {
     let coca = Coca::pocket_with(&Engine::builder().threads(1).build().unwrap()).unwrap();
     let none = coca.text_scorer(Vec::<String>::new(), ScoreOptions::default());
     assert!(matches!(none.err(), Some(Error::NoLabels)));
+}
+
+#[test]
+fn texts_that_are_the_same_to_the_model_share_no_score_and_cut_ones_are_told() {
+    let photo = photo("cat.jpg");
+    let long = "very ".repeat(90) + "long";
+    let texts = ["--text", "cat", "--text", "Cat", "--text", "dog", "--text", long.as_str()];
+    let arguments = [&["score", photo.as_str(), "--format", "jsonl"], &texts[..]].concat();
+    let said = stderr(&coca(&arguments));
+    assert!(said.contains("Cat: the same to the model as cat"), "{said}");
+    assert!(said.contains("longer than the model's"), "{said}");
+    let scores = lines(&arguments).remove(0)["scores"].as_array().unwrap().clone();
+    assert_eq!(scores.len(), 3);
+    assert!(scores[0]["score"].as_f64().unwrap() > 0.9, "{scores:?}");
 }

@@ -39,6 +39,14 @@ pub enum Error {
         /// The checkpoint asked for.
         checkpoint: String,
     },
+    /// The checkpoint is an address, which may hold a password.
+    #[error("an address of {host}: expected a file, a folder or a hub id: {}", id.as_deref().unwrap_or("OWNER/NAME"))]
+    Address {
+        /// The address's host.
+        host: String,
+        /// The hub id, where the address is that of a model on the hub.
+        id: Option<String>,
+    },
     /// The hub did not deliver the checkpoint.
     #[error("{id}: no such file or folder here, and not to be had from the hub: {source}")]
     Hub {

@@ -32,9 +32,10 @@ impl Source {
         } else if path.is_file() {
             Self::in_file(path, config)
         } else {
-            match HubId::parse(checkpoint) {
-                Some(id) => Self::on_hub(id, config, progress),
-                None => Err(Error::NotFound { checkpoint: checkpoint.to_owned() }),
+            match (HubId::parse(checkpoint), checkpoint.split_once("://")) {
+                (Some(id), _) => Self::on_hub(id, config, progress),
+                (None, Some((_, rest))) => Err(address(rest)),
+                (None, None) => Err(Error::NotFound { checkpoint: checkpoint.to_owned() }),
             }
         }
     }
@@ -68,6 +69,18 @@ impl Source {
     }
 }
 
+/// The error for an address without its scheme.
+fn address(rest: &str) -> Error {
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = authority.rsplit('@').next().unwrap_or_default().to_owned();
+    let mut parts = path.split(['/', '?', '#']).filter(|part| !part.is_empty());
+    let id = match (host.as_str(), parts.next(), parts.next()) {
+        ("huggingface.co" | "hf.co", Some(owner), Some(name)) => Some(format!("{owner}/{name}")),
+        _ => None,
+    };
+    Error::Address { host, id }
+}
+
 fn unknown() -> String {
     "unknown: see where the checkpoint comes from".to_owned()
 }
@@ -76,4 +89,21 @@ fn unknown() -> String {
 fn name_of(path: &Path) -> String {
     let absolute = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     absolute.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_answered_with_the_hub_id_and_without_its_password() {
+        let find = |text| Source::find(text, None, false).err().unwrap().to_string();
+        let said = find("https://huggingface.co/laion/CoCa-ViT-B-32/tree/main?token=hush");
+        assert!(said.ends_with("a hub id: laion/CoCa-ViT-B-32"), "{said}");
+        let said = find("https://viewer:hush@example.org/model");
+        assert!(
+            said.starts_with("an address of example.org: ") && !said.contains("hush"),
+            "{said}"
+        );
+    }
 }

@@ -16,7 +16,7 @@ use coca_edge::{
     tasks::{LabelCheck, everyday_names},
 };
 
-use super::{Global, Outcome, Usage, messages, progress};
+use super::{Global, Outcome, Usage, messages, output, progress};
 
 /// Make, list, change and check label tables
 #[derive(clap::Args)]
@@ -86,6 +86,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
 }
 
 fn build(global: &Global, build: &Build) -> anyhow::Result<Outcome> {
+    output::refuse_input(&build.output, [build.labels_file.as_path()])?;
     let coca = global.open_model()?;
     let names = read_list(&build.labels_file, "label")?;
     let labels = build_labels(global, &coca, names, &build.templates)?;
@@ -211,6 +212,15 @@ fn checked(names: Vec<String>, coca: &Coca, templates: &Templates) -> anyhow::Re
         };
         log::warn!("{only}: without --none, one label alone always scores 1: {advice}");
     }
+    distinct(names, coca, templates)
+}
+
+/// The labels without those that are the same to the model, as it sees them in `templates`; says so, and which are cut.
+pub(super) fn distinct(
+    names: Vec<String>,
+    coca: &Coca,
+    templates: &Templates,
+) -> anyhow::Result<Vec<String>> {
     let LabelCheck { names, same, cut } = coca.check_labels(names, templates)?;
     for (name, first) in same {
         log::warn!("{name}: the same to the model as {first}; {first} is used");
@@ -221,8 +231,21 @@ fn checked(names: Vec<String>, coca: &Coca, templates: &Templates) -> anyhow::Re
     Ok(names)
 }
 
+/// As [`distinct`], for texts that stand by themselves.
+pub(super) fn distinct_texts(texts: Vec<String>, coca: &Coca) -> anyhow::Result<Vec<String>> {
+    distinct(texts, coca, &Templates::single("{}")?)
+}
+
+/// Says so if the model sees only the beginning of a text.
+pub(super) fn warn_if_cut(text: &str, coca: &Coca) -> anyhow::Result<()> {
+    if coca.text_tokens(text)?.is_cut() {
+        warn_cut(text, coca);
+    }
+    Ok(())
+}
+
 /// Says that the model sees only the beginning of a text.
-pub(super) fn warn_cut(text: &str, coca: &Coca) {
+fn warn_cut(text: &str, coca: &Coca) {
     let limit = coca.bundle().config().text.context_length;
     log::warn!("{text}: longer than the model's {limit} tokens: it sees only the beginning");
 }

@@ -49,11 +49,12 @@ impl OutputFile {
     /// # Errors
     /// When the file, or one beside it, cannot be written.
     pub fn create(path: &Path) -> io::Result<Self> {
+        // A link such as `/dev/stdout` may lead to a pipe, which has no path.
+        if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Ok(Self(Target::Direct(OpenOptions::new().write(true).open(path)?)));
+        }
         let path = follow_links(path)?;
         let old = match fs::metadata(&path) {
-            Ok(metadata) if !metadata.is_file() => {
-                return Ok(Self(Target::Direct(OpenOptions::new().write(true).open(&path)?)));
-            }
             Ok(metadata) => Some(metadata.permissions()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
@@ -223,6 +224,18 @@ mod tests {
             write(&path, "through the pipe");
             assert_eq!(reader.join().unwrap(), "through the pipe");
             assert!(fs::metadata(&path).unwrap().file_type().is_fifo());
+        }
+
+        #[cfg(target_os = "linux")]
+        #[test]
+        fn a_pipe_that_only_a_descriptor_leads_to_is_written() {
+            use std::{io::Read, os::fd::AsRawFd};
+            let (mut reader, writer) = io::pipe().unwrap();
+            write(Path::new(&format!("/proc/self/fd/{}", writer.as_raw_fd())), "piped");
+            drop(writer);
+            let mut text = String::new();
+            reader.read_to_string(&mut text).unwrap();
+            assert_eq!(text, "piped");
         }
 
         #[test]

@@ -186,7 +186,13 @@ impl Shared {
             if delivered > 0 {
                 pause = policy.min_pause;
             }
-            let present_pause = if error.is_refusal() { policy.refused_pause } else { pause };
+            let present_pause = if error.is_refusal() {
+                policy.refused_pause
+            } else if error.is_misconfiguration() {
+                policy.max_pause
+            } else {
+                pause
+            };
             log::warn!("{error}; opening it again in {:.1} s", present_pause.as_secs_f32());
             self.report(&error);
             if self.is_stopped_within(present_pause) {

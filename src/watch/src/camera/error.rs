@@ -168,6 +168,13 @@ impl Error {
         matches!(self, Self::Refused { status: 401 | 403, .. })
     }
 
+    /// Whether the source answers, but not with frames: until somebody changes its address or its settings, asking again
+    /// is in vain.
+    #[must_use]
+    pub fn is_misconfiguration(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Redirected { .. })
+    }
+
     /// Whether opening the source again cannot help: the user has to name another.
     #[must_use]
     pub fn is_final(&self) -> bool {

@@ -100,8 +100,10 @@ impl SourceKind for FileSpec {
 
 /// Whether a file's name is that of a video.
 fn is_video(path: &Path) -> bool {
-    const EXTENSIONS: [&str; 9] =
-        ["mp4", "m4v", "mkv", "mov", "avi", "webm", "mpg", "mpeg", "h264"];
+    const EXTENSIONS: [&str; 19] = [
+        "mp4", "m4v", "mkv", "mov", "avi", "webm", "mpg", "mpeg", "ts", "mts", "m2ts", "flv",
+        "3gp", "wmv", "ogv", "264", "265", "h264", "h265",
+    ];
     let extension = path.extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|found| EXTENSIONS.iter().any(|known| found.eq_ignore_ascii_case(known)))
 }
@@ -109,7 +111,9 @@ fn is_video(path: &Path) -> bool {
 /// The source that reads an address or a file with ffmpeg.
 fn through_ffmpeg(input: &str) -> String {
     let options = match input.split_once("://") {
-        Some((scheme, _)) if scheme.eq_ignore_ascii_case("rtsp") => "-rtsp_transport tcp ",
+        Some((scheme, _)) if scheme.to_ascii_lowercase().starts_with("rtsp") => {
+            "-rtsp_transport tcp "
+        }
         Some(_) => "",
         None => "-re ",
     };
@@ -205,7 +209,11 @@ fn open_picture(path: &Path) -> Result<Image<'static>, Error> {
 fn missing(path: &Path) -> Error {
     let shown = path.display().to_string();
     let host = shown.split('/').next().unwrap_or_default();
-    let advice = if !shown.is_empty() && shown.chars().all(|digit| digit.is_ascii_digit()) {
+    let advice = if let Some((_, address)) =
+        shown.rsplit_once('@').filter(|(user, _)| user.contains(':'))
+    {
+        format!("http://{PLACEHOLDER}{address} for a network camera")
+    } else if !shown.is_empty() && shown.chars().all(|digit| digit.is_ascii_digit()) {
         format!("/dev/video{shown} for a camera")
     } else if shown.contains('/') && host.contains('.') && !host.starts_with('.') {
         format!("http://{shown} for a network camera")

@@ -167,6 +167,8 @@ impl MjpegReader {
             };
             match (prefix, marker) {
                 (0xFF, 0xD9) => return Step::End(self.at + 2),
+                // Two bytes are no file.
+                (0xFF, 0xD8) if self.at == 2 => return Step::Garbage,
                 (0xFF, 0xD8) => return Step::End(self.at),
                 (0xFF, 0xFF) => self.at += 1,
                 (0xFF, 0x00) if !self.is_in_scan => return Step::Garbage,
@@ -230,6 +232,15 @@ mod tests {
         let stream =
             [b"--x\r\nContent-Type: image/jpeg\r\n\r\n", &a[..], b"\r\n--x\r\n\xFF\xD8\r\n", &b];
         assert_eq!(files(&stream.concat(), 11), [a, b]);
+    }
+
+    #[test]
+    fn a_start_twice_is_one_file() {
+        let file = jpeg("420.jpg");
+        assert_eq!(
+            files(&[b"\xFF\xD8", &file[..], b"\xFF\xD8\xFF\xD8\xFF"].concat(), 1000),
+            [file]
+        );
     }
 
     #[test]

@@ -143,6 +143,8 @@ mod tests {
                 "rtsp://camera/1",
                 "cmd:ffmpeg -loglevel error -rtsp_transport tcp -i rtsp://camera/1",
             ),
+            ("clip.m2ts", "cmd:ffmpeg -loglevel error -re -i clip.m2ts -f mjpeg"),
+            ("rtsps://camera", "-rtsp_transport tcp -i rtsps://camera"),
             ("film 1.MP4", "cmd:ffmpeg -loglevel error -re -i 'film 1.MP4' -f mjpeg"),
             ("http://a b/", "http://[USER:PASSWORD@]HOST"),
         ] {

@@ -10,7 +10,7 @@ use std::{
 
 use coca_host::OutputFile;
 use image::{
-    ExtendedColorType, ImageEncoder,
+    ExtendedColorType, ImageEncoder, ImageError,
     codecs::png::{CompressionType, FilterType, PngEncoder},
 };
 
@@ -98,7 +98,12 @@ impl Png {
     }
 
     fn encode(&self, output: &mut OutputFile) -> Result<(), Error> {
-        let failed = |source| Error::Encode { display: self.name.clone(), source };
+        let failed = |source| match source {
+            ImageError::IoError(source) => {
+                Error::File { path: self.spec.file.display().to_string(), doing: "written", source }
+            }
+            source => Error::Encode { display: self.name.clone(), source },
+        };
         let mut output = BufWriter::new(output);
         PngEncoder::new_with_quality(&mut output, CompressionType::Fast, FilterType::Adaptive)
             .write_image(
@@ -109,7 +114,7 @@ impl Png {
             )
             .map_err(failed)?;
         // Dropped instead, it would hide that the disk is full.
-        output.flush().map_err(|error| failed(error.into()))
+        output.flush().map_err(|error| failed(ImageError::IoError(error)))
     }
 }
 
@@ -245,7 +250,7 @@ mod tests {
         let full = Path::new("/dev/full");
         if full.exists() {
             let error = png(full, None, Duration::ZERO).show(&view([0; 3])).unwrap_err();
-            assert!(error.to_string().starts_with("png:/dev/full"), "{error}");
+            assert!(error.to_string().starts_with("/dev/full: cannot be written"), "{error}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        mpsc::{Receiver, channel},
+        mpsc::{Receiver, Sender, channel},
     },
     thread,
     time::{Duration, Instant},
@@ -26,9 +26,14 @@ const MIN_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause before a failed display is tried again.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
+/// Time for the last view to be shown when everything else is over.
+const LAST_VIEW_TIMEOUT: Duration = Duration::from_millis(300);
+
 /// All displays of a watch.
 pub(super) struct Displays {
     shared: Arc<Shared>,
+    /// Disconnected when the displays' thread has ended.
+    done: Receiver<()>,
     names: Vec<String>,
     requests: Receiver<Request>,
 }
@@ -62,16 +67,20 @@ impl Displays {
         let displays: Vec<Box<dyn Display>> = displays.collect::<Result<_, _>>()?;
         let names: Vec<String> = displays.iter().map(|display| display.name().to_owned()).collect();
         let shared = Arc::new(Shared::default());
+        let (running, done) = channel();
         if !displays.is_empty() {
             let shown = Arc::clone(&shared);
             let screen = |display| Screen { display, failure: None };
             let screens = displays.into_iter().map(screen).collect();
             thread::Builder::new()
                 .name("displays".to_owned())
-                .spawn(move || shown.run(screens, FrameConverter::new(orientation, MAX_WIDTH)))
+                .spawn(move || {
+                    let _running: Sender<()> = running;
+                    shown.run(screens, FrameConverter::new(orientation, MAX_WIDTH));
+                })
                 .map_err(|error| Error::Thread { work: "displays", error })?;
         }
-        Ok(Self { shared, names, requests })
+        Ok(Self { shared, done, names, requests })
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -104,9 +113,10 @@ impl Displays {
 }
 
 impl Drop for Displays {
-    /// Does not wait: a display may hang.
+    /// Waits for the last view, so that no file is left half written, but not for a display that hangs.
     fn drop(&mut self) {
         self.shared.frames.close();
+        let _ = self.done.recv_timeout(LAST_VIEW_TIMEOUT);
     }
 }
 

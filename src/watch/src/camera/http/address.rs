@@ -43,7 +43,7 @@ impl Address {
             None => (None, authority),
         };
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        (!host.is_empty()).then(|| Self { user, host: host.to_owned(), path })
+        is_host(host).then(|| Self { user, host: host.to_owned(), path })
     }
 
     /// The host with its port, as a connection needs it.
@@ -57,7 +57,10 @@ impl Address {
 
     /// Where the `Location` of an answer leads.
     pub(super) fn redirect(&self, location: &str) -> Redirect {
-        if location.contains("://") {
+        if location.contains(char::is_control) {
+            return Redirect::Elsewhere(location.to_owned());
+        }
+        if has_scheme(location) {
             return match Self::parse(location) {
                 Some(other) if other.host_and_port() == self.host_and_port() => {
                     Redirect::SameHost(Self { user: self.user.clone(), ..other })
@@ -69,13 +72,59 @@ impl Address {
             return self.redirect(&format!("http:{location}"));
         }
         let location = before(location, '#');
+        let own_path = before(&self.path, '?');
         let path = if location.starts_with('/') {
-            location.to_owned()
+            without_dots(location)
+        } else if location.starts_with('?') {
+            format!("{own_path}{location}")
+        } else if location.is_empty() {
+            self.path.clone()
         } else {
-            let folder = before(&self.path, '?').rsplit_once('/').map_or("", |(folder, _)| folder);
-            format!("{folder}/{location}")
+            let folder = own_path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            without_dots(&format!("{folder}/{location}"))
         };
         Redirect::SameHost(Self { path, ..self.clone() })
+    }
+}
+
+/// Whether this is a host, with a port or without.
+fn is_host(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').unwrap_or_default(),
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let is_port = |port: &str| port.is_empty() || port.parse::<u16>().is_ok();
+    !host.is_empty() && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+}
+
+/// Whether a location begins with a scheme, rather than holding one in its query.
+fn has_scheme(location: &str) -> bool {
+    let end = location.find(['/', '?', '#']).unwrap_or(location.len());
+    location[..end].ends_with(':') && location[end..].starts_with("//")
+}
+
+/// A path without its segments `.` and `..` (RFC 3986, 5.2.4).
+fn without_dots(path: &str) -> String {
+    let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in path.split('/').skip(1) {
+        // What follows a segment that goes takes its place.
+        if segments.last().is_some_and(|last| matches!(*last, "." | "..")) {
+            leave(&mut segments);
+        }
+        segments.push(segment);
+    }
+    if segments.last().is_some_and(|last| matches!(*last, "." | "..")) {
+        leave(&mut segments);
+        segments.push("");
+    }
+    format!("/{}{query}", segments.join("/"))
+}
+
+/// Takes a last segment `.`, or `..` and the one before it, off.
+fn leave(segments: &mut Vec<&str>) {
+    if segments.pop() == Some("..") {
+        segments.pop();
     }
 }
 
@@ -149,9 +198,20 @@ mod tests {
 
     #[test]
     fn malformed_addresses_are_refused() {
-        for address in
-            ["http://", "http:///path", "http://a b/", "http://user@/", "ftp://a", "http://?a", "é"]
-        {
+        for address in [
+            "http://",
+            "http:///path",
+            "http://a b/",
+            "http://user@/",
+            "ftp://a",
+            "http://?a",
+            "é",
+            "http://cam:99999/",
+            "http://cam:port/",
+            "http://cam:80:/",
+            "http://[::1/",
+            "http://[::1]x/",
+        ] {
             assert!(Address::parse(address).is_none(), "{address}");
         }
     }
@@ -164,7 +224,12 @@ mod tests {
             ("new?x", "/a/new?x"),
             ("http://cam/new", "/new"),
             ("//cam/new#x", "/new"),
-            ("", "/a/"),
+            ("", "/a/b?c"),
+            ("?x=1", "/a/b?x=1"),
+            ("../new", "/new"),
+            ("./new?x=..", "/a/new?x=.."),
+            ("/x/../../y/.", "/y/"),
+            ("/new?next=http://evil/", "/new?next=http://evil/"),
         ] {
             let Redirect::SameHost(found) = address.redirect(location) else {
                 panic!("{location}")
@@ -172,8 +237,14 @@ mod tests {
             assert_eq!(found.path, path, "{location}");
             assert!(found.user == address.user, "{location}");
         }
-        for location in ["http://cam:81/", "http://evil/", "https://cam/", "//evil/", "rtsp://cam"]
-        {
+        for location in [
+            "http://cam:81/",
+            "http://evil/",
+            "https://cam/",
+            "//evil/",
+            "rtsp://cam",
+            "/new\rHost: evil",
+        ] {
             assert!(matches!(address.redirect(location), Redirect::Elsewhere(_)), "{location}");
         }
     }

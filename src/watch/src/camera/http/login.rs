@@ -24,6 +24,11 @@ pub(super) struct DigestChallenge {
     nonce: String,
     opaque: Option<String>,
     algorithm: Algorithm,
+    /// The algorithm's name, if the challenge states it.
+    algorithm_name: Option<String>,
+    /// Whether the secret is bound to the nonces (`-sess`).
+    is_session: bool,
+    is_stale: bool,
     /// Whether the answer is bound to a number and a nonce of the client's (`qop=auth`).
     has_quality: bool,
 }
@@ -45,8 +50,14 @@ impl Challenge {
         })
     }
 
+    /// Whether the answer before was right, and only its nonce too old.
+    pub(super) fn is_stale(&self) -> bool {
+        matches!(self, Self::Digest(DigestChallenge { is_stale: true, .. }))
+    }
+
     fn parse(header: &str) -> Option<Self> {
-        let (scheme, rest) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
+        let header = header.trim();
+        let (scheme, rest) = header.split_at(header.find([' ', '\t']).unwrap_or(header.len()));
         if scheme.eq_ignore_ascii_case("basic") {
             return Some(Self::Basic);
         }
@@ -58,12 +69,15 @@ impl Challenge {
             let found = parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.clone())
         };
-        let algorithm = match value("algorithm").unwrap_or_default().to_ascii_lowercase().as_str() {
-            "" | "md5" => Algorithm::Md5,
+        let algorithm_name = value("algorithm").filter(|name| !name.is_empty());
+        let lower = algorithm_name.as_deref().unwrap_or("md5").to_ascii_lowercase();
+        let is_session = lower.ends_with("-sess");
+        let algorithm = match lower.trim_end_matches("-sess") {
+            "md5" => Algorithm::Md5,
             "sha-256" => Algorithm::Sha256,
             _ => return None,
         };
-        let qualities = value("qop");
+        let qualities = value("qop").filter(|list| !list.is_empty());
         let has_quality = match &qualities {
             None => false,
             Some(list) => list.split(',').any(|one| one.trim().eq_ignore_ascii_case("auth")),
@@ -75,6 +89,9 @@ impl Challenge {
             nonce: value("nonce")?,
             opaque: value("opaque"),
             algorithm,
+            algorithm_name,
+            is_session,
+            is_stale: value("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true")),
             has_quality,
         }))
     }
@@ -98,7 +115,10 @@ impl DigestChallenge {
     fn answer(&self, user: &User, path: &str, client_nonce: &str) -> String {
         const COUNT: &str = "00000001";
         let Self { realm, nonce, .. } = self;
-        let secret = self.hash(&format!("{}:{realm}:{}", user.name, user.password));
+        let mut secret = self.hash(&format!("{}:{realm}:{}", user.name, user.password));
+        if self.is_session {
+            secret = self.hash(&format!("{secret}:{nonce}:{client_nonce}"));
+        }
         let request = self.hash(&format!("GET:{path}"));
         let response = match self.has_quality {
             true => self.hash(&format!("{secret}:{nonce}:{COUNT}:{client_nonce}:auth:{request}")),
@@ -111,15 +131,20 @@ impl DigestChallenge {
             quoted(nonce),
             quoted(path)
         );
-        if self.algorithm == Algorithm::Sha256 {
-            answer.push_str(", algorithm=SHA-256");
-        }
         // Writing to a String cannot fail.
+        if let Some(name) = &self.algorithm_name {
+            let name: String =
+                name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+            let _ = write!(answer, ", algorithm={name}");
+        }
         if let Some(opaque) = &self.opaque {
             let _ = write!(answer, ", opaque={}", quoted(opaque));
         }
         if self.has_quality {
-            let _ = write!(answer, ", qop=auth, nc={COUNT}, cnonce=\"{client_nonce}\"");
+            let _ = write!(answer, ", qop=auth, nc={COUNT}");
+        }
+        if self.has_quality || self.is_session {
+            let _ = write!(answer, ", cnonce=\"{client_nonce}\"");
         }
         answer
     }
@@ -214,6 +239,21 @@ mod tests {
         let secret = challenge.hash("Mufasa:cam:Circle of Life");
         let expected = challenge.hash(&format!("{secret}:abc:{}", challenge.hash("GET:/")));
         assert!(answer.ends_with(&format!("response=\"{expected}\"")), "{answer}");
+    }
+
+    #[test]
+    fn a_session_binds_the_secret_to_both_nonces() {
+        let challenge =
+            digest("Digest\trealm=\"cam\", nonce=\"n\", qop=\"auth\", algorithm=MD5-sess");
+        let answer = challenge.answer(&mufasa(), "/", "c");
+        let secret = challenge.hash("Mufasa:cam:Circle of Life");
+        let secret = challenge.hash(&format!("{secret}:n:c"));
+        let request = challenge.hash("GET:/");
+        let expected = challenge.hash(&format!("{secret}:n:00000001:c:auth:{request}"));
+        assert!(
+            answer.contains(&format!("response=\"{expected}\", algorithm=MD5-sess")),
+            "{answer}"
+        );
     }
 
     #[test]

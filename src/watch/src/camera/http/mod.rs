@@ -111,7 +111,7 @@ impl MjpegStream {
     fn connect(address: &Address) -> Result<Self, Error> {
         let mut address = address.clone();
         let mut authorization = None;
-        let mut redirects = 0;
+        let (mut redirects, mut attempts) = (0, 0);
         loop {
             let name = shown(&address);
             let answered = request(&address, authorization.as_deref(), &name)?;
@@ -124,7 +124,7 @@ impl MjpegStream {
                     match address.redirect(location) {
                         Redirect::SameHost(to) => {
                             log::warn!("{name}: redirected to {}", shown(&to));
-                            (address, authorization) = (to, None);
+                            (address, authorization, attempts) = (to, None, 0);
                         }
                         Redirect::Elsewhere(to) => {
                             return Err(Error::Redirected {
@@ -134,9 +134,18 @@ impl MjpegStream {
                         }
                     }
                 }
-                (401, Some(user)) if authorization.is_none() => {
-                    let challenge = Challenge::strongest(head.all("www-authenticate"))
-                        .ok_or_else(|| unknown_login(&name, head))?;
+                (401, Some(user)) => {
+                    let challenge = Challenge::strongest(head.all("www-authenticate"));
+                    let Some(challenge) = challenge else { return Err(unknown_login(name)) };
+                    let may_answer = match attempts {
+                        0 => true,
+                        1 => challenge.is_stale(),
+                        _ => false,
+                    };
+                    if !may_answer {
+                        return Err(refused(name, 401, true));
+                    }
+                    attempts += 1;
                     authorization = Some(challenge.answer(user, &address.path));
                 }
                 (status, user) => return Err(refused(name, status, user.is_some())),
@@ -216,13 +225,9 @@ fn connect(host: &str) -> io::Result<TcpStream> {
     Err(last)
 }
 
-fn unknown_login(name: &str, head: &Head) -> Error {
-    let asked = head.all("www-authenticate").collect::<Vec<_>>().join(", ");
-    Error::Protocol {
-        source_name: name.to_owned(),
-        expected: "a login of kind Basic or Digest",
-        found: if asked.is_empty() { "none".to_owned() } else { format!("{asked:?}") },
-    }
+fn unknown_login(source_name: String) -> Error {
+    let advice = "it asks for another login than Basic or Digest, which alone are known here: see the camera's settings";
+    Error::Refused { source_name, status: 401, advice }
 }
 
 /// The error of an answer other than 200.
