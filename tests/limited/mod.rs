@@ -63,13 +63,19 @@ pub(crate) fn run_within_limits(program: &str, commands: &[&[&str]], depth: Dept
             let what =
                 format!("{command:?} with ulimit -{option} {value}: {}\n{said}", output.status);
             assert!(matches!(output.status.code(), Some(0..=2)), "{what}");
-            assert!(!said.contains("panicked"), "{what}");
+            assert!(!said.lines().any(is_panic), "{what}");
             assert!(output.status.success() || !said.trim().is_empty(), "{what}");
             answered += usize::from(output.status.success());
         }
     }
     println!("{answered} of {} runs answered", commands.len() * limits.len());
     assert!(answered > 0);
+}
+
+/// The standard library panics where a thread that has started finds no memory for its signal stack: nobody can catch that, and
+/// the program goes on.
+fn is_panic(line: &str) -> bool {
+    line.contains("panicked at") && !line.contains("stack_overflow.rs")
 }
 
 fn run(program: &str, command: &[&str], (option, value): Limit) -> Output {
