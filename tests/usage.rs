@@ -91,6 +91,10 @@ fn a_folder_is_its_pictures_and_those_in_its_subfolders() {
     assert_eq!(stdout(&coca(&["embed", path, "--no-recursive"])).lines().count(), 1);
     let heic = coca(&["embed", folder.path().join("IMG_1.HEIC").to_str().unwrap()]);
     assert!(stdout(&heic).contains("a HEIC file, as phones take them"), "{}", stdout(&heic));
+    let made = tempfile::tempdir().unwrap();
+    let output = coca(&["index", path, "--index", made.path().join("index").to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("1 .heic"), "{}", stderr(&output));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `coca index`: an index over folders of pictures.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -65,10 +66,10 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     let indexer = Indexer::new(&coca, options)?;
     let follower = arguments.follow.then(|| Follower::start(&arguments.paths)).transpose()?;
     let mut indexes = arguments.open_indexes(&coca)?;
-    pictures::tell_left_out(&arguments.paths);
     let mut failed = false;
     for (writer, paths) in &mut indexes {
-        failed |= update(global, arguments.prune, &indexer, writer, paths)?.failed > 0;
+        let tell = pictures::tell_skipped;
+        failed |= update(global, arguments.prune, &indexer, writer, paths, tell)?.failed > 0;
     }
     while let Some(follower) = &follower {
         let changed = follower.changed(RESCAN);
@@ -76,7 +77,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
             let inside = changed.iter().filter(|folder| is_below(folder, paths));
             let folders: Vec<PathBuf> = inside.cloned().collect();
             if !folders.is_empty() {
-                update(global, arguments.prune, &indexer, writer, &folders)?;
+                update(global, arguments.prune, &indexer, writer, &folders, |_| ())?;
             }
         }
     }
@@ -123,10 +124,12 @@ fn update(
     indexer: &Indexer<'_>,
     writer: &mut IndexWriter,
     folders: &[PathBuf],
+    tell_skipped: impl Fn(&BTreeMap<String, usize>),
 ) -> anyhow::Result<Summary> {
     let bar = progress::bar(global, usize::MAX, "pictures");
     let summary = indexer.run(writer, folders, |news| match news {
         Progress::Found(total) => bar.set_length(total as u64),
+        Progress::Skipped(skipped) => bar.suspend(|| tell_skipped(skipped)),
         Progress::Failed(error) => {
             bar.suspend(|| messages::fail(error));
             bar.inc(1);

@@ -115,13 +115,8 @@ fn for_each_pixels(
     Ok(outcome)
 }
 
-/// Says which files in the folders among `paths` are left out.
-pub(super) fn tell_left_out(paths: &[PathBuf]) {
-    tell_skipped(&Sources::find(paths, true).skipped);
-}
-
 /// Says which files in folders were no pictures that can be read; nobody asked for them, so no error.
-fn tell_skipped(skipped: &BTreeMap<String, usize>) {
+pub(super) fn tell_skipped(skipped: &BTreeMap<String, usize>) {
     let pictures =
         ["heic", "heif", "avif", "tif", "tiff", "cr2", "cr3", "nef", "arw", "dng", "jxl", "svg"];
     let (pictures, others): (Vec<_>, Vec<_>) =

@@ -54,6 +54,6 @@ pub use frame::{
 };
 pub use preprocess::{CodeTable, Pixels, Preprocessor};
 pub use reader::ImageReader;
-pub use sources::{ReadError, Source, Sources, has_image_extension, sources};
+pub use sources::{ReadError, Source, Sources, extension_of, has_image_extension, sources};
 pub use spec::{Interpolation, PixelSpec, Resize};
 pub use upright_image::Image;

@@ -159,7 +159,8 @@ pub fn has_image_extension(path: &Path) -> bool {
 }
 
 /// The extension in lower case, empty without one.
-fn extension_of(path: &Path) -> String {
+#[must_use]
+pub fn extension_of(path: &Path) -> String {
     path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
 }
 

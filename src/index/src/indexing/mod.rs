@@ -12,7 +12,7 @@ mod walk;
 mod worker;
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
     sync::{
         Mutex,
@@ -23,7 +23,7 @@ use std::{
 };
 
 use coca_model::{Coca, Labels};
-use coca_vision::{Limits, ReadError};
+use coca_vision::{Limits, ReadError, extension_of};
 use globset::GlobSet;
 
 use self::{
@@ -73,6 +73,8 @@ impl Default for IndexOptions {
 pub enum Progress<'a> {
     /// The folders hold so many pictures.
     Found(usize),
+    /// The folders hold so many other files with these extensions, in lower case; told if there are any.
+    Skipped(&'a BTreeMap<String, usize>),
     /// One more picture is done.
     Done,
     /// One more picture is done, and could not be read.
@@ -159,7 +161,15 @@ impl<'a> Indexer<'a> {
         mut progress: impl FnMut(Progress<'_>),
     ) -> Result<Summary, Error> {
         let roots = Root::open_all(folders)?;
-        progress(Progress::Found(roots.iter().map(|root| self.entries(root).count()).sum()));
+        let mut skipped: BTreeMap<String, usize> = BTreeMap::new();
+        let mut count = |root: &Root| {
+            let skip = |file: &Path| *skipped.entry(extension_of(file)).or_default() += 1;
+            self.entries(root, skip).count()
+        };
+        progress(Progress::Found(roots.iter().map(&mut count).sum()));
+        if !skipped.is_empty() {
+            progress(Progress::Skipped(&skipped));
+        }
         Background::keep(self.coca, writer.folder())?;
         self.coca.load_image_encoder()?;
 
@@ -178,7 +188,7 @@ impl<'a> Indexer<'a> {
         };
         let walk = move || {
             // Ends when all was taken, or when nobody takes any more.
-            let entries = roots.iter().flat_map(|root| self.entries(root));
+            let entries = roots.iter().flat_map(|root| self.entries(root, |_| ()));
             entries.map_while(|entry| jobs.send(entry).ok()).for_each(drop);
         };
         thread::scope(|scope| {
@@ -233,8 +243,12 @@ impl<'a> Indexer<'a> {
         Ok(gone.len())
     }
 
-    fn entries<'r>(&'r self, root: &'r Root) -> impl Iterator<Item = Entry> + 'r {
-        root.entries(self.options.include_hidden, &self.exclude)
+    fn entries<'r>(
+        &'r self,
+        root: &'r Root,
+        skip: impl FnMut(&Path) + 'r,
+    ) -> impl Iterator<Item = Entry> + 'r {
+        root.entries(self.options.include_hidden, &self.exclude, skip)
     }
 }
 

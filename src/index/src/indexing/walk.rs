@@ -42,11 +42,13 @@ impl Root {
         &self.real
     }
 
-    /// The pictures, sorted within each folder. Links to files are followed, links to folders are not.
+    /// The pictures, sorted within each folder. Links to files are followed, links to folders are not. `skip` hears of each other
+    /// file.
     pub(crate) fn entries<'a>(
         &'a self,
         include_hidden: bool,
         exclude: &'a GlobSet,
+        mut skip: impl FnMut(&Path) + 'a,
     ) -> impl Iterator<Item = Entry> + 'a {
         let wanted = move |entry: &DirEntry| {
             let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
@@ -56,16 +58,22 @@ impl Root {
                 || !index && (include_hidden || !hidden) && !exclude.is_match(relative)
         };
         let entries = WalkDir::new(&self.real).sort_by_file_name().into_iter();
-        entries.filter_entry(wanted).filter_map(|entry| match entry {
+        entries.filter_entry(wanted).filter_map(move |entry| match entry {
             Err(error) => Some(Err(self.failed(error))),
-            Ok(entry) => is_picture(&entry).then(|| {
+            Ok(entry) if !is_file(&entry) => None,
+            // A file that was named itself is taken for a picture whatever its name.
+            Ok(entry) if entry.depth() > 0 && !has_image_extension(entry.path()) => {
+                skip(entry.path());
+                None
+            }
+            Ok(entry) => {
                 let relative = entry.path().strip_prefix(&self.real).unwrap_or(Path::new(""));
                 let shown = match relative.as_os_str().is_empty() {
                     true => self.shown.clone(),
                     false => self.shown.join(relative),
                 };
-                Ok(FoundFile { shown, real: entry.into_path() })
-            }),
+                Some(Ok(FoundFile { shown, real: entry.into_path() }))
+            }
         })
     }
 
@@ -75,11 +83,10 @@ impl Root {
     }
 }
 
-/// A file that was named itself is taken for a picture whatever its name.
-fn is_picture(entry: &DirEntry) -> bool {
-    let file = match entry.file_type() {
+/// Whether an entry is a file, or a link to one.
+fn is_file(entry: &DirEntry) -> bool {
+    match entry.file_type() {
         kind if kind.is_symlink() => entry.path().is_file(),
         kind => kind.is_file(),
-    };
-    file && (entry.depth() == 0 || has_image_extension(entry.path()))
+    }
 }
