@@ -11,11 +11,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use coca_host::folder_of;
 use coca_model::bundle::{Config, FileEntry};
 use serde::{Deserialize, de::IgnoredAny};
 use sha2::{Digest, Sha256};
 
-use crate::staging::{StagingDir, parent};
+use crate::staging::StagingDir;
 
 /// The file that describes a bundle.
 const CONFIG: &str = "coca.json";
@@ -136,7 +137,7 @@ impl BundleWriter {
         sync_folder(self.staging.path()).map_err(fail)?;
         let may_remove = |old: &Path| check_replaceable(old, &self.named);
         self.staging.publish(&self.target, may_remove, fail)?;
-        sync_folder(&parent(&self.target)).map_err(fail)?;
+        sync_folder(folder_of(&self.target)).map_err(fail)?;
         Ok(config)
     }
 }

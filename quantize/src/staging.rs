@@ -10,7 +10,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use coca_host::TemporaryFolder;
+use coca_host::{TemporaryFolder, folder_of};
 
 /// Every staging folder of this process.
 static ALL: Mutex<Vec<Leftovers>> = Mutex::new(Vec::new());
@@ -40,13 +40,13 @@ impl StagingDir {
         target: &Path,
         may_remove: impl FnOnce(&Path) -> bool,
     ) -> io::Result<Self> {
-        let parent = parent(target);
+        let parent = folder_of(target);
         let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
         let mut all = all();
         let parents = parent.ancestors().take_while(missing).map(Path::to_owned).collect();
         let mut leftovers = Leftovers { folder: None, parents };
         let create = || TemporaryFolder::for_target(target, may_remove);
-        match fs::create_dir_all(&parent).and_then(|()| create()) {
+        match fs::create_dir_all(parent).and_then(|()| create()) {
             Ok(folder) => {
                 leftovers.folder = Some(folder.path().to_owned());
                 all.push(leftovers);
@@ -164,14 +164,6 @@ impl Leftovers {
             // It stays if someone else's files are in it by then.
             let _ = fs::remove_dir(parent);
         }
-    }
-}
-
-/// The folder that `target` is in.
-pub(crate) fn parent(target: &Path) -> PathBuf {
-    match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
     }
 }
 

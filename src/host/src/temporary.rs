@@ -179,7 +179,9 @@ fn name_for(path: &Path) -> Option<OsString> {
     Some(name)
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder that `path` is in.
+#[must_use]
+pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
