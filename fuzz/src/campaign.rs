@@ -40,7 +40,7 @@ pub enum Outcome {
     Failed {
         /// The file that it was saved in.
         input: PathBuf,
-        /// What came of it; the process has said more.
+        /// End of the process, which has said more.
         reason: String,
     },
 }

@@ -96,13 +96,13 @@ fn graphs() -> Seeds {
         for (_, graph) in model.iter().filter(|(name, _)| name.ends_with(".onnx")) {
             inputs.push(pack([
                 Part { index: WEIGHTS, bytes: weights, length },
-                Part { index: GRAPH, bytes: graph, length: graph.len() as u32 },
+                Part::whole(GRAPH, graph),
             ]));
         }
     }
     for graph in [convolutions(), integer_region(), linear_layers()] {
         let graph = graph.encode();
-        inputs.push(pack([Part { index: GRAPH, bytes: &graph, length: graph.len() as u32 }]));
+        inputs.push(pack([Part::whole(GRAPH, &graph)]));
     }
     Ok(inputs)
 }

@@ -9,6 +9,7 @@ use redb::{Builder, ConcurrencyMode, TableDefinition};
 use crate::{
     Seeds, Target,
     packed::{Part, pack, unpack},
+    small_model::made_up_embedding,
 };
 
 pub(crate) const TARGETS: &[Target] = &[Target {
@@ -39,8 +40,7 @@ const MODEL: Fingerprint = Fingerprint([7; 32]);
 const WIDTH: usize = 8;
 
 fn embedding(number: usize) -> Option<Embedding> {
-    let elements = (0..WIDTH).map(|i| ((i * 7 + number) % 5) as f32 - 1.5).collect();
-    Embedding::from_elements(elements, MODEL)
+    made_up_embedding(number, WIDTH, MODEL)
 }
 
 /// Three pictures; once as they are, once with facts that are written anew.
@@ -62,13 +62,8 @@ fn indexes() -> Seeds {
     let read = |name: &str| fs::read(folder.path().join(name));
     let files = FILES.iter().map(|name| read(name)).collect::<Result<Vec<_>, _>>()?;
     let facts = b"rows=3\nwidth=8\ngeneration=0\n";
-    let parts = || {
-        files.iter().zip(0..).map(|(bytes, index)| {
-            let length = bytes.len() as u32;
-            Part { index, bytes, length }
-        })
-    };
-    let facts = Part { index: FACTS, bytes: facts, length: facts.len() as u32 };
+    let parts = || files.iter().zip(0..).map(|(bytes, index)| Part::whole(index, bytes));
+    let facts = Part::whole(FACTS, facts);
     Ok(vec![pack(parts()), pack([facts].into_iter().chain(parts()))])
 }
 

@@ -14,7 +14,7 @@ use crate::{
     graphs::engine,
     packed::{Part, pack, unpack},
     scratch::with_file,
-    small_model::{Files, small_models},
+    small_model::{Files, made_up_embedding, small_models},
 };
 
 pub(crate) const TARGETS: &[Target] = &[
@@ -149,8 +149,7 @@ fn label_tables() -> Seeds {
     let mut teacher = Teacher::new(&coca, coca.labels(["cat", "dog"])?);
     let width = coca.bundle().config().dimensions.embedding;
     for (number, label) in ["cat", "cat", "dog", "dog"].into_iter().enumerate() {
-        let elements = (0..width).map(|i| ((i * 7 + number) % 5) as f32 - 1.5).collect();
-        let embedding = Embedding::from_elements(elements, model).ok_or("a zero")?;
+        let embedding = made_up_embedding(number, width, model).ok_or("a zero")?;
         teacher.add(label, format!("{number}.jpg"), embedding)?;
     }
     let methods = [Method::Gda, Method::Tip, Method::Prototype];

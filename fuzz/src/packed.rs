@@ -11,6 +11,13 @@ pub(crate) struct Part<'a> {
     pub(crate) length: u32,
 }
 
+impl<'a> Part<'a> {
+    /// A file of which every byte is stated.
+    pub(crate) fn whole(index: u8, bytes: &'a [u8]) -> Self {
+        Self { index, bytes, length: bytes.len() as u32 }
+    }
+}
+
 /// Writes files one after the other, each behind its index (1 byte), its bytes' number and its length (4 bytes,
 /// little-endian, each).
 pub(crate) fn pack<'a>(parts: impl IntoIterator<Item = Part<'a>>) -> Vec<u8> {
@@ -46,10 +53,7 @@ mod tests {
 
     #[test]
     fn what_is_packed_is_unpacked() {
-        let packed = pack([
-            Part { index: 2, bytes: b"graph", length: 5 },
-            Part { index: 0, bytes: b"ab", length: 5 },
-        ]);
+        let packed = pack([Part::whole(2, b"graph"), Part { index: 0, bytes: b"ab", length: 5 }]);
         assert_eq!(unpack(&packed), [Some(b"ababa".to_vec()), None, Some(b"graph".to_vec())]);
         assert_eq!(unpack(&packed[..12]), [None, None, Some(b"gra".repeat(2)[..5].to_vec())]);
     }

@@ -117,11 +117,12 @@ fn spec() -> PixelSpec {
 
 /// The first byte chooses format and orientation, the next two the size of a raw frame.
 fn camera_frame(bytes: &[u8]) {
-    use PixelFormat::{Grey, Mjpeg, Nv12, Rgb, Yuv420, Yuyv};
+    use PixelFormat::{Bgr, Grey, Mjpeg, Nv12, Rgb, Yuv420, Yuyv};
     let (format, size, bytes) = match bytes {
         [0xFF, 0xD8, ..] => (Mjpeg, (0, 0), bytes),
         [choice, width, height, rest @ ..] => {
-            let format = [Grey, Mjpeg, Nv12, Rgb, Yuv420, Yuyv][usize::from(*choice) % 6];
+            let formats = [Bgr, Grey, Mjpeg, Nv12, Rgb, Yuv420, Yuyv];
+            let format = formats[usize::from(*choice) % formats.len()];
             (format, (u32::from(*width), u32::from(*height)), rest)
         }
         _ => return,

@@ -1,4 +1,4 @@
-//! What users write: sources, displays, addresses, labels, templates, queries.
+//! Settings that users write: sources, displays, addresses, labels, templates, queries.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! What comes over pipes and connections: pictures one after the other, requests, answers.
+//! Streams of pipes and connections: pictures one after the other, requests, answers.
 
 use coca_watch::fuzzing;
 

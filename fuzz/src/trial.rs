@@ -28,7 +28,7 @@ pub enum Budget {
     Time(Duration),
 }
 
-/// What executions took.
+/// Time and memory that executions took.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// Inputs that the target was given.
