@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from run import machine, versions
+from run import commit, machine, reached, versions
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -138,7 +138,6 @@ class Bench:
 
 def report(bench, medians):
     name, flags = machine()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, stdout=subprocess.PIPE, text=True).stdout.strip()
     lines = ["# The embedded model side by side", "",
              f"Medians in ms of {bench.arguments.rounds} rounds, by turns, pinned to the same cores. Written by `embedded.py`.", "",
              "| | against | coca | peer | ratio | floor | aim | reached |", "|---|---|---|---|---|---|---|---|"]
@@ -146,7 +145,7 @@ def report(bench, medians):
         ours, theirs = medians[row.ours], medians[row.theirs]
         lines.append(f"| {row.ours} | {row.theirs} | {ours:.2f} | {theirs:.2f} | {theirs / ours:.2f}× | {row.floor:g}× | {row.aim:g}× | "
                      f"{verdict(row, medians)} |")
-    lines += ["", f"- machine: {name}; {' '.join(flags)}", f"- sources at {commit}",
+    lines += ["", f"- machine: {name}; {' '.join(flags)}", f"- sources at {commit()}",
               *(f"- {contender}: {kernel}" for contender, kernel in bench.kernels.items()),
               f"- peers: {', '.join(text for text in versions() if text.split()[0] in ('Python', 'onnxruntime', 'openvino', 'numpy'))}",
               f"- date: {datetime.date.today().isoformat()}", ""]
@@ -154,8 +153,7 @@ def report(bench, medians):
 
 
 def verdict(row, medians):
-    ratio = medians[row.theirs] / medians[row.ours]
-    return "aim" if ratio >= row.aim else "floor" if ratio >= row.floor else "missed"
+    return reached(medians[row.theirs] / medians[row.ours], row)
 
 
 def main():

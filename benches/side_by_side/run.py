@@ -165,7 +165,17 @@ def ratio(row):
 
 
 def verdict(row):
-    return "aim" if ratio(row) >= row.aim else "floor" if ratio(row) >= row.floor else "missed"
+    return reached(ratio(row), row)
+
+
+def reached(ratio, row):
+    return "aim" if ratio >= row.aim else "floor" if ratio >= row.floor else "missed"
+
+
+def commit():
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=os.path.dirname(os.path.abspath(__file__)),
+                           stdout=subprocess.PIPE, text=True)
+    return found.stdout.strip()
 
 
 def report(bench, measured, info, read):
@@ -187,10 +197,9 @@ def report(bench, measured, info, read):
         shares = ", ".join(f"{row.name} {size / read / statistics.median(row.ours) * 1e5:.0f} %" for row in steps)
         lines += ["", f"Of the memory bandwidth (one core reads {read / 1e9:.1f} GB/s; a step reads {size / 1e6:.0f} MB of "
                   f"weights; aim 85 %): {shares}."]
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=os.path.dirname(os.path.abspath(__file__)),
-                            stdout=subprocess.PIPE, text=True).stdout.strip()
+    sources = commit()
     lines += ["", f"- machine: {name}; {' '.join(flags)}",
-              f"- coca {info['version']}{f' (sources at {commit})' if commit else ''}; model {info['name']}, stored as "
+              f"- coca {info['version']}{f' (sources at {sources})' if sources else ''}; model {info['name']}, stored as "
               f"{info['stored_precision']}",
               *(f"- coca computed {kernel}" for kernel in sorted(bench.kernels)),
               f"- peers: {', '.join(versions())}",
