@@ -26,7 +26,7 @@ fn run(arguments: &[&str], out: &Path) {
     assert!(quantize(arguments, out).status().unwrap().success());
 }
 
-/// What a model makes of pictures and texts, all of its parts read; half a model fails.
+/// A model's answers to pictures and texts, all of its parts read; half a model fails.
 fn answers(folder: &Path) -> (Embedding, String) {
     let coca = Coca::open(folder).unwrap();
     let picture = coca.encode_image(image::DynamicImage::new_rgb8(8, 8)).unwrap();

@@ -160,7 +160,7 @@ fn execute(arguments: &Arguments) -> anyhow::Result<Outcome> {
     }
 }
 
-/// Where the system or Rust's runtime ends the program, it says why.
+/// Lets the program say why the system or Rust's runtime ends it.
 #[cfg(unix)]
 fn end_in_sentences() -> std::io::Result<()> {
     use coca_edge::kernels::{exit_on_abort, exit_on_lost_file};

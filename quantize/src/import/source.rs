@@ -72,7 +72,7 @@ impl Source {
 /// The error for an address without its scheme.
 fn address(rest: &str) -> Error {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let host = authority.rsplit('@').next().unwrap_or_default().to_owned();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_owned();
     let mut parts = path.split(['/', '?', '#']).filter(|part| !part.is_empty());
     let id = match (host.as_str(), parts.next(), parts.next()) {
         ("huggingface.co" | "hf.co", Some(owner), Some(name)) => Some(format!("{owner}/{name}")),

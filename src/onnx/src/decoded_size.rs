@@ -144,29 +144,23 @@ mod tests {
     use super::*;
     use crate::Model;
 
+    fn delimited(field: u8, content: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![field << 3 | 2];
+        prost::encode_length_delimiter(content.len(), &mut bytes).unwrap();
+        [&bytes, content].concat()
+    }
+
     /// A model of one graph with this field.
     fn model(field: u8, content: &[u8]) -> Vec<u8> {
-        let delimited = |field: u8, content: &[u8]| {
-            let mut bytes = vec![field << 3 | 2];
-            prost::encode_length_delimiter(content.len(), &mut bytes).unwrap();
-            [&bytes, content].concat()
-        };
         delimited(7, &delimited(field, content))
     }
 
     #[test]
     fn a_file_of_many_empty_messages_is_refused_before_it_is_parsed() {
-        // Attributes of a node, and dimensions of an input.
-        for file in [model(1, &b"\x2A\0".repeat(1 << 20)), {
-            let mut content = b"\x0A\0".repeat(4 << 20);
-            for field in [2_u8, 1, 2] {
-                let mut outer = vec![field << 3 | 2];
-                prost::encode_length_delimiter(content.len(), &mut outer).unwrap();
-                outer.extend(content);
-                content = outer;
-            }
-            model(11, &content)
-        }] {
+        let attributes_of_a_node = b"\x2A\0".repeat(1 << 20);
+        let dimensions = b"\x0A\0".repeat(4 << 20);
+        let input = [2, 1, 2].into_iter().fold(dimensions, |inner, field| delimited(field, &inner));
+        for file in [model(1, &attributes_of_a_node), model(11, &input)] {
             let error = Model::parse(&file).unwrap_err().to_string();
             assert!(error.contains("bytes of parsed messages, where at most 67108864"), "{error}");
         }
