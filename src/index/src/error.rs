@@ -1,6 +1,6 @@
 //! Errors of the index and of search.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use coca_model::bundle::Fingerprint;
 
@@ -13,6 +13,16 @@ pub enum Error {
     NotAnIndex {
         /// The folder.
         path: PathBuf,
+    },
+    /// A folder without a database holds a file that is named as one of an index.
+    #[error(
+        "{}: holds {} but no index.redb: the rest of an index, or somebody else's", path.display(), name.display()
+    )]
+    ForeignFiles {
+        /// The folder.
+        path: PathBuf,
+        /// The name of the file.
+        name: OsString,
     },
     /// A file or folder cannot be read or written.
     #[error("{}: {source}", path.display())]

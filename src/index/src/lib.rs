@@ -26,6 +26,7 @@ mod error;
 mod filter;
 mod follow;
 mod fusion;
+mod generations;
 mod index;
 mod indexing;
 mod location;

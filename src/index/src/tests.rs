@@ -242,6 +242,33 @@ fn the_index_of_another_model_is_refused() {
     assert!(matches!(writer.add(picture("b"), &query), Err(Error::OtherModel { .. })));
 }
 
+#[test]
+fn a_folder_with_files_that_are_named_as_those_of_an_index_is_left_alone() {
+    for name in ["codes-0", "scales-0", "vectors-7"] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(name), "a thesis").unwrap();
+        let error = IndexWriter::open(folder.path(), MODEL, "x", 2).err().unwrap();
+        assert!(matches!(&error, Error::ForeignFiles { name: found, .. } if found == name));
+        assert!(error.to_string().contains(name), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is made");
+        assert_eq!(std::fs::read(folder.path().join(name)).unwrap(), b"a thesis");
+        std::fs::rename(folder.path().join(name), folder.path().join("codes-draft")).unwrap();
+        IndexWriter::open(folder.path(), MODEL, "x", 2).unwrap();
+    }
+}
+
+#[test]
+fn an_index_whose_database_is_gone_is_not_written_over() {
+    let (folder, index) = index_of(&at_angles([0.0, 30.0]));
+    let path = folder.path().join("index");
+    drop(index);
+    std::fs::remove_file(path.join(DATABASE)).unwrap();
+    let codes = std::fs::read(path.join("codes-0")).unwrap();
+    let error = IndexWriter::open(&path, MODEL, "x", 2).err().unwrap();
+    assert!(matches!(error, Error::ForeignFiles { .. }), "{error}");
+    assert_eq!(std::fs::read(path.join("codes-0")).unwrap(), codes);
+}
+
 /// Writes facts into an index of three pictures, as its maker could, and searches in it.
 fn with_facts(change: impl FnOnce(&mut Facts)) -> Result<Answer, Error> {
     let (folder, index) = index_of(&at_angles([0.0, 30.0, 60.0]));

@@ -17,12 +17,7 @@ use std::{
 
 use coca_kernels::{MappedFile, ROW_PADDING};
 
-use crate::{Error, quantized::QuantizedRow};
-
-/// The path of each file, in the order codes, scales, vectors.
-fn paths(folder: &Path, generation: u64) -> [PathBuf; 3] {
-    ["codes", "scales", "vectors"].map(|name| folder.join(format!("{name}-{generation}")))
-}
+use crate::{Error, generations::paths, quantized::QuantizedRow};
 
 /// Bytes of a row in each file.
 fn strides(width: usize) -> [usize; 3] {

@@ -10,6 +10,7 @@ use coca_model::{Embedding, bundle::Fingerprint};
 use crate::{
     Error, Picture,
     database::{Change, Database, Facts, View},
+    generations,
     location::Location,
     snapshot::Snapshot,
     vectors::VectorWriter,
@@ -58,8 +59,9 @@ impl IndexWriter {
     /// name is for messages.
     ///
     /// # Errors
-    /// [`Error::OtherModel`] for an index of another model, [`Error::Busy`] while another process writes it, [`Error::Io`] and
-    /// [`Error::Database`] when it cannot be written.
+    /// [`Error::OtherModel`] for an index of another model, [`Error::Busy`] while another process writes it,
+    /// [`Error::ForeignFiles`] where there is no index but files that are named as its
+    /// own would be, [`Error::Io`] and [`Error::Database`] when it cannot be written.
     pub fn open(
         path: impl AsRef<Path>,
         model: Fingerprint,
@@ -71,7 +73,13 @@ impl IndexWriter {
         fs::create_dir_all(&folder).map_err(io_error)?;
         let location = Location::of(&folder).map_err(io_error)?;
         let path = folder.join(DATABASE);
-        if !path.try_exists().map_err(io_error)? {
+        if !is_index(&folder).map_err(io_error)? {
+            // Another process may make an index here: its database comes first.
+            if let Some(name) = generations::find(&folder).map_err(io_error)?
+                && !is_index(&folder).map_err(io_error)?
+            {
+                return Err(Error::ForeignFiles { path: folder, name });
+            }
             let model_name = name.to_owned();
             Database::create(&path, &Facts { model, model_name, width, rows: 0, generation: 0 })?;
         }
