@@ -56,6 +56,9 @@ fn of_index(error: &index::Error) -> Option<String> {
             "name the model that made it with --model, or another folder with --index".to_owned(),
         ),
         index::Error::NotAnIndex { .. } => Some("make one with `coca index PATH`".to_owned()),
+        index::Error::NotAFolder { .. } => {
+            Some("an index is a folder of several files: --index FOLDER".to_owned())
+        }
         index::Error::ForeignFiles { .. } => Some(
             "take what is left of an index away, or name another folder with --index".to_owned(),
         ),

@@ -242,6 +242,7 @@ fn queries_and_indexes_that_make_no_sense_are_refused_with_the_way_out() {
     says(1, &["search", "a cat", "--index", "trip"], "make one with `coca index PATH`");
     says(2, &["index", "cat.jpg"], "expected a folder, or --index FOLDER");
     says(1, &["index", "no such folder"], "no such folder");
+    says(1, &["index", ".", "--index", "cat.jpg"], "cat.jpg: not a folder");
     fs::create_dir(photos.path("rest")).unwrap();
     fs::write(photos.path("rest/codes-0"), "of an index").unwrap();
     says(1, &["index", ".", "--index", "rest"], "holds codes-0 but no index.redb");

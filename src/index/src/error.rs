@@ -14,6 +14,12 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A file stands where the folder of an index belongs.
+    #[error("{}: not a folder, but a file", path.display())]
+    NotAFolder {
+        /// The file.
+        path: PathBuf,
+    },
     /// A folder without a database holds a file that is named as one of an index.
     #[error(
         "{}: holds {} but no index.redb: the rest of an index, or somebody else's", path.display(), name.display()

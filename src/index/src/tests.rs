@@ -269,6 +269,17 @@ fn an_index_whose_database_is_gone_is_not_written_over() {
     assert_eq!(std::fs::read(path.join("codes-0")).unwrap(), codes);
 }
 
+#[test]
+fn a_file_in_the_place_of_the_folder_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("photos.txt");
+    std::fs::write(&path, "a list").unwrap();
+    let error = IndexWriter::open(&path, MODEL, "x", 2).err().unwrap();
+    assert!(matches!(error, Error::NotAFolder { .. }), "{error}");
+    assert!(error.to_string().ends_with("photos.txt: not a folder, but a file"), "{error}");
+    assert_eq!(std::fs::read(path).unwrap(), b"a list");
+}
+
 /// Writes facts into an index of three pictures, as its maker could, and searches in it.
 fn with_facts(change: impl FnOnce(&mut Facts)) -> Result<Answer, Error> {
     let (folder, index) = index_of(&at_angles([0.0, 30.0, 60.0]));

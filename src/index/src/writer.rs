@@ -60,7 +60,7 @@ impl IndexWriter {
     ///
     /// # Errors
     /// [`Error::OtherModel`] for an index of another model, [`Error::Busy`] while another process writes it,
-    /// [`Error::ForeignFiles`] where there is no index but files that are named as its
+    /// [`Error::NotAFolder`] where a file stands, [`Error::ForeignFiles`] where there is no index but files that are named as its
     /// own would be, [`Error::Io`] and [`Error::Database`] when it cannot be written.
     pub fn open(
         path: impl AsRef<Path>,
@@ -70,6 +70,9 @@ impl IndexWriter {
     ) -> Result<Self, Error> {
         let folder = path.as_ref().to_path_buf();
         let io_error = |source| Error::Io { path: folder.clone(), source };
+        if folder.is_file() {
+            return Err(Error::NotAFolder { path: folder });
+        }
         fs::create_dir_all(&folder).map_err(io_error)?;
         let location = Location::of(&folder).map_err(io_error)?;
         let path = folder.join(DATABASE);
