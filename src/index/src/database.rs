@@ -201,6 +201,8 @@ impl Database {
                         }
                         forget(transaction, *row)?;
                         insert(transaction, *row, picture)?;
+                        // Its picture may have gone since the caller saw it; the embedding is still there.
+                        transaction.open_table(HOLES)?.remove(row)?;
                     }
                     Change::Remove(row) => remove(transaction, *row)?,
                 }

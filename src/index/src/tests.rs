@@ -229,6 +229,18 @@ fn a_picture_that_is_added_again_takes_the_place_of_the_old_one() {
 }
 
 #[test]
+fn a_picture_that_is_described_after_it_went_is_there_again() {
+    let (folder, index) = index_of(&at_angles([0.0, 30.0]));
+    let mut writer = IndexWriter::open(folder.path().join("index"), MODEL, "x", 2).unwrap();
+    writer.remove(0);
+    writer.commit().unwrap();
+    assert_eq!(found(&index.search(&Query::near(right())).unwrap()), ["b"]);
+    writer.update(0, picture("moved"));
+    writer.commit().unwrap();
+    assert_eq!(found(&index.search(&Query::near(right())).unwrap()), ["moved", "b"]);
+}
+
+#[test]
 fn the_index_of_another_model_is_refused() {
     let (folder, index) = index_of(&at_angles([0.0]));
     let other = Fingerprint([8; 32]);
