@@ -11,8 +11,8 @@ use coca_host::catch_panic;
 use coca_model::bundle::Fingerprint;
 use redb::{
     AccessGuard, Builder, ConcurrencyMode, DatabaseError, MultimapTableDefinition,
-    ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
-    WriteTransaction,
+    ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable, StorageError,
+    TableDefinition, WriteTransaction,
 };
 
 use crate::{Error, Picture, memory::Memory};
@@ -75,6 +75,8 @@ pub(crate) struct Database {
 enum Opened {
     ForReading(ReadOnlyDatabase),
     ForWriting(redb::Database),
+    /// It could not be opened again.
+    Closed,
 }
 
 /// The contents of a database at one moment.
@@ -152,11 +154,19 @@ impl Database {
         Ok(Self { path: path.to_path_buf(), opened: Opened::ForWriting(opened?) })
     }
 
+    /// Closes it and opens it for writing again, which redb asks for after an error of the disk.
+    pub(crate) fn reopen(&mut self) -> Result<(), Error> {
+        self.opened = Opened::Closed;
+        *self = Self::open_for_writing(&self.path)?;
+        Ok(())
+    }
+
     /// Its contents at this moment.
     pub(crate) fn view(&self) -> Result<View, Error> {
         let begin = || match &self.opened {
             Opened::ForReading(database) => database.begin_read(),
             Opened::ForWriting(database) => database.begin_read(),
+            Opened::Closed => Err(StorageError::DatabaseClosed.into()),
         };
         let transaction = guarded(&self.path, || begin().map_err(failed(&self.path)))?;
         Ok(View { path: self.path.clone(), transaction })
@@ -216,9 +226,12 @@ impl Database {
         &self,
         work: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, Error> {
-        let Opened::ForWriting(database) = &self.opened else {
-            let source = Box::new(redb::Error::from(DatabaseError::DatabaseAlreadyOpen));
-            return Err(Error::Database { path: self.path.clone(), source });
+        let database = match &self.opened {
+            Opened::ForWriting(database) => database,
+            Opened::ForReading(_) => {
+                return Err(failed(&self.path)(DatabaseError::DatabaseAlreadyOpen));
+            }
+            Opened::Closed => return Err(failed(&self.path)(StorageError::DatabaseClosed)),
         };
         let transact = || {
             let mut transaction = database.begin_write()?;

@@ -1,7 +1,7 @@
 //! Writing an index.
 
 use std::{
-    fs, io,
+    fs, io, mem,
     path::{Path, PathBuf},
 };
 
@@ -133,25 +133,35 @@ impl IndexWriter {
         if self.changes.is_empty() {
             return Ok(());
         }
-        let embeddings: Vec<&[f32]> = self.embeddings.iter().map(Embedding::as_slice).collect();
-        let written = self
-            .vectors
-            .append(&embeddings)
-            .and_then(|()| self.database.apply(&self.facts, &self.changes));
-        self.changes.clear();
-        self.embeddings.clear();
-        match written {
-            Ok(rows) => {
-                self.facts.rows = rows;
-                Ok(())
-            }
+        let (changes, embeddings) = (mem::take(&mut self.changes), mem::take(&mut self.embeddings));
+        let embeddings: Vec<&[f32]> = embeddings.iter().map(Embedding::as_slice).collect();
+        if let Err(error) = self.vectors.append(&embeddings) {
+            self.cut_off()?;
+            return Err(error);
+        }
+        match self.database.apply(&self.facts, &changes) {
+            Ok(rows) => self.facts.rows = rows,
             Err(error) => {
-                // Cuts off what was appended, so that the next commit begins at the right row.
-                let Facts { generation, width, rows, .. } = self.facts;
-                self.vectors = VectorWriter::open(&self.folder, generation, width, rows)?;
-                Err(error)
+                // While a view of it is open, it stays closed: every later change is then refused.
+                let _ = self.reopen();
+                return Err(error);
             }
         }
+        Ok(())
+    }
+
+    /// Opens the index again after its database failed, which alone knows whether the last transaction is on the disk.
+    fn reopen(&mut self) -> Result<(), Error> {
+        self.database.reopen()?;
+        self.cut_off()
+    }
+
+    /// Cuts off what the database does not know of, so that the next commit begins at the right row.
+    fn cut_off(&mut self) -> Result<(), Error> {
+        self.facts = self.view()?.facts()?;
+        let Facts { generation, width, rows, .. } = self.facts;
+        self.vectors = VectorWriter::open(&self.folder, generation, width, rows)?;
+        Ok(())
     }
 
     /// The folder of the index.
