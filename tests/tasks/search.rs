@@ -6,6 +6,10 @@ use std::{
     process::{Command, Output},
 };
 
+use coca_edge::{
+    Coca,
+    index::{IndexWriter, Picture},
+};
 use serde_json::Value;
 
 use crate::command::{photo, stderr};
@@ -168,6 +172,29 @@ fn a_changed_picture_is_encoded_again_and_a_removed_one_is_pruned_when_asked() {
     assert_eq!(photos.found(&["a cat"]).len(), 4, "a disk that is not there is not forgotten");
     assert!(photos.index(&["--prune"]).contains("1 gone"));
     assert_eq!(photos.found(&["a cat"]).len(), 3);
+}
+
+#[test]
+fn pruning_thousands_of_pictures_gives_back_their_room() {
+    let photos = Photos::new();
+    let coca = Coca::pocket().unwrap();
+    let mut writer = IndexWriter::open_for(photos.path(".coca"), &coca).unwrap();
+    let embedding = coca.encode_text("a cat").unwrap();
+    for i in 0..5000 {
+        let picture = Picture { path: format!("gone/{i}.jpg"), ..Picture::default() };
+        writer.add(picture, &embedding).unwrap();
+    }
+    writer.commit().unwrap();
+    drop(writer);
+    assert!(
+        photos.index(&["--prune"]).contains("4 encoded, 0 moved or copied, 0 unchanged, 5000 gone")
+    );
+    assert!(!photos.path(".coca/codes-0").exists());
+    let width = embedding.as_slice().len() as u64;
+    assert_eq!(fs::metadata(photos.path(".coca/vectors-1")).unwrap().len(), 4 * 4 * width);
+    assert_eq!(photos.found(&["a cat"]).len(), 4);
+    assert_eq!(photos.found(&["a cat", "--top-k", "1"]), ["cat.jpg"]);
+    assert_eq!(photos.index(&["--prune"]), "", "nothing to say");
 }
 
 #[test]

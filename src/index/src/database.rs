@@ -1,5 +1,7 @@
 //! The metadata of an index: a redb database that one process writes while others read.
 
+mod renumbering;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},

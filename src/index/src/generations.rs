@@ -32,6 +32,24 @@ pub(crate) fn find(folder: &Path) -> io::Result<Option<OsString>> {
     Ok(None)
 }
 
+/// Removes the files that compactions left in the `folder` of an index of this generation: of earlier ones, which readers had
+/// open, and of the next one, whose writer was interrupted. Those that cannot be removed stay for the next writer: on Windows,
+/// a reader has them mapped.
+pub(crate) fn remove_others(folder: &Path, generation: u64) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let is_left = |other: u64| other < generation || other == generation.wrapping_add(1);
+    for entry in entries.flatten() {
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_file && generation_of(&entry.file_name()).is_some_and(is_left) {
+            let path = entry.path();
+            match fs::remove_file(&path) {
+                Ok(()) => log::debug!("{}: removed", path.display()),
+                Err(error) => log::debug!("{}: stays: {error}", path.display()),
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +78,31 @@ mod tests {
         ] {
             assert_eq!(generation_of(OsStr::new(name)), None, "{name}");
         }
+    }
+
+    #[test]
+    fn what_no_compaction_left_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let kept = ["codes-2", "vectors-2", "codes-4", "scales-1999", "codes-01", "codes-1.bak"];
+        let removed = ["codes-0", "scales-1", "vectors-3"];
+        for name in kept.iter().chain(&removed) {
+            fs::write(at(name), name).unwrap();
+        }
+        fs::create_dir(at("codes-3")).unwrap();
+        remove_others(folder.path(), 2);
+        assert!(kept.iter().all(|name| at(name).is_file()));
+        assert!(removed.iter().all(|name| !at(name).exists()));
+        assert!(at("codes-3").is_dir());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_with_the_name_of_a_file_of_an_index_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("codes-1");
+        std::os::unix::fs::symlink("thesis", &link).unwrap();
+        remove_others(folder.path(), 0);
+        assert!(link.is_symlink());
     }
 }

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Files only grow. Rows count once the database says so; what stands behind them is of a writer that was interrupted, and cut off
-//! by the next. `G`, the generation, counts how often the files were written anew without the rows of pictures that are gone.
+//! by the next. `G`, the generation, counts how often the files were [written anew](crate::IndexWriter::compact) without the rows of
+//! pictures that are gone.
 
 use std::{
     fs::{File, OpenOptions},
@@ -17,7 +18,10 @@ use std::{
 
 use coca_kernels::{MappedFile, ROW_PADDING};
 
-use crate::{Error, generations::paths, quantized::QuantizedRow};
+use crate::{Error, generations::paths, quantized::QuantizedRow, rows::RowSet};
+
+/// Bytes that are copied at once.
+const COPIED: usize = 1 << 20;
 
 /// Bytes of a row in each file.
 fn strides(width: usize) -> [usize; 3] {
@@ -56,9 +60,7 @@ impl VectorWriter {
             file.set_len(expected).map_err(io_error(&path))?;
             files.push((path, file));
         }
-        #[expect(clippy::expect_used, reason = "paths() names three")]
-        let files = files.try_into().expect("three files");
-        Ok(Self { files, width })
+        Ok(Self { files: three(files), width })
     }
 
     /// Appends a row for each embedding, and returns once they are on the disk.
@@ -77,6 +79,60 @@ impl VectorWriter {
         }
         Ok(())
     }
+
+    /// Copies the rows of `kept` out of the first `rows` to new files, and returns once these are on the disk.
+    pub(crate) fn copy(
+        &self,
+        folder: &Path,
+        generation: u64,
+        rows: usize,
+        kept: &RowSet,
+    ) -> Result<Self, Error> {
+        let strides = strides(self.width);
+        let mut files = Vec::new();
+        for (i, path) in paths(folder, generation).into_iter().enumerate() {
+            let (from, _) = &self.files[i];
+            let source = File::open(from).map_err(io_error(from))?;
+            // Whatever has the name already is not ours.
+            let new = OpenOptions::new().append(true).create_new(true).open(&path);
+            let mut file = new.map_err(io_error(&path))?;
+            copy_rows((from, &source), (&path, &mut file), strides[i], rows, kept)?;
+            files.push((path, file));
+        }
+        sync_folder(folder).map_err(io_error(folder))?;
+        Ok(Self { files: three(files), width: self.width })
+    }
+}
+
+fn three(files: Vec<(PathBuf, File)>) -> [(PathBuf, File); 3] {
+    #[expect(clippy::expect_used, reason = "paths() names three")]
+    files.try_into().expect("three files")
+}
+
+/// Copies the rows of `kept` out of the first `rows` of a file, and returns once they are on the disk.
+fn copy_rows(
+    (from, source): (&Path, &File),
+    (to, file): (&Path, &mut File),
+    stride: usize,
+    rows: usize,
+    kept: &RowSet,
+) -> Result<(), Error> {
+    let mut bytes = Vec::new();
+    let step = (COPIED / stride.max(1)).max(1);
+    for first in (0..rows).step_by(step) {
+        let batch = first..rows.min(first + step);
+        bytes.resize(batch.len() * stride, 0);
+        let offset = first as u64 * stride as u64;
+        read_at(source, &mut bytes, offset).map_err(io_error(from))?;
+        let mut length = 0;
+        for row in batch.filter(|row| kept.contains(*row)) {
+            let start = (row - first) * stride;
+            bytes.copy_within(start..start + stride, length);
+            length += stride;
+        }
+        file.write_all(&bytes[..length]).map_err(io_error(to))?;
+    }
+    file.sync_all().map_err(io_error(to))
 }
 
 /// The files, to search in.
@@ -186,6 +242,17 @@ fn check_length(path: &Path, expected: u64, found: u64) -> Result<(), Error> {
         expected: format!("at least {expected} bytes"),
         found: found.to_string(),
     })
+}
+
+/// Puts the names of new files on the disk.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(unix)]

@@ -1,5 +1,7 @@
 //! Writing an index.
 
+mod compaction;
+
 use std::{
     fs, io, mem,
     path::{Path, PathBuf},
@@ -7,6 +9,7 @@ use std::{
 
 use coca_model::{Embedding, bundle::Fingerprint};
 
+use self::compaction::Schedule;
 use crate::{
     Error, Picture,
     database::{Change, Database, Facts, View},
@@ -52,6 +55,7 @@ pub struct IndexWriter {
     vectors: VectorWriter,
     changes: Vec<Change>,
     embeddings: Vec<Embedding>,
+    schedule: Schedule,
 }
 
 impl IndexWriter {
@@ -92,8 +96,9 @@ impl IndexWriter {
             return Err(facts.other_model(&folder, model));
         }
         let vectors = VectorWriter::open(&folder, facts.generation, width, facts.rows)?;
-        let (changes, embeddings) = (Vec::new(), Vec::new());
-        Ok(Self { folder, location, database, facts, vectors, changes, embeddings })
+        generations::remove_others(&folder, facts.generation);
+        let (changes, embeddings, schedule) = (Vec::new(), Vec::new(), Schedule::default());
+        Ok(Self { folder, location, database, facts, vectors, changes, embeddings, schedule })
     }
 
     /// Stages a picture with its embedding. A picture of the same path is replaced.
@@ -161,6 +166,7 @@ impl IndexWriter {
         self.facts = self.view()?.facts()?;
         let Facts { generation, width, rows, .. } = self.facts;
         self.vectors = VectorWriter::open(&self.folder, generation, width, rows)?;
+        generations::remove_others(&self.folder, generation);
         Ok(())
     }
 

@@ -60,9 +60,25 @@ fn writes_batches_for_ever() {
     }
 }
 
-fn another_process(folder: &Path) -> Child {
+/// Not a test either: as before, and each time pictures are replaced and the index is compacted.
+#[test]
+#[ignore = "a writer that other tests start and kill"]
+fn writes_and_compacts_for_ever() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let mut writer = open(Path::new(&folder)).unwrap();
+    let mut first = Index::open(&folder).unwrap().pictures().unwrap().len();
+    loop {
+        write_batch(&mut writer, first);
+        write_batch(&mut writer, 0);
+        writer.compact().unwrap();
+        first += BATCH;
+    }
+}
+
+/// Starts one of the two above.
+fn another_process(writes: &str, folder: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "writes_batches_for_ever", "--ignored", "--quiet"])
+        .args(["--exact", writes, "--ignored", "--quiet"])
         .env(FOLDER, folder)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -85,7 +101,7 @@ fn a_writer_that_is_killed_at_any_moment_loses_at_most_its_last_batch() {
     let folder = folder.path().join("index");
     let mut count = 0;
     for round in 0..6 {
-        let mut process = another_process(&folder);
+        let mut process = another_process("writes_batches_for_ever", &folder);
         wait_for_more_than(&folder, count);
         thread::sleep(Duration::from_micros(3700 * round));
         process.kill().unwrap();
@@ -98,13 +114,124 @@ fn a_writer_that_is_killed_at_any_moment_loses_at_most_its_last_batch() {
     assert_eq!(check(&folder), count + BATCH);
 }
 
+/// Kills writers that compact; the next one leaves one set of files.
+fn kill_while_it_compacts(rounds: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("index");
+    let (mut count, mut interrupted) = (0, 0);
+    for round in 0..rounds {
+        let mut process = another_process("writes_and_compacts_for_ever", &folder);
+        wait_for_more_than(&folder, count);
+        thread::sleep(Duration::from_micros(7919 * round % 30_000));
+        process.kill().unwrap();
+        process.wait().unwrap();
+        interrupted += usize::from(vector_files(&folder) != 3);
+        let after = check(&folder);
+        assert!(after > count);
+        drop(open(&folder).unwrap());
+        assert_eq!((vector_files(&folder), check(&folder)), (3, after));
+        // Searching for every picture of a large index takes long.
+        count = if after < 40 * BATCH { after } else { 0 };
+        if count == 0 {
+            fs::remove_dir_all(&folder).unwrap();
+        }
+    }
+    println!("{rounds} writers killed, {interrupted} of them between two generations of files");
+}
+
+/// The number of files of embeddings, of all generations.
+fn vector_files(folder: &Path) -> usize {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_str().unwrap().contains('-')).count()
+}
+
+#[test]
+fn a_writer_that_is_killed_while_it_compacts_loses_nothing() {
+    kill_while_it_compacts(6);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn hundreds_of_writers_that_are_killed_while_they_compact_lose_nothing() {
+    kill_while_it_compacts(300);
+}
+
+#[test]
+fn a_reader_beside_a_writer_that_compacts_finds_every_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    write_batch(&mut open(folder.path()).unwrap(), 0);
+    let index = Index::open(folder.path()).unwrap();
+    let mut process = another_process("writes_and_compacts_for_ever", folder.path());
+    let since = Instant::now();
+    while folder.path().join("codes-0").exists() || index.pictures().unwrap().len() < 5 * BATCH {
+        assert!(since.elapsed() < Duration::from_secs(60), "the other process writes nothing");
+        for i in 0..BATCH {
+            let answer = index.search(&Query::near(embedding(i)).top_k(1)).unwrap();
+            assert_eq!(answer.hits[0].picture.path, format!("{i}.jpg"));
+        }
+    }
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
+/// Not a test: what the other process does within a limit of the size of files, which is like a full disk.
+#[test]
+#[ignore = "a writer that another test starts"]
+fn compacts_once() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let Ok(mut writer) = open(Path::new(&folder)) else { return };
+    match writer.compact() {
+        Ok(()) => println!("compacted"),
+        Err(error) => {
+            println!("failed: {error}");
+            let picture = Picture { path: "0.jpg".to_owned(), ..Picture::default() };
+            writer.add(picture, &embedding(0)).unwrap();
+            println!("then: {:?}", writer.commit());
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_compaction_that_finds_the_disk_full_names_the_file_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("index");
+    let mut said = String::new();
+    let mut writer = open(&folder).unwrap();
+    let count = 20 * BATCH;
+    // Each picture twice: half of the rows are of pictures that were replaced.
+    (0..2 * count).step_by(BATCH).for_each(|i| write_batch(&mut writer, i % count));
+    drop(writer);
+    for blocks in (0..14).map(|power| 1 << power) {
+        let output = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; ulimit -f $0; exec \"$@\"", &blocks.to_string()])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "compacts_once", "--ignored", "--nocapture"])
+            .env(FOLDER, &folder)
+            .output()
+            .unwrap();
+        said += str::from_utf8(&output.stdout).unwrap();
+        assert_eq!(check(&folder), count, "{said}");
+        drop(open(&folder).unwrap());
+        assert_eq!(vector_files(&folder), 3);
+        if said.contains("compacted") {
+            break;
+        }
+    }
+    for expected in ["codes-1: ", "index.redb: ", "compacted"] {
+        assert!(said.contains(expected), "{said}");
+    }
+    let spent = ["PreviousIo", "DatabaseClosed"];
+    assert!(!spent.iter().any(|error| said.contains(error)), "the writer goes on: {said}");
+}
+
 /// Kills writers of new indexes, most of them before the first commit.
 fn kill_while_it_is_made(rounds: u64) {
     let mut unmade = 0;
     for round in 0..rounds {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("index");
-        let mut process = another_process(&folder);
+        let mut process = another_process("writes_batches_for_ever", &folder);
         while !folder.exists() {
             thread::sleep(Duration::from_micros(100));
         }
@@ -143,7 +270,7 @@ fn a_reader_follows_the_commits_of_another_process() {
     let folder = tempfile::tempdir().unwrap();
     write_batch(&mut open(folder.path()).unwrap(), 0);
     let index = Index::open(folder.path()).unwrap();
-    let mut process = another_process(folder.path());
+    let mut process = another_process("writes_batches_for_ever", folder.path());
     wait_for_more_than(folder.path(), BATCH);
     let seen = index.pictures().unwrap().len();
     assert!(seen > BATCH, "without opening it again");

@@ -191,7 +191,7 @@ impl<'a> Indexer<'a> {
             let entries = roots.iter().flat_map(|root| self.entries(root, |_| ()));
             entries.map_while(|entry| jobs.send(entry).ok()).for_each(drop);
         };
-        thread::scope(|scope| {
+        let summary = thread::scope(|scope| {
             let start = || {
                 Builder::new().spawn_scoped(scope, walk)?;
                 for number in 0..threads {
@@ -219,7 +219,11 @@ impl<'a> Indexer<'a> {
                 drop(std::mem::replace(&mut *lock(&queue), sync_channel(0).1));
             }
             result
-        })
+        })?;
+        // Its rows are not those that a compaction leaves.
+        drop(snapshot);
+        writer.compact_when_due()?;
+        Ok(summary)
     }
 
     /// Forgets the pictures below `folders` whose files are gone; returns their number.
@@ -240,6 +244,7 @@ impl<'a> Indexer<'a> {
         })?;
         gone.iter().for_each(|&row| writer.remove(row));
         writer.commit()?;
+        writer.compact_when_due()?;
         Ok(gone.len())
     }
 
