@@ -1,4 +1,4 @@
-//! Pictures that ask for more memory than there is, beside good ones.
+//! Pictures and a camera where memory is short.
 #![cfg(all(target_os = "linux", feature = "cli", feature = "pocket"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -84,4 +84,12 @@ fn good_pictures_are_indexed_beside_decompression_bombs() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert_eq!(said.matches("too large a picture").count(), 2, "{said}");
     assert!(said.contains("2 encoded") && said.contains("2 failed"), "{said}");
+}
+
+#[test]
+fn a_camera_is_watched_within_the_limit() {
+    let arguments =
+        ["watch", "--source", "test", "--frames", "3", "--format", "jsonl", "--threads", "2"];
+    let output = coca_within_the_limit(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -30,7 +30,7 @@
 //! ```
 //!
 //! This is the only crate of coca-edge with `unsafe` code: SIMD intrinsics, parts of one output that threads write side by
-//! side, closures that a pool's threads borrow, mapped files and the signal of one that was cut.
+//! side, closures that a pool's threads borrow, mapped files and the signal of one that was cut, and a setting of the C library's heap.
 
 mod activation;
 mod attention;
@@ -52,6 +52,7 @@ mod dispatch;
 mod dotprod;
 mod f32_product;
 mod fatal_signal;
+mod heap;
 #[cfg(target_arch = "aarch64")]
 mod i8mm;
 mod isa;
@@ -88,6 +89,8 @@ pub use depthwise::{Depthwise, DepthwiseFilters};
 pub use dispatch::{Cpu, InstructionSet, UnknownInstructionSet};
 #[cfg(unix)]
 pub use fatal_signal::{exit_on_abort, exit_on_lost_file};
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub use heap::share_heap_within_address_limit;
 pub use layer_norm::LayerNorm;
 pub use linear::{Epilogue, Linear, LinearInput};
 pub use mapping::MappedFile;
