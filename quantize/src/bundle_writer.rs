@@ -42,6 +42,17 @@ pub enum Error {
         /// The first file or folder that `coca.json` does not list.
         entry: String,
     },
+    /// The target is named from inside, as `.` is.
+    #[error(
+        "{}: the model takes the place of this folder, so name it from outside: {}",
+        path.display(), outside.display()
+    )]
+    NamedFromInside {
+        /// The target.
+        path: PathBuf,
+        /// Its absolute path.
+        outside: PathBuf,
+    },
     /// The disk is full.
     #[error("{}: no space left on the disk", path.display())]
     NoSpace {
@@ -72,11 +83,15 @@ impl BundleWriter {
     /// Starts a bundle for the folder `target`. An older bundle there stays until [`BundleWriter::finish`].
     ///
     /// # Errors
-    /// When `target` is neither an empty folder nor a bundle, when it holds files that are no part of the bundle, or
-    /// when its parent cannot be written.
+    /// When `target` is neither an empty folder nor a bundle, when it holds files that are no part of the bundle, when it
+    /// is named from inside, or when its parent cannot be written.
     pub fn create(target: &Path) -> Result<Self, Error> {
         let fail = |e| failed(target, e);
         check_replaceable(target, target)?;
+        if target.file_name().is_none() {
+            let outside = fs::canonicalize(target).map_err(fail)?;
+            return Err(Error::NamedFromInside { path: target.to_owned(), outside });
+        }
         let resolved = match target.is_symlink() {
             true => fs::canonicalize(target).map_err(fail)?,
             false => target.to_owned(),

@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use coca_quantize::{
@@ -597,7 +598,7 @@ fn folders_and_files_follow_the_umask() {
     for (umask, folder_mode, file_mode) in [("022", 0o755, 0o644), ("027", 0o750, 0o640)] {
         let checkpoint = Checkpoint::new();
         let out = checkpoint.folder.path().join("models/out");
-        let status = std::process::Command::new("sh")
+        let status = Command::new("sh")
             .args(["-c", &format!("umask {umask} && exec \"$0\" \"$@\"")])
             .args([env!("CARGO_BIN_EXE_coca-quantize"), "--quiet", "import"])
             .args([&checkpoint.folder.path().join("in"), &out])
@@ -620,4 +621,19 @@ fn numbers_that_do_not_fit_16_bits_are_refused_when_16_bits_are_asked_for() {
     let error = import(folder.join("in").to_str().unwrap(), &folder.join("out"), &options, &|_| ())
         .unwrap_err();
     assert_eq!(error.to_string(), "visual.proj: expected numbers up to 65504, found 1000000");
+}
+
+#[test]
+fn a_folder_that_is_named_from_inside_is_refused_by_its_name_from_outside() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = folder.path().join("model");
+    fs::create_dir(&inside).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_coca-quantize"));
+    command.arg("import").arg(golden("pooler")).arg(".").current_dir(&inside);
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let outside = inside.canonicalize().unwrap();
+    assert!(said.contains(&format!("name it from outside: {}", outside.display())), "{said}");
+    assert_eq!((entries(&inside).len(), entries(folder.path()).len()), (0, 1));
 }
