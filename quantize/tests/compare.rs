@@ -196,7 +196,7 @@ fn a_broken_picture_is_reported_and_the_others_count() {
     fs::write(images.path().join("broken.png"), "no picture").unwrap();
     let pocket = in_repository("models/pocket");
     let labels = images.path().join("labels.txt");
-    fs::write(&labels, "cat\n\ndog\ncat\n").unwrap();
+    fs::write(&labels, "cat\n\ndog\ncat\nDOG\n").unwrap();
     let output = compare(
         &pocket,
         &pocket,
@@ -206,6 +206,7 @@ fn a_broken_picture_is_reported_and_the_others_count() {
     let text = std::str::from_utf8(&output.stdout).unwrap();
     assert!(text.contains("pictures         1, 1 could not be read"), "{text}");
     assert!(text.contains("labels           of 2, best one the same for 100.0 %"), "{text}");
+    assert!(text.contains("DOG is left out: the same to the models as dog"), "{text}");
     assert!(text.contains("verdict          B may take A's place"), "{text}");
     assert!(sentence(&output).contains("broken.png"), "{}", sentence(&output));
 }

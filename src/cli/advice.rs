@@ -29,6 +29,9 @@ pub(super) fn advice(error: &anyhow::Error) -> Option<String> {
                     .to_owned(),
             ),
             Error::NoAnswers { .. } => Some("give them with --answers a,b,c".to_owned()),
+            Error::SameLabel { .. } => {
+                Some("give the pictures of both to one of them, or another name".to_owned())
+            }
             Error::NamesUnused => Some("teach them with `coca teach --none DIR`".to_owned()),
             _ => None,
         }

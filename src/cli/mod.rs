@@ -236,7 +236,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
     use coca_edge::{
         Error::{
             CannotCaption, LabelExists, NamesUnused, NoAnswers, NoLabels, NoSuchLabel, NoneExists,
-            Options,
+            Options, SameLabel,
         },
         index,
     };
@@ -258,6 +258,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
                         | NoSuchLabel { .. }
                         | NoneExists { .. }
                         | Options(_)
+                        | SameLabel { .. }
                 )
             )
     })

@@ -8,7 +8,7 @@ use coca_edge::{Coca, Teacher, tasks::Method};
 use super::{
     Global, Outcome, Usage,
     label_folders::label_folders,
-    labels::{NONE, distinct, read_list, split, without_repeats},
+    labels::{NONE, check_taught, distinct, read_list, split, without_repeats},
     numbers::between,
     output::{self, ReportFormat},
     pictures, teaching_report,
@@ -73,6 +73,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
     let folders = label_folders(&arguments.folder)?;
     let coca = global.open_model()?;
     let mut teacher = arguments.base.teacher(&coca)?;
+    let names = folders.iter().map(|(label, _)| label.as_str());
+    check_taught(&teacher, names.filter(|name| *name != NONE), &coca)?;
     let mut outcome = Outcome::Done;
     let none = arguments.none.iter().map(|folder| (NONE.to_owned(), folder.clone()));
     for (label, folder) in folders.into_iter().chain(none) {

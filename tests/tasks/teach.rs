@@ -118,6 +118,18 @@ fn labels_are_listed_added_to_and_removed() {
 }
 
 #[test]
+fn a_label_that_the_model_cannot_tell_from_another_is_refused() {
+    let taught = Taught::with(1, &[]);
+    let (input, table) = (taught.path("new"), taught.table());
+    let added = refused(&["labels", "add", &table, "Wovel", &photo("cat.jpg")]);
+    let base = refused(&["teach", &input, "-o", &table, "--labels", "cat,WOVEL"]);
+    for (sentence, label) in [(added, "wovel"), (base, "WOVEL")] {
+        let expected = format!("the same to the model as the label {label:?}");
+        assert!(sentence.contains(&expected), "{sentence}");
+    }
+}
+
+#[test]
 fn a_base_table_keeps_its_pictures() {
     let taught = Taught::with(2, &[]);
     let (input, output) = (taught.path("new"), taught.path("more.table"));

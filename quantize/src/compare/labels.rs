@@ -2,7 +2,8 @@
 
 use std::{collections::HashSet, path::Path};
 
-use coca_model::Labels;
+use coca_model::{Labels, tasks::LabelCheck};
+use serde::Serialize;
 
 use super::{
     agreement::{CosineAgreement, CosineTally},
@@ -88,11 +89,22 @@ pub fn read_labels(path: &Path) -> Result<Vec<String>, Error> {
     Ok(labels)
 }
 
+/// A label that is left out, as both models see another in it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SameLabel {
+    /// The label.
+    pub label: String,
+    /// The label that stands for it.
+    pub same_as: String,
+}
+
 /// The labels, encoded by both models.
 pub(super) struct Encoded {
     pub(super) tables: [Labels; 2],
     pub(super) sentences: Vec<String>,
     pub(super) agreement: CosineAgreement,
+    /// Labels of the list that are left out.
+    pub(super) same: Vec<SameLabel>,
 }
 
 impl Encoded {
@@ -104,6 +116,9 @@ impl Encoded {
         if names.is_empty() {
             return Err(Error::NothingToCompare { what: "label" });
         }
+        // Both models have one tokenizer.
+        let LabelCheck { names, same, .. } = pair[0].check_labels(names)?;
+        let same = same.into_iter().map(|(label, same_as)| SameLabel { label, same_as }).collect();
         let total = 2 * names.len();
         let mut encode = |model: &Model, before: usize| {
             model.labels(&names, |done| {
@@ -118,7 +133,7 @@ impl Encoded {
         }
         let agreement = cosines.agreement().ok_or(Error::NothingToCompare { what: "label" })?;
         let sentences = pair[0].sentences(&names)?;
-        Ok(Self { tables, sentences, agreement })
+        Ok(Self { tables, sentences, agreement, same })
     }
 
     pub(super) fn count(&self) -> usize {

@@ -21,7 +21,7 @@ use std::path::Path;
 
 pub use agreement::{CaptionAgreement, CosineAgreement, Differing, Failed, LabelAgreement};
 pub use error::Error;
-pub use labels::read_labels;
+pub use labels::{SameLabel, read_labels};
 pub use layers::{LayerNoise, Layers};
 pub use options::{Options, Progress};
 pub use report::{ModelReport, Report};
@@ -76,6 +76,7 @@ pub fn compare(
         failed: found.failed,
         image_embedding,
         labels: found.labels.agreement(labels.count()),
+        same_labels: labels.same,
         text_embedding: labels.agreement,
         captions: found.captions.map(agreement::CaptionTally::agreement),
         layers,

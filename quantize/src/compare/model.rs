@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use coca_engine::Engine;
 use coca_model::{
-    Caption, CaptionOptions, Coca, EncodedImage, Error as TaskError, Labels, bundle, bundle::Bundle,
+    Caption, CaptionOptions, Coca, EncodedImage, Error as TaskError, Labels, bundle,
+    bundle::Bundle, tasks::LabelCheck,
 };
 use coca_vision::Pixels;
 
@@ -49,6 +50,12 @@ impl Model {
     ) -> Result<Labels, Error> {
         let templates = self.named(self.coca.default_template())?;
         self.named(self.coca.labels_with(names.to_vec(), &templates, |texts, _| done(texts)))
+    }
+
+    /// Labels that differ in the model's own template.
+    pub(super) fn check_labels(&self, names: Vec<String>) -> Result<LabelCheck, Error> {
+        let templates = self.named(self.coca.default_template())?;
+        self.named(self.coca.check_labels(names, &templates))
     }
 
     /// The sentences that stand for `names`.

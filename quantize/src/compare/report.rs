@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{
     agreement::{CaptionAgreement, CosineAgreement, Failed, LabelAgreement},
+    labels::SameLabel,
     layers::Layers,
     model::Files,
     speed::{Speed, Times},
@@ -32,6 +33,9 @@ pub struct Report {
     pub image_embedding: CosineAgreement,
     /// Agreement of the labels that they choose.
     pub labels: LabelAgreement,
+    /// Labels of the list that both models see another label in; they are left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub same_labels: Vec<SameLabel>,
     /// Cosines between the two models' embeddings of each label.
     pub text_embedding: CosineAgreement,
     /// Agreement of the captions that they write; absent where one of them cannot.
@@ -112,6 +116,9 @@ impl Report {
                 Percent(labels.top1_agreement)
             ),
         )?;
+        for SameLabel { label, same_as } in &self.same_labels {
+            line(f, "", format_args!("{label} is left out: the same to the models as {same_as}"))?;
+        }
         let Some(captions) = &self.captions else {
             return line(f, "captions", format_args!("not compared: not both models caption"));
         };

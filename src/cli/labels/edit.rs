@@ -6,6 +6,7 @@ use coca_edge::Teacher;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+use super::check_taught;
 use crate::cli::{
     Global, Outcome, messages,
     output::{self, Format},
@@ -69,6 +70,9 @@ pub(super) fn add(global: &Global, arguments: &Add) -> anyhow::Result<Outcome> {
     let (method, none) = (labels.method(), labels.none().map(str::to_owned));
     let mut teacher = Teacher::new(&coca, labels);
     let label = arguments.label.as_str();
+    if none.as_deref() != Some(label) {
+        check_taught(&teacher, [label], &coca)?;
+    }
     let outcome = pictures::embed_each(global, &coca, &arguments.images, 1, |source, picture| {
         match none.as_deref() == Some(label) {
             true => teacher.add_none(label, source, picture),

@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context;
 use clap::Subcommand;
 use coca_edge::{
-    Coca, Labels, Templates,
+    Coca, Labels, Teacher, Templates,
     tasks::{LabelCheck, everyday_names},
 };
 
@@ -234,6 +234,18 @@ pub(super) fn distinct(
 /// As [`distinct`], for texts that stand by themselves.
 pub(super) fn distinct_texts(texts: Vec<String>, coca: &Coca) -> anyhow::Result<Vec<String>> {
     distinct(texts, coca, &Templates::single("{}")?)
+}
+
+/// Makes sure that the model can tell labels that are to be taught from each other and from the others; says which are cut.
+pub(super) fn check_taught<'a>(
+    teacher: &Teacher,
+    names: impl IntoIterator<Item = &'a str>,
+    coca: &Coca,
+) -> anyhow::Result<()> {
+    for name in teacher.check_names(names)? {
+        warn_cut(&name, coca);
+    }
+    Ok(())
 }
 
 /// Says so if the model sees only the beginning of a text.

@@ -142,8 +142,8 @@ impl Labels {
         if let Some(none) = self.none() {
             return Err(Error::NoneExists { name: none.to_owned() });
         }
-        if self.names.contains(&name) {
-            return Err(Error::LabelExists { name });
+        if let Some(label) = self.names.iter().find(|label| is_same_name(label, &name)) {
+            return Err(Error::LabelExists { name: label.clone() });
         }
         self.names.push(name);
         self.none = Some(rule);
@@ -270,6 +270,11 @@ pub(super) fn mean_over_templates(rows: &Array2<f32>, templates: usize) -> Array
     means
 }
 
+/// Whether a reader would take one name for the other, as "none" for "None".
+pub(super) fn is_same_name(a: &str, b: &str) -> bool {
+    a.to_lowercase() == b.to_lowercase()
+}
+
 #[cfg(test)]
 mod tests {
     use ndarray::array;
@@ -318,6 +323,15 @@ mod tests {
             assert_eq!(best[0].label, winner, "{best:?}");
             assert!((best[0].score + best[1].score - 1.0).abs() < 1e-6);
         }
+    }
+
+    #[test]
+    fn none_is_not_told_from_a_label_by_its_case_alone() {
+        let row = array![[1.0, 0.0]];
+        let labels = Labels::new(vec!["None".to_owned()], vec![], row, 10.0, MODEL).unwrap();
+        let cohort = Cohort::new(array![[1.0, 0.0], [0.0, 1.0]]);
+        let error = labels.with_none("none", &cohort).unwrap_err();
+        assert!(matches!(error, Error::LabelExists { name } if name == "None"));
     }
 
     #[test]

@@ -57,6 +57,14 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// A name that the model cannot tell from that of a label.
+    #[error("{name:?}: the same to the model as the label {label:?}")]
+    SameLabel {
+        /// The name.
+        name: String,
+        /// The label.
+        label: String,
+    },
     /// There is no label of this name.
     #[error("{name:?}: expected one of the labels {}", labels.join(", "))]
     NoSuchLabel {

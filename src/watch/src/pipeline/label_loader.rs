@@ -100,7 +100,7 @@ fn load(
     none: Option<&str>,
 ) -> Result<Labels, tasks::Error> {
     let all = names.len();
-    names.retain(|name| Some(name.as_str()) != none);
+    names.retain(|name| none.is_none_or(|none| none.to_lowercase() != name.to_lowercase()));
     let has_none = names.len() < all;
     let check = coca.check_labels(names, templates)?;
     tell(&check);

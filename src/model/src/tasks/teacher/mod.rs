@@ -9,10 +9,13 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use coca_text::Templates;
+
 pub use report::{Confusion, LabelReport, NoneReport, Report, SameMoment, Threshold};
 
 use super::{
-    Coca, Embedding, Error, Labels, Method,
+    Coca, Embedding, Error, LabelCheck, Labels, Method,
+    classify::is_same_name,
     taught::{NONE, Shot, Taught},
 };
 
@@ -104,8 +107,8 @@ impl Teacher {
         source: impl Into<String>,
         image: impl AsRef<Embedding>,
     ) -> Result<(), Error> {
-        if self.none.as_deref() == Some(label) {
-            return Err(Error::NoneExists { name: label.to_owned() });
+        if let Some(none) = self.none.as_ref().filter(|none| is_same_name(none, label)) {
+            return Err(Error::NoneExists { name: none.clone() });
         }
         let embedding = self.checked(image.as_ref())?;
         let index = match self.names().iter().position(|name| name == label) {
@@ -127,8 +130,8 @@ impl Teacher {
         source: impl Into<String>,
         image: impl AsRef<Embedding>,
     ) -> Result<(), Error> {
-        if self.names().iter().any(|label| label == name) {
-            return Err(Error::LabelExists { name: name.to_owned() });
+        if let Some(label) = self.names().iter().find(|label| is_same_name(label, name)) {
+            return Err(Error::LabelExists { name: label.clone() });
         }
         if let Some(none) = self.none.as_ref().filter(|none| *none != name) {
             return Err(Error::NoneExists { name: none.clone() });
@@ -142,17 +145,45 @@ impl Teacher {
     /// Adds a label by its name alone, in the templates of the others; returns its index.
     ///
     /// # Errors
-    /// [`Error::LabelExists`], [`Error::Text`] for a name that cannot be tokenized.
+    /// [`Error::LabelExists`], [`Error::SameLabel`] for a name that the model cannot tell from a label's, as "Cat" from
+    /// "cat", [`Error::Text`] for a name that cannot be tokenized.
     pub fn add_label(&mut self, name: &str) -> Result<usize, Error> {
-        if self.names().iter().any(|label| label == name) || self.none.as_deref() == Some(name) {
+        let is_none = self.none.as_ref().is_some_and(|none| is_same_name(none, name));
+        if is_none || self.names().iter().any(|label| label == name) {
             return Err(Error::LabelExists { name: name.to_owned() });
         }
+        self.check_names([name])?;
         let sentences = self.labels.templates().iter();
         let sentences: Vec<String> =
             sentences.map(|template| template.replace("{}", name)).collect();
         let rows = self.coca.encode_texts(&sentences, |_| ())?;
         self.labels.push(name.to_owned(), &rows);
         Ok(self.names().len() - 1)
+    }
+
+    /// Makes sure that the model can tell `names` from each other and from the labels that there are, as [`add_label`]
+    /// does for one; those of labels may be among them. Returns the new ones of which the model sees only the beginning.
+    ///
+    /// [`add_label`]: Self::add_label
+    ///
+    /// # Errors
+    /// [`Error::SameLabel`], [`Error::Text`] for a name that cannot be tokenized.
+    pub fn check_names<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<String>, Error> {
+        let is_label = |name: &str| self.names().iter().any(|label| label == name);
+        let new = names.into_iter().filter(|name| !is_label(name));
+        let all = self.names().iter().cloned().chain(new.map(str::to_owned)).collect();
+        // Names that are the same in one template are so in all.
+        let template = self.labels.templates().first().map_or("{}", String::as_str);
+        let LabelCheck { same, mut cut, .. } =
+            self.coca.check_labels(all, &Templates::single(template)?)?;
+        if let Some((name, label)) = same.into_iter().find(|(name, _)| !is_label(name)) {
+            return Err(Error::SameLabel { name, label });
+        }
+        cut.retain(|name| !is_label(name));
+        Ok(cut)
     }
 
     /// Removes a label and its pictures, or the one for everything else.

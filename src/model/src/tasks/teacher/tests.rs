@@ -48,6 +48,21 @@ fn pictures_teach_what_names_do_not_say() {
 }
 
 #[test]
+fn a_name_that_the_model_cannot_tell_from_a_label_is_refused() {
+    let mut teacher = teacher(2);
+    for name in ["Zub", "ZUB"] {
+        let error = teacher.add(name, "a.jpg", image(0, 1)).unwrap_err();
+        assert!(matches!(error, Error::SameLabel { label, .. } if label == "zub"), "{name}");
+    }
+    let error = teacher.check_names(["vok", "cat", "Cat"]).unwrap_err();
+    assert!(matches!(error, Error::SameLabel { name, label } if name == "Cat" && label == "cat"));
+    assert_eq!(teacher.check_names(["cat", "mip"]).unwrap(), [""; 0]);
+    let long = "very ".repeat(100);
+    assert_eq!(teacher.check_names([long.as_str()]).unwrap(), [long]);
+    assert_eq!(teacher.names(), ["zub", "vok", "mip"]);
+}
+
+#[test]
 fn one_picture_of_each_label_is_enough_where_names_say_nothing() {
     let (labels, report) = teacher(1).fit(Method::Auto).unwrap();
     assert!(report.uses_pictures, "{report:?}");
