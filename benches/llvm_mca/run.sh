@@ -19,12 +19,16 @@ inner_loop() {
     awk -v wanted="$2" -v times="$3" -v unwanted="${4:-}" -f "$here/inner_loop.awk" "$emit" >"$kept/$1.s"
     [ -s "$kept/$1.s" ] || { echo "no loop of $3 $2 in $emit" >&2; exit 1; }
 }
-inner_loop neon 'smull|sadalp' 32 addp  # 4 × 4 × 16, eight multiply-adds each in 32 smull and smlal2
+inner_loop neon 'smull|smlal2' 32 addp  # 4 × 4 × 16, eight multiply-adds each; static pointwise layers run the same loop
 inner_loop dotprod sdot 96              # 6 × 16 × 16, sixteen each
 inner_loop i8mm smmla 24                # 6 × 16 × 8, thirty-two each
-inner_loop codes-neon smull 32          # static pointwise, 4 × 16 × 4, eight each in smull
-inner_loop codes-dotprod sdot 16        # static pointwise, 4 × 16 × 4, sixteen each
-inner_loop f32 fmla 24 'fmul|fadd|fsub' # 6 × 16 × 1, four each
+inner_loop codes-dotprod sdot 64        # static pointwise, 4 × 16 × 16, sixteen each
+inner_loop codes-i8mm smmla 16          # static pointwise, 4 × 16 × 8, thirty-two each
+inner_loop stem 'smull2?' 72            # four pixels × 4 channels × 36 inputs, eight each
+inner_loop depthwise-3-1 'smull2?' 32   # static depthwise 3 × 3 at stride 1: a line for 4 outputs × 16 channels, eight each
+inner_loop depthwise-3-2 'smull2?' 36   # 3 × 3 at stride 2: 4 outputs × 4 channels
+inner_loop depthwise-5 'smull2?' 80     # 5 × 5 at either stride: 4 outputs × 4 channels
+inner_loop f32 fmla 64 'fmul|fadd|fsub' # 8 × 8 × 4, four each
 
 cycles() { # CORE FILE: of one pass, when many follow each other
     $mca -mtriple=$target -mcpu="$1" -mattr=+dotprod,+i8mm -iterations=1000 "$2" 2>/dev/null |
@@ -46,10 +50,17 @@ cortex-a72 neon smull|smlal2
 cortex-a76 dotprod sdot
 neoverse-n1 dotprod sdot
 neoverse-n2 i8mm smmla
-cortex-a53 codes-neon smull
-cortex-a72 codes-neon smull
 cortex-a76 codes-dotprod sdot
 neoverse-n1 codes-dotprod sdot
+neoverse-n2 codes-i8mm smmla
+cortex-a53 stem smull2?
+cortex-a72 stem smull2?
+cortex-a53 depthwise-3-1 smull2?
+cortex-a72 depthwise-3-1 smull2?
+cortex-a53 depthwise-3-2 smull2?
+cortex-a72 depthwise-3-2 smull2?
+cortex-a53 depthwise-5 smull2?
+cortex-a72 depthwise-5 smull2?
 cortex-a53 f32 fmla
 cortex-a72 f32 fmla
 cortex-a76 f32 fmla

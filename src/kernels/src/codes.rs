@@ -5,22 +5,143 @@ use crate::lanes::{LANES, Lanes};
 /// Bytes of sixteen lanes with four codes each.
 pub(crate) const QUAD: usize = 4 * LANES;
 
+/// Neighbouring pixels of an image in blocks of sixteen channels, `[block][pixel][16]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Pixels {
+    /// The first pixel, in the first block.
+    pub(crate) first: *const u8,
+    /// Bytes from one block to the next.
+    pub(crate) block_stride: usize,
+    /// Channels of a pixel, padded to a multiple of [`Products::PADDING`].
+    pub(crate) channels: usize,
+}
+
 /// Work that is written for tiles of `M` pixels: 12 or 4.
 pub(crate) trait Tiled {
     /// Does it. Implementations are `#[inline(always)]`.
     fn run<I: Codes, const M: usize>(self, isa: I);
 }
 
+/// Where the words of neighbouring pixels stand that meet weights: `outer` runs of words for each, `stride` bytes apart, and
+/// `tail` words more.
+#[derive(Clone, Copy)]
+pub(crate) struct Words {
+    /// The first word of the first pixel.
+    pub(crate) first: *const u8,
+    pub(crate) outer: usize,
+    pub(crate) stride: usize,
+    pub(crate) tail: usize,
+}
+
+/// Lines of quads under a depthwise filter.
+#[derive(Clone, Copy)]
+pub(crate) struct QuadLines {
+    /// The first quad of the first line.
+    pub(crate) first: *const u8,
+    /// Bytes from one line to the next.
+    pub(crate) line_bytes: usize,
+}
+
+/// Products of lanes of four bytes: stored codes with weights.
+///
+/// Its lanes are all sixteen of a vector, or a part of them that follows the others' in memory.
+pub(crate) trait Dots: Copy {
+    /// 32-bit sums.
+    type Sums: Copy;
+    /// Lanes of four stored codes or four weights.
+    type Quads: Copy;
+    /// Whether CPUs of the instruction set may issue in order, and four products go side by side.
+    const IN_ORDER: bool = false;
+
+    /// Loads sums.
+    ///
+    /// # Safety
+    /// As many elements as there are lanes can be read at `from`.
+    unsafe fn load_sums(self, from: *const i32) -> Self::Sums;
+    /// Loads stored codes or weights.
+    ///
+    /// # Safety
+    /// Four bytes for each lane can be read at `from`.
+    unsafe fn load_quads(self, from: *const u8) -> Self::Quads;
+    /// Loads one word of four stored codes into every lane.
+    ///
+    /// # Safety
+    /// Four bytes can be read at `from`.
+    unsafe fn broadcast(self, from: *const u8) -> Self::Quads;
+    /// Adds to each lane's sum the four products of its stored codes with its weights.
+    fn dot(self, sums: Self::Sums, codes: Self::Quads, weights: Self::Quads) -> Self::Sums;
+    /// The last two codes of each lane of `a`, then the first two of `b`.
+    fn middle(self, a: Self::Quads, b: Self::Quads) -> Self::Quads;
+
+    /// [`Dots::dot`] four times, side by side.
+    #[inline(always)]
+    fn dots(
+        self,
+        [a, b, c, d]: [Self::Sums; 4],
+        codes: [Self::Quads; 4],
+        weights: [Self::Quads; 4],
+    ) -> [Self::Sums; 4] {
+        [
+            self.dot(a, codes[0], weights[0]),
+            self.dot(b, codes[1], weights[1]),
+            self.dot(c, codes[2], weights[2]),
+            self.dot(d, codes[3], weights[3]),
+        ]
+    }
+}
+
+/// Sums of products with sixteen lanes of outputs, each lane one channel.
+///
+/// Instruction sets whose registers take the lanes of [`Dots`] get it from those.
+pub(crate) trait Products: Copy {
+    /// Sixteen 32-bit sums.
+    type Sums: Copy;
+    /// Sixteen lanes of four stored codes.
+    type Quads: Copy;
+    /// Inputs of an output that stand side by side in a panel of pointwise weights, `[inputs / DEPTH][vector][16][DEPTH]`.
+    const DEPTH: usize;
+    /// The inputs of pointwise weights are padded with zeros to a multiple of this, at most sixteen.
+    const PADDING: usize;
+
+    /// The sums of `M` neighbouring pixels with a panel of `C` vectors of sixteen outputs.
+    ///
+    /// # Safety
+    /// All channels of the pixels can be read, as many weights as the pixels have channels times `16 C`, and `16 C` biases.
+    unsafe fn of_pixels<const M: usize, const C: usize>(
+        self,
+        pixels: Pixels,
+        weights: *const u8,
+        bias: *const i32,
+    ) -> [[Self::Sums; M]; C];
+
+    /// The sums of the words of `M` pixels, `STEP` bytes apart, with `C` vectors of sixteen outputs; a run has `INNER` words.
+    ///
+    /// # Safety
+    /// All words of all pixels can be read, as many weights as there are words times `C` vectors, and `C` vectors of biases.
+    unsafe fn of_words<const M: usize, const C: usize, const STEP: usize, const INNER: usize>(
+        self,
+        words: Words,
+        weights: *const u8,
+        bias: *const i32,
+    ) -> [[Self::Sums; M]; C];
+
+    /// The sums of `G` times four neighbouring outputs of a depthwise filter of `K` lines that moves by `S`.
+    ///
+    /// # Safety
+    /// `G × S + 1` quads of each of `K` lines can be read, the words of a filter, and a vector of biases.
+    unsafe fn of_quads<const K: usize, const S: usize, const G: usize>(
+        self,
+        quads: QuadLines,
+        filter: *const u8,
+        bias: *const i32,
+    ) -> [[Self::Sums; 4]; G];
+}
+
 /// An instruction set's integer operations on sixteen lanes: each lane is one channel.
 ///
 /// Codes are unsigned, 0 to 255. How they stand in memory is the instruction set's own: [`Codes::FLIP`] is applied to each
 /// stored byte by exclusive or, so that an instruction for signed bytes finds `code - 128`.
-pub(crate) trait Codes: Lanes {
-    /// Sixteen 32-bit sums.
-    type Sums: Copy;
-    /// Sixteen lanes of four stored codes or four weights.
-    type Quads: Copy;
-
+pub(crate) trait Codes: Lanes + Products {
     /// `0x80` where products take signed activations, else 0.
     const FLIP: u8;
     /// Vectors of sixteen outputs that a panel of weights holds.
@@ -29,30 +150,16 @@ pub(crate) trait Codes: Lanes {
     /// Runs a job with as many pixels at once as the registers hold sums for.
     fn with_tiles<T: Tiled>(self, job: T);
 
-    /// Loads sixteen sums.
-    ///
-    /// # Safety
-    /// Sixteen elements can be read at `from`.
-    unsafe fn load_sums(self, from: *const i32) -> Self::Sums;
-    /// Loads 64 stored codes or weights.
+    /// Loads 64 stored codes.
     ///
     /// # Safety
     /// 64 bytes can be read at `from`.
-    unsafe fn load_quads(self, from: *const u8) -> Self::Quads;
-    /// Loads one word of four stored codes into every lane.
-    ///
-    /// # Safety
-    /// Four bytes can be read at `from`.
-    unsafe fn broadcast(self, from: *const u8) -> Self::Quads;
+    unsafe fn load_pixels(self, from: *const u8) -> Self::Quads;
     /// Stores 64 bytes.
     ///
     /// # Safety
     /// 64 bytes can be written at `to`.
     unsafe fn store_quads(self, quads: Self::Quads, to: *mut u8);
-    /// Adds to each lane's sum the four products of its stored codes with its weights.
-    fn dot(self, sums: Self::Sums, codes: Self::Quads, weights: Self::Quads) -> Self::Sums;
-    /// The last two codes of each lane of `a`, then the first two of `b`.
-    fn middle(self, a: Self::Quads, b: Self::Quads) -> Self::Quads;
     /// Keeps the bytes of every lane where `mask` has ones and puts `fill` elsewhere.
     fn select(self, quads: Self::Quads, mask: u32, fill: u8) -> Self::Quads;
 

@@ -6,8 +6,9 @@
 use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
 
 use crate::{
-    isa::{Operation, PanelShape, QuantizedRow},
-    neon::{ByteProduct, Neon, PREFETCH, prefetch},
+    byte_product::{BLOCK, ByteProduct, PANEL_BLOCK, PREFETCH, Rows, prefetch},
+    isa::Operation,
+    neon::Neon,
     smull::Smull,
 };
 
@@ -16,8 +17,8 @@ use crate::{
 pub(crate) struct Sdot(Smull);
 
 impl ByteProduct for Sdot {
-    const PANEL: PanelShape = PanelShape { columns: 16, depth: 4, offset: 0 };
-    const INT8_ROWS: usize = 6;
+    const DEPTH: usize = 4;
+    const ROWS: usize = 6;
 
     fn detect() -> Option<Self> {
         is_aarch64_feature_detected!("dotprod").then(Smull::detect)?.map(Self)
@@ -32,15 +33,42 @@ impl ByteProduct for Sdot {
         unsafe { compiled(Neon::proven_by(self), operation) }
     }
 
+    /// `4 R` quadruples of sums stay in registers, beside `R` of activations and one or two of weights.
     #[inline(always)]
-    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], sums: &mut [i32]) {
-        match rows.len() {
-            1 => self.tile::<1>(rows, panel, sums),
-            2 => self.tile::<2>(rows, panel, sums),
-            3 => self.tile::<3>(rows, panel, sums),
-            4 => self.tile::<4>(rows, panel, sums),
-            5 => self.tile::<5>(rows, panel, sums),
-            _ => self.tile::<6>(rows, panel, sums),
+    unsafe fn products<const R: usize>(
+        self,
+        rows: Rows<R>,
+        panel: *const i8,
+        start: [int32x4_t; 4],
+    ) -> [[int32x4_t; 4]; R] {
+        let mut quadruples = [start; R];
+        // SAFETY: `self` proves NEON and `sdot`. A block of the rows meets 256 bytes of the panel, in four groups; the caller
+        // promises both.
+        unsafe {
+            for block in 0..rows.blocks {
+                let at = panel.add(block * PANEL_BLOCK);
+                for line in 0..4 {
+                    prefetch(at.wrapping_add(PREFETCH + 64 * line));
+                }
+                let values = rows.load(block);
+                group::<R, 0>(at, &values, &mut quadruples);
+                group::<R, 1>(at, &values, &mut quadruples);
+                group::<R, 2>(at, &values, &mut quadruples);
+                group::<R, 3>(at, &values, &mut quadruples);
+            }
+        }
+        quadruples
+    }
+
+    #[inline(always)]
+    fn add_products<const N: usize>(
+        self,
+        sums: &mut [int32x4_t; N],
+        a: [int8x16_t; N],
+        b: [int8x16_t; N],
+    ) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum = self.dot(*sum, a, b);
         }
     }
 
@@ -60,41 +88,6 @@ impl ByteProduct for Sdot {
     }
 }
 
-impl Sdot {
-    /// `R` rows by 16 columns: `4 R` quadruples of sums stay in registers, beside `R` of activations
-    /// and one or two of weights.
-    #[inline(always)]
-    fn tile<const R: usize>(self, rows: &[QuantizedRow<'_>], panel: &[i8], sums: &mut [i32]) {
-        let columns = Self::PANEL.columns;
-        let inputs = panel.len() / columns;
-        assert!(rows.len() >= R && sums.len() >= R * columns && inputs.is_multiple_of(16));
-        assert!(rows.iter().all(|row| row.values.len() >= inputs));
-        let activations: [*const i8; R] = std::array::from_fn(|r| rows[r].values.as_ptr());
-        // SAFETY: `self` proves NEON and `sdot`. Block b of sixteen inputs reads bytes 16b..16b+16 of every
-        // row and, in four groups, 256b..256b+256 of the panel; b < inputs / 16.
-        unsafe {
-            let mut quadruples = [[vdupq_n_s32(0); 4]; R];
-            for block in 0..inputs / 16 {
-                let at = panel.as_ptr().add(block * 16 * columns);
-                for line in 0..4 {
-                    prefetch(at.wrapping_add(PREFETCH + 64 * line));
-                }
-                let values: [int8x16_t; R] =
-                    std::array::from_fn(|r| vld1q_s8(activations[r].add(16 * block)));
-                group::<R, 0>(at, &values, &mut quadruples);
-                group::<R, 1>(at, &values, &mut quadruples);
-                group::<R, 2>(at, &values, &mut quadruples);
-                group::<R, 3>(at, &values, &mut quadruples);
-            }
-            for (quadruples, sums) in quadruples.iter().zip(sums.chunks_exact_mut(columns)) {
-                for (four, sums) in quadruples.iter().zip(sums.chunks_exact_mut(4)) {
-                    vst1q_s32(sums.as_mut_ptr(), *four);
-                }
-            }
-        }
-    }
-}
-
 /// Group `G` of a block's four: four inputs of every row with sixteen columns.
 ///
 /// # Safety
@@ -105,10 +98,11 @@ unsafe fn group<const R: usize, const G: usize>(
     values: &[int8x16_t; R],
     quadruples: &mut [[int32x4_t; 4]; R],
 ) {
+    #[allow(clippy::needless_range_loop)]
     for c in 0..4 {
         // SAFETY: G and c are below four: the load ends within 256 bytes. The caller promises the rest.
         unsafe {
-            let weights = vld1q_s8(block.add(64 * G + 16 * c));
+            let weights = vld1q_s8(block.add(64 * G + BLOCK * c));
             for r in 0..R {
                 quadruples[r][c] = sdot::<G>(quadruples[r][c], weights, values[r]);
             }

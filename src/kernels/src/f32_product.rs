@@ -34,18 +34,9 @@ fn tile<L: Lanes, const R: usize>(
     panel: &[f32],
     inputs: usize,
 ) -> [L::F32; MAX_F32_ROWS] {
-    assert!(rows.len() >= R && rows.iter().all(|row| row.len() >= inputs));
     let mut heads = [rows[0]; R];
     heads.copy_from_slice(&rows[..R]);
-    let mut sums = [lanes.splat(0.0); R];
-    for (k, weights) in panel[..inputs * LANES].chunks_exact(LANES).enumerate() {
-        let weights = lanes.load(weights);
-        for r in 0..R {
-            // SAFETY: k < inputs, and the assertion above holds every row to at least `inputs` elements.
-            let value = unsafe { *heads[r].get_unchecked(k) };
-            sums[r] = lanes.mul_add(lanes.splat(value), weights, sums[r]);
-        }
-    }
+    let sums = lanes.row_products(heads, &panel[..inputs * LANES]);
     let mut all = [lanes.splat(0.0); MAX_F32_ROWS];
     all[..R].copy_from_slice(&sums);
     all

@@ -3,9 +3,10 @@
 use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
 
 use crate::{
+    byte_product::{BLOCK, ByteProduct, PANEL_BLOCK, PREFETCH, Rows, prefetch},
     dotprod::Sdot,
-    isa::{Operation, PanelShape, QuantizedRow},
-    neon::{ByteProduct, Neon, PREFETCH, prefetch},
+    isa::Operation,
+    neon::Neon,
 };
 
 /// Proof that the CPU has NEON, `sdot` and `smmla`.
@@ -13,8 +14,8 @@ use crate::{
 pub(crate) struct Smmla(Sdot);
 
 impl ByteProduct for Smmla {
-    const PANEL: PanelShape = PanelShape { columns: 16, depth: 8, offset: 0 };
-    const INT8_ROWS: usize = 6;
+    const DEPTH: usize = 8;
+    const ROWS: usize = 6;
 
     fn detect() -> Option<Self> {
         is_aarch64_feature_detected!("i8mm").then(Sdot::detect)?.map(Self)
@@ -29,13 +30,57 @@ impl ByteProduct for Smmla {
         unsafe { compiled(Neon::proven_by(self), operation) }
     }
 
+    /// Pairs of rows by 8 pairs of columns: 8 quadruples of sums for each pair of rows stay in registers, beside one of
+    /// activations and one or two of weights. A last row without a partner is its own.
     #[inline(always)]
-    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], sums: &mut [i32]) {
-        match rows.len() {
-            1 | 2 => self.tile::<1>(rows, panel, sums),
-            3 | 4 => self.tile::<2>(rows, panel, sums),
-            _ => self.tile::<3>(rows, panel, sums),
+    unsafe fn products<const R: usize>(
+        self,
+        rows: Rows<R>,
+        panel: *const i8,
+        start: [int32x4_t; 4],
+    ) -> [[int32x4_t; 4]; R] {
+        // SAFETY: `self` proves NEON and `smmla`. A block of the rows meets 256 bytes of the panel, in two groups of eight
+        // inputs; the caller promises both.
+        unsafe {
+            let mut quadruples = [[vdupq_n_s32(0); 8]; R];
+            for quadruples in quadruples.iter_mut().take(R.div_ceil(2)) {
+                for (c, quadruple) in quadruples.iter_mut().enumerate() {
+                    *quadruple = halves(c % 2 == 1, start[c / 2], start[c / 2]);
+                }
+            }
+            for group in 0..2 * rows.blocks {
+                let at = panel.add(group * PANEL_BLOCK / 2);
+                prefetch(at.wrapping_add(PREFETCH));
+                prefetch(at.wrapping_add(PREFETCH + 64));
+                let start = group / 2 * rows.step + group % 2 * Self::DEPTH;
+                let half = |r: usize| vld1_s8(rows.first[r.min(R - 1)].add(start));
+                let pairs: [_; R] =
+                    std::array::from_fn(|p| vcombine_s8(half(2 * p), half(2 * p + 1)));
+                #[allow(clippy::needless_range_loop)]
+                for c in 0..8 {
+                    let weights = vld1q_s8(at.add(BLOCK * c));
+                    for p in 0..R.div_ceil(2) {
+                        quadruples[p][c] = smmla(quadruples[p][c], pairs[p], weights);
+                    }
+                }
+            }
+            std::array::from_fn(|r| {
+                let (upper, quadruples) = (r % 2 == 1, quadruples[r / 2]);
+                std::array::from_fn(|four| {
+                    halves(upper, quadruples[2 * four], quadruples[2 * four + 1])
+                })
+            })
         }
+    }
+
+    #[inline(always)]
+    fn add_products<const N: usize>(
+        self,
+        sums: &mut [int32x4_t; N],
+        a: [int8x16_t; N],
+        b: [int8x16_t; N],
+    ) {
+        self.0.add_products(sums, a, b);
     }
 
     #[inline(always)]
@@ -44,45 +89,15 @@ impl ByteProduct for Smmla {
     }
 }
 
-impl Smmla {
-    /// `P` pairs of rows by 8 pairs of columns: `8 P` quadruples of sums stay in registers, beside `P` of
-    /// activations and one or two of weights. A last row without a partner is its own.
-    #[inline(always)]
-    fn tile<const P: usize>(self, rows: &[QuantizedRow<'_>], panel: &[i8], sums: &mut [i32]) {
-        let columns = Self::PANEL.columns;
-        let inputs = panel.len() / columns;
-        assert!(rows.len() > 2 * (P - 1) && sums.len() >= rows.len() * columns);
-        assert!(rows.iter().all(|row| row.values.len() >= inputs));
-        let row = |r: usize| rows[r.min(rows.len() - 1)].values.as_ptr();
-        let pairs: [[*const i8; 2]; P] = std::array::from_fn(|p| [row(2 * p), row(2 * p + 1)]);
-        // SAFETY: `self` proves NEON and `smmla`. Group g of eight inputs reads bytes 8g..8g+8 of every row
-        // and 128g..128g+128 of the panel; g < inputs / 8.
-        let quadruples = unsafe {
-            let mut quadruples = [[vdupq_n_s32(0); 8]; P];
-            for group in 0..inputs / 8 {
-                let at = panel.as_ptr().add(group * 8 * columns);
-                prefetch(at.wrapping_add(PREFETCH));
-                prefetch(at.wrapping_add(PREFETCH + 64));
-                let values = pairs.map(|[first, second]| {
-                    vcombine_s8(vld1_s8(first.add(8 * group)), vld1_s8(second.add(8 * group)))
-                });
-                for c in 0..8 {
-                    let weights = vld1q_s8(at.add(16 * c));
-                    for p in 0..P {
-                        quadruples[p][c] = smmla(quadruples[p][c], values[p], weights);
-                    }
-                }
-            }
-            quadruples
-        };
-        for (r, sums) in sums.chunks_exact_mut(columns).take(rows.len().min(2 * P)).enumerate() {
-            for (quadruple, sums) in quadruples[r / 2].iter().zip(sums.chunks_exact_mut(2)) {
-                // SAFETY: NEON, proven by `self`; two sums are there.
-                unsafe {
-                    let [first, second] = [vget_low_s32(*quadruple), vget_high_s32(*quadruple)];
-                    vst1_s32(sums.as_mut_ptr(), if r % 2 == 0 { first } else { second });
-                }
-            }
+/// The lower or the upper halves of two registers.
+#[inline(always)]
+fn halves(upper: bool, a: int32x4_t, b: int32x4_t) -> int32x4_t {
+    // SAFETY: every 64-bit Arm CPU that Rust compiles for has NEON.
+    unsafe {
+        if upper {
+            vcombine_s32(vget_high_s32(a), vget_high_s32(b))
+        } else {
+            vcombine_s32(vget_low_s32(a), vget_low_s32(b))
         }
     }
 }

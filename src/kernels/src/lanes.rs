@@ -49,6 +49,36 @@ pub(crate) trait Lanes: Copy {
     /// `a × 2^n` for integers `n` in -126..=127.
     fn scale_by_power_of_two(self, a: Self::F32, n: Self::F32) -> Self::F32;
 
+    /// The products of rows with a panel `[inputs, 16]`: sixteen sums for each row, of the inputs in order.
+    ///
+    /// # Panics
+    /// When a row has fewer elements than the panel has inputs.
+    #[inline(always)]
+    fn row_products<const R: usize>(self, rows: [&[f32]; R], panel: &[f32]) -> [Self::F32; R] {
+        self.add_row_products([self.splat(0.0); R], rows, panel)
+    }
+
+    /// [`Lanes::row_products`], added to `sums`.
+    #[inline(always)]
+    fn add_row_products<const R: usize>(
+        self,
+        mut sums: [Self::F32; R],
+        rows: [&[f32]; R],
+        panel: &[f32],
+    ) -> [Self::F32; R] {
+        let inputs = panel.len() / LANES;
+        assert!(rows.iter().all(|row| row.len() >= inputs));
+        for (k, weights) in panel.chunks_exact(LANES).enumerate() {
+            let weights = self.load(weights);
+            for r in 0..R {
+                // SAFETY: k < inputs, and the assertion above holds every row to at least `inputs` elements.
+                let value = unsafe { *rows[r].get_unchecked(k) };
+                sums[r] = self.mul_add(self.splat(value), weights, sums[r]);
+            }
+        }
+        sums
+    }
+
     /// The lanes as an array.
     #[inline(always)]
     fn to_array(self, a: Self::F32) -> [f32; LANES] {

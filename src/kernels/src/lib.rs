@@ -41,6 +41,8 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx_vnni;
+#[cfg(target_arch = "aarch64")]
+mod byte_product;
 mod codes;
 mod conv2d;
 mod depthwise;
@@ -63,6 +65,8 @@ mod mapping;
 mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_f32_product;
 mod packed_keys;
 mod pool;
 mod row_query;

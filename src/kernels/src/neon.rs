@@ -2,36 +2,18 @@
 //!
 //! They differ in how they multiply bytes, which is a type of its own: [`ByteProduct`].
 
-use std::arch::{aarch64::*, asm};
+use std::arch::aarch64::*;
 
 use crate::{
+    byte_product::{BLOCK, ByteProduct, PANEL_BLOCK, PREFETCH, Rows, prefetch},
     isa::{Isa, Operation, PanelShape, QuantizedRow},
-    lanes::Lanes,
+    lanes::{LANES, Lanes},
+    neon_f32_product::{INPUTS, add_products},
 };
 
 /// Proof that the CPU has NEON and the instruction that `P` multiplies bytes with.
 #[derive(Clone, Copy)]
 pub(crate) struct Neon<P>(P);
-
-/// A way to multiply signed bytes in 128-bit registers. A value proves that the CPU has NEON and its instruction.
-pub(crate) trait ByteProduct: Copy {
-    /// The layout of int8 weights that its products read.
-    const PANEL: PanelShape;
-    /// The most rows that its products take.
-    const INT8_ROWS: usize;
-
-    /// The proof, if the CPU has them.
-    fn detect() -> Option<Self>;
-
-    /// Runs an operation compiled for NEON and its instruction.
-    fn run<O: Operation>(self, operation: O) -> O::Output;
-
-    /// Multiplies rows by a panel of weights into `sums`: see [`Isa::int8_products`].
-    fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], sums: &mut [i32]);
-
-    /// Adds to each of four sums the products of its four bytes of `a`, -128 among them, with its four of `b`, in ±127.
-    fn dot(self, sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t;
-}
 
 impl<P: ByteProduct> Neon<P> {
     /// The proof, if the CPU has them.
@@ -59,9 +41,9 @@ impl<P: ByteProduct> Neon<P> {
 impl<P: ByteProduct> Isa for Neon<P> {
     type Lanes = Self;
     type Codes = Self;
-    const PANEL: PanelShape = P::PANEL;
-    const INT8_ROWS: usize = P::INT8_ROWS;
-    const F32_ROWS: usize = 6;
+    const PANEL: PanelShape = PanelShape { columns: LANES, depth: P::DEPTH, offset: 0 };
+    const INT8_ROWS: usize = P::ROWS;
+    const F32_ROWS: usize = 8;
 
     #[inline(always)]
     fn lanes(self) -> Self {
@@ -75,7 +57,14 @@ impl<P: ByteProduct> Isa for Neon<P> {
 
     #[inline(always)]
     fn int8_products(self, rows: &[QuantizedRow<'_>], panel: &[i8], _: &[i8], sums: &mut [i32]) {
-        self.0.int8_products(rows, panel, sums);
+        match rows.len() {
+            1 => self.rows::<1>(rows, panel, sums),
+            2 => self.rows::<2>(rows, panel, sums),
+            3 => self.rows::<3>(rows, panel, sums),
+            5 if P::ROWS > 4 => self.rows::<5>(rows, panel, sums),
+            6 if P::ROWS > 4 => self.rows::<6>(rows, panel, sums),
+            _ => self.rows::<4>(rows, panel, sums),
+        }
     }
 
     #[inline(always)]
@@ -86,22 +75,31 @@ impl<P: ByteProduct> Isa for Neon<P> {
         sums: &mut [[i32; 2]; R],
     ) {
         let width = planes[0].len();
-        assert!(rows.len() == R * width && planes[1].len() == width && width.is_multiple_of(16));
+        assert!(rows.len() == R * width && planes[1].len() == width && width.is_multiple_of(BLOCK));
         let [high, low] = planes.map(<[i8]>::as_ptr);
         // SAFETY: NEON, proven by `self`. Block b of sixteen elements reads bytes 16b..16b+16 of both planes and of each of the
         // R rows; b < width / 16. A prefetch may name any address.
         unsafe {
             let mut totals = [[vdupq_n_s32(0); 2]; R];
-            for at in (0..width).step_by(16) {
+            for at in (0..width).step_by(BLOCK) {
                 let query = [high, low].map(|plane| vld1q_s8(plane.add(at)));
-                for (r, totals) in totals.iter_mut().enumerate() {
+                let mut row = [query[0]; R];
+                for (r, row) in row.iter_mut().enumerate() {
                     let from = rows.as_ptr().add(r * width + at);
                     if at % 64 == 0 {
                         prefetch(from.wrapping_add(PREFETCH));
                     }
-                    let row = vld1q_s8(from);
-                    for (total, query) in totals.iter_mut().zip(query) {
-                        *total = self.0.dot(*total, row, query);
+                    *row = vld1q_s8(from);
+                }
+                match totals.as_flattened_mut().as_chunks_mut::<8>() {
+                    ([eight], []) => {
+                        let rows = std::array::from_fn(|i| row[i / 2]);
+                        self.0.add_products(eight, rows, std::array::from_fn(|i| query[i % 2]));
+                    }
+                    _ => {
+                        for (totals, row) in totals.iter_mut().zip(row) {
+                            self.0.add_products(totals, [row; 2], query);
+                        }
                     }
                 }
             }
@@ -112,15 +110,23 @@ impl<P: ByteProduct> Isa for Neon<P> {
     }
 }
 
-/// Bytes between the product and the weights that are prefetched.
-pub(crate) const PREFETCH: usize = 1024;
-
-/// Asks for the cache line at an address, which may be any.
-#[inline(always)]
-pub(crate) fn prefetch(at: *const i8) {
-    // SAFETY: a prefetch of an address that is not there does nothing.
-    unsafe {
-        asm!("prfm pldl1keep, [{at}]", at = in(reg) at, options(nomem, nostack, preserves_flags));
+impl<P: ByteProduct> Neon<P> {
+    /// `R` rows by a panel: their sums, `[R, 16]`.
+    #[inline(always)]
+    fn rows<const R: usize>(self, rows: &[QuantizedRow<'_>], panel: &[i8], sums: &mut [i32]) {
+        let blocks = panel.len() / PANEL_BLOCK;
+        assert!(rows.len() >= R && sums.len() >= R * LANES);
+        assert!(rows.iter().all(|row| row.values.len() >= blocks * BLOCK));
+        let first: [_; R] = std::array::from_fn(|r| rows[r].values.as_ptr());
+        // SAFETY: NEON, proven by `self`. The assertions hold every row to so many blocks, and the panel has as many; the
+        // stores are of four sums each.
+        unsafe {
+            let rows = Rows { first, step: BLOCK, blocks };
+            let products = self.0.products(rows, panel.as_ptr(), [vdupq_n_s32(0); 4]);
+            for (four, sums) in products.as_flattened().iter().zip(sums.as_chunks_mut::<4>().0) {
+                vst1q_s32(sums.as_mut_ptr(), *four);
+            }
+        }
     }
 }
 
@@ -219,6 +225,22 @@ impl<P: ByteProduct> Lanes for Neon<P> {
         // SAFETY: NEON, proven by `self`.
         let quarter = |i: usize| unsafe { vfmaq_f32(c[i], a[i], b[i]) };
         [quarter(0), quarter(1), quarter(2), quarter(3)]
+    }
+
+    #[inline(always)]
+    fn row_products<const R: usize>(self, rows: [&[f32]; R], panel: &[f32]) -> [F32; R] {
+        let mut sums = [self.splat(0.0); R];
+        let mut done = 0;
+        // Fewer rows would wait for their own sums, with half of a panel's columns at a time.
+        if R >= 4 {
+            let steps = panel.len() / (INPUTS * LANES);
+            done = steps * INPUTS;
+            assert!(rows.iter().all(|row| row.len() >= done));
+            let rows = rows.map(<[f32]>::as_ptr);
+            // SAFETY: NEON, proven by `self`. The assertion holds the rows to so many steps, and the panel has as many.
+            unsafe { add_products(&rows, panel.as_ptr(), steps, &mut sums) };
+        }
+        self.add_row_products(sums, rows.map(|row| &row[done..]), &panel[done * LANES..])
     }
 
     // `fmax` and `fmin` give NaN for NaN: comparing and choosing does what every other instruction set does.

@@ -2,7 +2,7 @@
 
 use super::{packed::DepthwiseLayer, quads::QuadShape};
 use crate::{
-    codes::{Codes, QUAD},
+    codes::{Codes, QUAD, QuadLines},
     lanes::LANES,
 };
 
@@ -22,7 +22,7 @@ pub(super) struct DepthwisePanel<'a> {
 struct Filter<I: Codes> {
     /// The first word of the filter's first line.
     words: *const u8,
-    bias: I::Sums,
+    bias: *const i32,
     multipliers: I::F32,
     zero_point: i32,
     line_bytes: usize,
@@ -41,8 +41,7 @@ impl DepthwisePanel<'_> {
         let bias = requantizer.bias[self.vector * LANES..][..LANES].as_ptr();
         let filter = Filter {
             words,
-            // SAFETY: sixteen biases are there.
-            bias: unsafe { isa.load_sums(bias) },
+            bias,
             multipliers: isa.load(&requantizer.multipliers[self.vector * LANES..]),
             zero_point: i32::from(requantizer.zero_point),
             line_bytes: self.shape.line_bytes(),
@@ -120,108 +119,14 @@ impl<I: Codes> Filter<I> {
         isa: I,
         from: *const u8,
     ) -> [I::Quads; G] {
-        // SAFETY: the caller promises the quads; a filter has as many words as are read.
-        let sums = unsafe {
-            match (K, S) {
-                (3, 1) => self.three_at_one::<G>(isa, from),
-                (5, 1) => self.five_at_one::<G>(isa, from),
-                _ => self.at_two::<K, G>(isa, from),
-            }
-        };
+        let quads = QuadLines { first: from, line_bytes: self.line_bytes };
+        // SAFETY: the caller promises the quads; a filter has as many words as are read, and a vector as many biases.
+        let sums = unsafe { isa.of_quads::<K, S, G>(quads, self.words, self.bias) };
         // SAFETY: every filter has a word.
-        let mut codes = [unsafe { isa.load_quads(self.words) }; G];
+        let mut codes = [unsafe { isa.load_pixels(self.words) }; G];
         for (codes, &four) in codes.iter_mut().zip(&sums) {
             *codes = isa.pack_pixels(isa.requantize_four(four, self.multipliers, self.zero_point));
         }
         codes
-    }
-
-    /// Two words a line; outputs 2 and 3 take them with columns moved by two.
-    #[inline(always)]
-    unsafe fn three_at_one<const G: usize>(&self, isa: I, from: *const u8) -> [[I::Sums; 4]; G] {
-        let mut sums = [[self.bias; 4]; G];
-        // SAFETY: the caller promises G + 1 quads of three lines; the filter has six words.
-        unsafe {
-            for line in 0..3 {
-                let words = self.words.add(line * 2 * QUAD);
-                let words = [isa.load_quads(words), isa.load_quads(words.add(QUAD))];
-                let from = from.add(line * self.line_bytes);
-                let mut quad = isa.load_quads(from);
-                for (g, sums) in sums.iter_mut().enumerate() {
-                    let next = isa.load_quads(from.add((g + 1) * QUAD));
-                    let moved = isa.middle(quad, next);
-                    for i in 0..2 {
-                        sums[i] = isa.dot(sums[i], quad, words[i]);
-                        sums[2 + i] = isa.dot(sums[2 + i], moved, words[i]);
-                    }
-                    quad = next;
-                }
-            }
-        }
-        sums
-    }
-
-    /// Eight words a line: two for each of four outputs.
-    #[inline(always)]
-    unsafe fn five_at_one<const G: usize>(&self, isa: I, from: *const u8) -> [[I::Sums; 4]; G] {
-        let mut sums = [[self.bias; 4]; G];
-        // SAFETY: the caller promises G + 1 quads of five lines; the filter has forty words.
-        unsafe {
-            for line in 0..5 {
-                let words = self.words.add(line * 8 * QUAD);
-                let from = from.add(line * self.line_bytes);
-                let mut quads = [isa.load_quads(from); G];
-                for (g, quad) in quads.iter_mut().enumerate().skip(1) {
-                    *quad = isa.load_quads(from.add(g * QUAD));
-                }
-                let last = isa.load_quads(from.add(G * QUAD));
-                #[allow(clippy::needless_range_loop)]
-                for i in 0..4 {
-                    let first = isa.load_quads(words.add(2 * i * QUAD));
-                    let second = isa.load_quads(words.add((2 * i + 1) * QUAD));
-                    for (g, sums) in sums.iter_mut().enumerate() {
-                        let next = if g + 1 < G { quads[g + 1] } else { last };
-                        sums[i] = isa.dot(isa.dot(sums[i], quads[g], first), next, second);
-                    }
-                }
-            }
-        }
-        sums
-    }
-
-    /// Four words a line: two for each of two outputs of a quad and the next.
-    #[inline(always)]
-    unsafe fn at_two<const K: usize, const G: usize>(
-        &self,
-        isa: I,
-        from: *const u8,
-    ) -> [[I::Sums; 4]; G] {
-        let mut sums = [[self.bias; 4]; G];
-        // SAFETY: the caller promises 2 G + 1 quads of K lines; the filter has 4 K words.
-        unsafe {
-            for line in 0..K {
-                let words = self.words.add(line * 4 * QUAD);
-                let mut filter = [isa.load_quads(words); 4];
-                for (i, word) in filter.iter_mut().enumerate().skip(1) {
-                    *word = isa.load_quads(words.add(i * QUAD));
-                }
-                let from = from.add(line * self.line_bytes);
-                let mut quad = isa.load_quads(from);
-                for g in 0..2 * G {
-                    let next = isa.load_quads(from.add((g + 1) * QUAD));
-                    let [first, second] = [g % 2 * 2, g % 2 * 2 + 1];
-                    let four = &mut sums[g / 2];
-                    four[first] = isa.dot(four[first], quad, filter[0]);
-                    // A filter of three columns ends within the quad.
-                    if K == 5 {
-                        four[first] = isa.dot(four[first], next, filter[1]);
-                    }
-                    four[second] = isa.dot(four[second], quad, filter[2]);
-                    four[second] = isa.dot(four[second], next, filter[3]);
-                    quad = next;
-                }
-            }
-        }
-        sums
     }
 }

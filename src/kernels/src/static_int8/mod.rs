@@ -27,6 +27,7 @@
 
 mod bottleneck;
 mod depthwise;
+mod filter;
 mod image;
 mod isa;
 mod packed;

@@ -1,7 +1,7 @@
 //! Weights of static int8 layers as the kernels read them.
 
 use crate::{
-    codes::{Codes, QUAD},
+    codes::{Codes, Products, QUAD},
     dispatch::Cpu,
     isa::{Isa, Operation},
     lanes::LANES,
@@ -107,7 +107,7 @@ impl Requantizer {
     }
 }
 
-/// A pointwise (1×1) convolution: panels `[inputs / 4][16 or 32 outputs][4]`.
+/// A pointwise (1×1) convolution.
 pub struct PointwiseLayer {
     pub(super) inputs: usize,
     pub(super) outputs: usize,
@@ -129,7 +129,7 @@ impl PointwiseLayer {
         let outputs = parameters.bias.len();
         let requantizer = Requantizer::new(cpu, parameters, outputs, inputs)?;
         let weight = |output: usize, input: usize| parameters.weights[output * inputs + input];
-        let panels = Panels::pack(memory, cpu, outputs, inputs, weight);
+        let panels = Panels::pack(memory, PanelLayout::of(cpu), outputs, inputs, weight);
         Ok(Self { inputs, outputs, panels, requantizer })
     }
 
@@ -177,7 +177,8 @@ impl StemLayer {
             (line, byte @ ..9) => parameters.weights[output * 27 + line * 9 + byte],
             _ => 0,
         };
-        let panels = Panels::pack(memory, cpu, outputs, 12 * Self::SIZE, weight);
+        let layout = PanelLayout { depth: 4, padding: 4, ..PanelLayout::of(cpu) };
+        let panels = Panels::pack(memory, layout, outputs, 12 * Self::SIZE, weight);
         Ok(Self { outputs, panels, requantizer })
     }
 }
@@ -268,11 +269,30 @@ impl DepthwiseLayer {
     }
 }
 
-/// Weights of a matrix in panels of [`Codes::VECTORS`] times sixteen outputs, `[group][vector][16][4]`; the last panel may have fewer.
+/// How an instruction set reads the weights of a matrix.
+#[derive(Clone, Copy)]
+struct PanelLayout {
+    /// [`Codes::VECTORS`]
+    vectors: usize,
+    /// [`Products::DEPTH`]
+    depth: usize,
+    /// [`Products::PADDING`]
+    padding: usize,
+}
+
+impl PanelLayout {
+    /// The layout of pointwise weights.
+    fn of(cpu: Cpu) -> Self {
+        cpu.run(AskLayout)
+    }
+}
+
+/// Weights of a matrix in panels of [`Codes::VECTORS`] times sixteen outputs, `[group][vector][16][depth]`; the last panel may
+/// have fewer.
 pub(super) struct Panels {
     pub(super) bytes: AlignedBytes,
-    /// Groups of four inputs.
-    pub(super) groups: usize,
+    /// Inputs with their padding.
+    pub(super) inputs: usize,
     /// Vectors of sixteen outputs, in all panels.
     pub(super) vectors: usize,
 }
@@ -280,29 +300,29 @@ pub(super) struct Panels {
 impl Panels {
     fn pack(
         memory: &WeightMemory,
-        cpu: Cpu,
+        PanelLayout { vectors: at_once, depth, padding }: PanelLayout,
         outputs: usize,
         inputs: usize,
         weight: impl Fn(usize, usize) -> i8,
     ) -> Self {
-        let (groups, vectors) = (inputs.div_ceil(4), outputs.div_ceil(LANES));
-        let at_once = vectors_at_once(cpu);
-        let mut bytes = memory.zeroed(groups * vectors * QUAD);
+        let (padded, vectors) = (inputs.next_multiple_of(padding), outputs.div_ceil(LANES));
+        let mut bytes = memory.zeroed(padded * vectors * LANES);
         for output in 0..outputs {
             let (vector, lane) = (output / LANES, output % LANES);
             let first = vector / at_once * at_once;
             let width = at_once.min(vectors - first);
             for input in 0..inputs {
-                let word = first * groups + input / 4 * width + (vector - first);
-                bytes.as_i8_mut()[word * QUAD + lane * 4 + input % 4] = weight(output, input);
+                let group = first * padded / depth + input / depth * width + (vector - first);
+                bytes.as_i8_mut()[(group * LANES + lane) * depth + input % depth] =
+                    weight(output, input);
             }
         }
-        Self { bytes, groups, vectors }
+        Self { bytes, inputs: padded, vectors }
     }
 
     /// The panel that begins with a vector.
     pub(super) fn from(&self, vector: usize) -> *const u8 {
-        self.bytes.as_i8()[vector * self.groups * QUAD..].as_ptr().cast()
+        self.bytes.as_i8()[vector * self.inputs * LANES..].as_ptr().cast()
     }
 }
 
@@ -318,14 +338,15 @@ impl Operation for Flip {
     }
 }
 
-struct VectorsAtOnce;
+struct AskLayout;
 
-impl Operation for VectorsAtOnce {
-    type Output = usize;
+impl Operation for AskLayout {
+    type Output = PanelLayout;
 
     #[inline(always)]
-    fn run<I: Isa>(self, _: I) -> usize {
-        I::Codes::VECTORS
+    fn run<I: Isa>(self, _: I) -> PanelLayout {
+        let (vectors, depth, padding) = (I::Codes::VECTORS, I::Codes::DEPTH, I::Codes::PADDING);
+        PanelLayout { vectors, depth, padding }
     }
 }
 
@@ -336,5 +357,5 @@ pub(super) fn flip(cpu: Cpu) -> u8 {
 
 /// Vectors of sixteen outputs in every panel of weights but the last.
 pub(super) fn vectors_at_once(cpu: Cpu) -> usize {
-    cpu.run(VectorsAtOnce)
+    PanelLayout::of(cpu).vectors
 }

@@ -4,10 +4,9 @@ use super::{
     image::CodeImage,
     packed::{PointwiseLayer, vectors_at_once},
     residual::Residual,
-    tile::{Words, tile},
 };
 use crate::{
-    codes::{Codes, QUAD, Tiled},
+    codes::{Codes, Pixels, QUAD, Tiled},
     disjoint::DisjointMut,
     dispatch::Cpu,
     isa::{Isa, Operation},
@@ -153,9 +152,10 @@ impl Projection<'_> {
         let bias = self.layer.requantizer.bias[vector * LANES..][..C * LANES].as_ptr();
         // SAFETY: pixel `first` lies in the source, and sixteen can be read behind its last; so can the panel and its biases.
         let sums = unsafe {
-            let start = self.source.start.add(first * LANES);
-            let words = Words::of_pixel(start, panels.groups, self.source.stride);
-            tile::<I, N, C, LANES, 4>(isa, words, panels.from(vector), bias)
+            let first = self.source.start.add(first * LANES);
+            let block_stride = self.source.stride;
+            let pixels = Pixels { first, block_stride, channels: panels.inputs };
+            isa.of_pixels::<N, C>(pixels, panels.from(vector), bias)
         };
         for (c, sums) in sums.iter().enumerate() {
             for (group, four) in sums.as_chunks::<4>().0.iter().enumerate() {

@@ -3,10 +3,9 @@
 use super::{
     image::{CodeImage, PixelLines},
     packed::{DepthwiseLayer, Panels, PointwiseLayer, Requantizer, StemLayer},
-    tile::{Words, tile},
 };
 use crate::{
-    codes::{Codes, QUAD},
+    codes::{Codes, Pixels, QUAD, Words},
     lanes::LANES,
 };
 
@@ -59,6 +58,44 @@ pub(super) enum QuadSource<'a> {
     Image(&'a CodeImage),
 }
 
+/// What a line of quads is computed from: its first pixel.
+#[derive(Clone, Copy)]
+enum LineSource {
+    Stem(Words),
+    Pixels(Pixels),
+}
+
+impl LineSource {
+    /// The sums of `N` pixels from a column on, which may be one of the padding.
+    ///
+    /// # Safety
+    /// The pixels can be read; so can a panel of weights for them, and the biases of `C` vectors.
+    #[inline(always)]
+    unsafe fn products<I: Codes, const N: usize, const C: usize>(
+        self,
+        isa: I,
+        column: isize,
+        weights: *const u8,
+        bias: *const i32,
+    ) -> [[I::Sums; N]; C] {
+        const STEM_STEP: usize = StemLayer::STRIDE * PixelLines::CHANNELS;
+        // SAFETY: the caller promises what is read.
+        unsafe {
+            match self {
+                Self::Stem(words) => {
+                    let first = words.first.wrapping_offset(column * STEM_STEP.cast_signed());
+                    let words = Words { first, ..words };
+                    isa.of_words::<N, C, STEM_STEP, { StemLayer::WORDS }>(words, weights, bias)
+                }
+                Self::Pixels(pixels) => {
+                    let first = pixels.first.wrapping_offset(column * LANES.cast_signed());
+                    isa.of_pixels::<N, C>(Pixels { first, ..pixels }, weights, bias)
+                }
+            }
+        }
+    }
+}
+
 /// Where a panel's quads are written.
 pub(super) struct QuadPanel<'a> {
     pub(super) shape: QuadShape,
@@ -102,7 +139,8 @@ impl QuadPanel<'_> {
         let mut line = 0;
         while line < self.shape.pictured_lines() {
             let first = image.start().wrapping_add(line * columns * LANES);
-            let words = Words::of_pixel(first, layer.panels.groups, image.block_stride());
+            let pixels =
+                Pixels { first, block_stride: image.block_stride(), channels: layer.panels.inputs };
             let both = pair && line + 1 < self.shape.pictured_lines();
             // SAFETY: an image has guards of sixteen pixels, which bound what tiles of a line read around it; fourteen
             // pixels of two lines of seven, or of one of fourteen, are there.
@@ -110,42 +148,42 @@ impl QuadPanel<'_> {
                 match (N, columns, self.shape.pads[1], both) {
                     (12, 7, 1, true) => self.whole::<I, 7, 1, C>(
                         isa,
-                        words,
+                        pixels,
                         &layer.panels,
                         &layer.requantizer,
                         line,
                     ),
                     (12, 7, 2, true) => self.whole::<I, 7, 2, C>(
                         isa,
-                        words,
+                        pixels,
                         &layer.panels,
                         &layer.requantizer,
                         line,
                     ),
                     (12, 14, 0, _) => self.whole::<I, 14, 0, C>(
                         isa,
-                        words,
+                        pixels,
                         &layer.panels,
                         &layer.requantizer,
                         line,
                     ),
                     (12, 14, 1, _) => self.whole::<I, 14, 1, C>(
                         isa,
-                        words,
+                        pixels,
                         &layer.panels,
                         &layer.requantizer,
                         line,
                     ),
                     (12, 14, 2, _) => self.whole::<I, 14, 2, C>(
                         isa,
-                        words,
+                        pixels,
                         &layer.panels,
                         &layer.requantizer,
                         line,
                     ),
-                    _ => self.line::<I, N, C, LANES, 4>(
+                    _ => self.line::<I, N, C>(
                         isa,
-                        words,
+                        LineSource::Pixels(pixels),
                         &layer.panels,
                         &layer.requantizer,
                         line,
@@ -169,10 +207,9 @@ impl QuadPanel<'_> {
             // SAFETY: lines of pixels have room behind them for what the last tile reads, and `Bottleneck` has
             // compared their number with the stem's output.
             unsafe {
-                const STEP: usize = StemLayer::STRIDE * PixelLines::CHANNELS;
-                self.line::<I, N, C, STEP, { StemLayer::WORDS }>(
+                self.line::<I, N, C>(
                     isa,
-                    words,
+                    LineSource::Stem(words),
                     &layer.panels,
                     &layer.requantizer,
                     line,
@@ -184,18 +221,12 @@ impl QuadPanel<'_> {
     /// One line of the picture in tiles of `N` columns, the first of which begins with the padding.
     ///
     /// # Safety
-    /// The words of all pixels of the line, and of sixteen behind it and as many before it as the padding is wide, can be read.
+    /// All pixels of the line, sixteen behind it and as many before it as the padding is wide can be read.
     #[inline(always)]
-    unsafe fn line<
-        I: Codes,
-        const N: usize,
-        const C: usize,
-        const STEP: usize,
-        const INNER: usize,
-    >(
+    unsafe fn line<I: Codes, const N: usize, const C: usize>(
         &mut self,
         isa: I,
-        words: Words,
+        source: LineSource,
         panels: &Panels,
         requantizer: &Requantizer,
         line: usize,
@@ -207,17 +238,10 @@ impl QuadPanel<'_> {
             // The last tile of a line begins where it ends with the line: what stands there is made twice.
             let start = quad.min(pictured.saturating_sub(N / 4));
             let column = (4 * start).cast_signed() - before.cast_signed();
-            let first = words.first.wrapping_offset(column * STEP.cast_signed());
             let bias = requantizer.bias[self.vector * LANES..][..C * LANES].as_ptr();
             // SAFETY: the caller promises the pixels; the panel begins at `vector` and has C vectors.
-            let sums = unsafe {
-                tile::<I, N, C, STEP, INNER>(
-                    isa,
-                    Words { first, ..words },
-                    panels.from(self.vector),
-                    bias,
-                )
-            };
+            let sums =
+                unsafe { source.products::<I, N, C>(isa, column, panels.from(self.vector), bias) };
             for (c, sums) in sums.into_iter().enumerate() {
                 for (i, four) in sums.as_chunks::<4>().0.iter().enumerate() {
                     let at = start + i;
@@ -236,20 +260,19 @@ impl QuadPanel<'_> {
     /// Fourteen pixels at once: two lines of seven or one of fourteen, `W` columns behind `BEFORE` columns of padding.
     ///
     /// # Safety
-    /// The words of fourteen pixels can be read.
+    /// Fourteen pixels can be read.
     #[inline(always)]
     unsafe fn whole<I: Codes, const W: usize, const BEFORE: usize, const C: usize>(
         &mut self,
         isa: I,
-        words: Words,
+        pixels: Pixels,
         panels: &Panels,
         requantizer: &Requantizer,
         line: usize,
     ) {
         let bias = requantizer.bias[self.vector * LANES..][..C * LANES].as_ptr();
         // SAFETY: the caller promises the pixels; the panel begins at `vector` and has C vectors.
-        let sums =
-            unsafe { tile::<I, 14, C, LANES, 4>(isa, words, panels.from(self.vector), bias) };
+        let sums = unsafe { isa.of_pixels::<14, C>(pixels, panels.from(self.vector), bias) };
         let padding = isa.to_sums(isa.splat(f32::from(self.padding ^ I::FLIP)));
         for (c, sums) in sums.iter().enumerate() {
             for (quad, columns) in const { quads_of(W, BEFORE) }.into_iter().enumerate() {
@@ -303,7 +326,7 @@ impl QuadPanel<'_> {
                     let pixel = (line * columns + 4 * quad).cast_signed() - before.cast_signed();
                     // SAFETY: an image has guards of sixteen pixels around its pixels.
                     let pixels = unsafe {
-                        isa.load_quads(block.wrapping_offset(pixel * LANES.cast_signed()))
+                        isa.load_pixels(block.wrapping_offset(pixel * LANES.cast_signed()))
                     };
                     let mask = column_mask(4 * quad, before, columns);
                     let codes = isa.select(isa.pixels_to_quads(pixels), mask, self.padding);

@@ -18,7 +18,7 @@ use crate::{
 /// One for all layers: an emulator keeps what each of thousands of its own would reserve.
 static MEMORY: WeightMemory = WeightMemory::new();
 
-/// Few where an interpreter runs them, and on Arm, which has the scalar code alone and is emulated.
+/// Few where an interpreter runs them, and on Arm, which is emulated.
 const CASES: u32 = if cfg!(any(miri, target_arch = "aarch64")) { 3 } else { 64 };
 
 fn cpus() -> impl Iterator<Item = Cpu> {

@@ -1,25 +1,9 @@
-//! Products of neighbouring pixels with a panel of weights.
+//! Products of the words of neighbouring pixels with a panel of weights.
 
 use crate::{
-    codes::{Codes, QUAD},
+    codes::{Dots, QUAD, Words},
     lanes::LANES,
 };
-
-/// Where the words of a tile's first pixel stand: `outer` runs of `INNER` words, `stride` bytes apart, and `tail` words more.
-#[derive(Clone, Copy)]
-pub(super) struct Words {
-    pub(super) first: *const u8,
-    pub(super) outer: usize,
-    pub(super) stride: usize,
-    pub(super) tail: usize,
-}
-
-impl Words {
-    /// The channels of a pixel of an image whose blocks are `stride` bytes apart.
-    pub(super) fn of_pixel(first: *const u8, groups: usize, stride: usize) -> Self {
-        Self { first, outer: groups / 4, stride, tail: groups % 4 }
-    }
-}
 
 /// The sums of `M` pixels, `STEP` bytes apart, with `C` vectors of sixteen outputs.
 ///
@@ -27,34 +11,34 @@ impl Words {
 /// All words of all pixels can be read, as many weights as there are words times `C` vectors, and `C` vectors of biases.
 #[inline(always)]
 pub(super) unsafe fn tile<
-    I: Codes,
+    D: Dots,
     const M: usize,
     const C: usize,
     const STEP: usize,
     const INNER: usize,
 >(
-    isa: I,
+    dots: D,
     words: Words,
     weights: *const u8,
     bias: *const i32,
-) -> [[I::Sums; M]; C] {
+) -> [[D::Sums; M]; C] {
     // SAFETY: the caller promises that what is read here can be.
     unsafe {
-        let mut sums = [[isa.load_sums(bias); M]; C];
+        let mut sums = [[dots.load_sums(bias); M]; C];
         for (c, sums) in sums.iter_mut().enumerate().skip(1) {
-            *sums = [isa.load_sums(bias.add(c * LANES)); M];
+            *sums = [dots.load_sums(bias.add(c * LANES)); M];
         }
         let mut weights = weights;
         for run in 0..words.outer {
             let from = words.first.add(run * words.stride);
             for word in 0..INNER {
-                add_word::<I, M, C, STEP>(isa, &mut sums, from.add(4 * word), weights);
+                add_word::<D, M, C, STEP>(dots, &mut sums, from.add(4 * word), weights);
                 weights = weights.add(C * QUAD);
             }
         }
         let from = words.first.add(words.outer * words.stride);
         for word in 0..words.tail {
-            add_word::<I, M, C, STEP>(isa, &mut sums, from.add(4 * word), weights);
+            add_word::<D, M, C, STEP>(dots, &mut sums, from.add(4 * word), weights);
             weights = weights.add(C * QUAD);
         }
         sums
@@ -63,22 +47,33 @@ pub(super) unsafe fn tile<
 
 /// Adds the products of one word of each of `M` pixels with `C` vectors of weights.
 #[inline(always)]
-unsafe fn add_word<I: Codes, const M: usize, const C: usize, const STEP: usize>(
-    isa: I,
-    sums: &mut [[I::Sums; M]; C],
+unsafe fn add_word<D: Dots, const M: usize, const C: usize, const STEP: usize>(
+    dots: D,
+    sums: &mut [[D::Sums; M]; C],
     from: *const u8,
     weights: *const u8,
 ) {
     // SAFETY: the caller promises the words and the weights.
     unsafe {
-        let mut vectors = [isa.load_quads(weights); C];
+        let mut vectors = [dots.load_quads(weights); C];
         for (c, vector) in vectors.iter_mut().enumerate().skip(1) {
-            *vector = isa.load_quads(weights.add(c * QUAD));
+            *vector = dots.load_quads(weights.add(c * QUAD));
+        }
+        if M == 4 && D::IN_ORDER {
+            let mut words = [dots.broadcast(from); 4];
+            for (m, word) in words.iter_mut().enumerate().skip(1) {
+                *word = dots.broadcast(from.add(m * STEP));
+            }
+            for (sums, &vector) in sums.iter_mut().zip(&vectors) {
+                let four = dots.dots([sums[0], sums[1], sums[2], sums[3]], words, [vector; 4]);
+                sums.copy_from_slice(&four);
+            }
+            return;
         }
         for m in 0..M {
-            let word = isa.broadcast(from.add(m * STEP));
+            let word = dots.broadcast(from.add(m * STEP));
             for (sums, &vector) in sums.iter_mut().zip(&vectors) {
-                sums[m] = isa.dot(sums[m], word, vector);
+                sums[m] = dots.dot(sums[m], word, vector);
             }
         }
     }

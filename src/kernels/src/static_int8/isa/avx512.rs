@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use crate::{
     avx512::Avx512Vnni,
-    codes::{Codes, Tiled},
+    codes::{Codes, Dots, Tiled},
 };
 
 /// Bytes `[pixel][channel]` of four channels in each quarter of a register, as `[channel][pixel]`.
@@ -13,16 +13,9 @@ const TRANSPOSE: [u8; 16] = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 1
 const QUARTERS: [i32; 16] = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15];
 
 // Every intrinsic below needs AVX-512 F, BW or VNNI, which `self` proves.
-impl Codes for Avx512Vnni {
+impl Dots for Avx512Vnni {
     type Sums = __m512i;
     type Quads = __m512i;
-    const FLIP: u8 = 0;
-    const VECTORS: usize = 2;
-
-    #[inline(always)]
-    fn with_tiles<T: Tiled>(self, job: T) {
-        job.run::<Self, 12>(self);
-    }
 
     #[inline(always)]
     unsafe fn load_sums(self, from: *const i32) -> __m512i {
@@ -43,12 +36,6 @@ impl Codes for Avx512Vnni {
     }
 
     #[inline(always)]
-    unsafe fn store_quads(self, quads: __m512i, to: *mut u8) {
-        // SAFETY: AVX-512 is there; the caller promises 64 bytes, and the store needs no alignment.
-        unsafe { _mm512_storeu_si512(to.cast(), quads) }
-    }
-
-    #[inline(always)]
     fn dot(self, sums: __m512i, codes: __m512i, weights: __m512i) -> __m512i {
         // SAFETY: AVX-512 VNNI is there.
         unsafe { _mm512_dpbusd_epi32(sums, codes, weights) }
@@ -58,6 +45,28 @@ impl Codes for Avx512Vnni {
     fn middle(self, a: __m512i, b: __m512i) -> __m512i {
         // SAFETY: AVX-512 BW is there.
         unsafe { _mm512_ror_epi32::<16>(_mm512_mask_blend_epi16(0x5555_5555, a, b)) }
+    }
+}
+
+impl Codes for Avx512Vnni {
+    const FLIP: u8 = 0;
+    const VECTORS: usize = 2;
+
+    #[inline(always)]
+    fn with_tiles<T: Tiled>(self, job: T) {
+        job.run::<Self, 12>(self);
+    }
+
+    #[inline(always)]
+    unsafe fn load_pixels(self, from: *const u8) -> __m512i {
+        // SAFETY: the caller promises 64 bytes.
+        unsafe { self.load_quads(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_quads(self, quads: __m512i, to: *mut u8) {
+        // SAFETY: AVX-512 is there; the caller promises 64 bytes, and the store needs no alignment.
+        unsafe { _mm512_storeu_si512(to.cast(), quads) }
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! The reference for every other instruction set.
 
 use crate::{
-    codes::{Codes, QUAD, Tiled},
+    codes::{Codes, Dots, QUAD, Tiled},
     lanes::LANES,
     scalar::Scalar,
 };
@@ -13,16 +13,9 @@ fn clamp(sum: i32) -> u8 {
     sum.clamp(0, 255) as u8
 }
 
-impl Codes for Scalar {
+impl Dots for Scalar {
     type Sums = Sums;
     type Quads = Quads;
-    const FLIP: u8 = 0;
-    const VECTORS: usize = 1;
-
-    #[inline(always)]
-    fn with_tiles<T: Tiled>(self, job: T) {
-        job.run::<Self, 4>(self);
-    }
 
     unsafe fn load_sums(self, from: *const i32) -> Sums {
         // SAFETY: the caller promises sixteen elements.
@@ -40,11 +33,6 @@ impl Codes for Scalar {
         std::array::from_fn(|i| word[i % 4])
     }
 
-    unsafe fn store_quads(self, quads: Quads, to: *mut u8) {
-        // SAFETY: the caller promises 64 bytes.
-        unsafe { to.cast::<Quads>().write_unaligned(quads) }
-    }
-
     fn dot(self, sums: Sums, codes: Quads, weights: Quads) -> Sums {
         let product = |i: usize| i32::from(codes[i]) * i32::from(weights[i] as i8);
         std::array::from_fn(|lane| sums[lane] + (4 * lane..4 * lane + 4).map(product).sum::<i32>())
@@ -52,6 +40,26 @@ impl Codes for Scalar {
 
     fn middle(self, a: Quads, b: Quads) -> Quads {
         std::array::from_fn(|i| if i % 4 < 2 { a[i + 2] } else { b[i - 2] })
+    }
+}
+
+impl Codes for Scalar {
+    const FLIP: u8 = 0;
+    const VECTORS: usize = 1;
+
+    #[inline(always)]
+    fn with_tiles<T: Tiled>(self, job: T) {
+        job.run::<Self, 4>(self);
+    }
+
+    unsafe fn load_pixels(self, from: *const u8) -> Quads {
+        // SAFETY: the caller promises 64 bytes.
+        unsafe { self.load_quads(from) }
+    }
+
+    unsafe fn store_quads(self, quads: Quads, to: *mut u8) {
+        // SAFETY: the caller promises 64 bytes.
+        unsafe { to.cast::<Quads>().write_unaligned(quads) }
     }
 
     fn select(self, quads: Quads, mask: u32, fill: u8) -> Quads {

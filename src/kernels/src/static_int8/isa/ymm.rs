@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use crate::{
-    codes::{Codes, Tiled},
+    codes::{Codes, Dots, Tiled},
     ymm::{ByteProduct, Ymm},
 };
 
@@ -13,16 +13,9 @@ const TRANSPOSE: [u8; 16] = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 1
 type Pair = [__m256i; 2];
 
 // Every intrinsic below needs AVX2, which `self` proves.
-impl<P: ByteProduct> Codes for Ymm<P> {
+impl<P: ByteProduct> Dots for Ymm<P> {
     type Sums = Pair;
     type Quads = Pair;
-    const FLIP: u8 = P::FLIP;
-    const VECTORS: usize = 1;
-
-    #[inline(always)]
-    fn with_tiles<T: Tiled>(self, job: T) {
-        job.run::<Self, 4>(self);
-    }
 
     #[inline(always)]
     unsafe fn load_sums(self, from: *const i32) -> Pair {
@@ -43,15 +36,6 @@ impl<P: ByteProduct> Codes for Ymm<P> {
     }
 
     #[inline(always)]
-    unsafe fn store_quads(self, quads: Pair, to: *mut u8) {
-        // SAFETY: AVX2 is there; the caller promises 64 bytes, and the stores need no alignment.
-        unsafe {
-            _mm256_storeu_si256(to.cast(), quads[0]);
-            _mm256_storeu_si256(to.add(32).cast(), quads[1]);
-        }
-    }
-
-    #[inline(always)]
     fn dot(self, sums: Pair, codes: Pair, weights: Pair) -> Pair {
         let product = self.product();
         [product.dot(sums[0], codes[0], weights[0]), product.dot(sums[1], codes[1], weights[1])]
@@ -64,6 +48,31 @@ impl<P: ByteProduct> Codes for Ymm<P> {
             _mm256_or_si256(_mm256_srli_epi32::<16>(a[i]), _mm256_slli_epi32::<16>(b[i]))
         };
         [half(0), half(1)]
+    }
+}
+
+impl<P: ByteProduct> Codes for Ymm<P> {
+    const FLIP: u8 = P::FLIP;
+    const VECTORS: usize = 1;
+
+    #[inline(always)]
+    fn with_tiles<T: Tiled>(self, job: T) {
+        job.run::<Self, 4>(self);
+    }
+
+    #[inline(always)]
+    unsafe fn load_pixels(self, from: *const u8) -> Pair {
+        // SAFETY: the caller promises 64 bytes.
+        unsafe { self.load_quads(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_quads(self, quads: Pair, to: *mut u8) {
+        // SAFETY: AVX2 is there; the caller promises 64 bytes, and the stores need no alignment.
+        unsafe {
+            _mm256_storeu_si256(to.cast(), quads[0]);
+            _mm256_storeu_si256(to.add(32).cast(), quads[1]);
+        }
     }
 
     #[inline(always)]
