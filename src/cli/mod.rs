@@ -238,11 +238,12 @@ fn is_usage(error: &anyhow::Error) -> bool {
             CannotCaption, LabelExists, NamesUnused, NoAnswers, NoLabels, NoSuchLabel, NoneExists,
             Options, SameLabel,
         },
-        index,
+        index, text,
     };
     error.chain().any(|cause| {
         cause.is::<Usage>()
             || matches!(cause.downcast_ref(), Some(bundle::Error::NotQuantized { .. }))
+            || matches!(cause.downcast_ref(), Some(text::Error::EmptyList { .. }))
             || matches!(
                 cause.downcast_ref(),
                 Some(index::Error::Query { .. } | index::Error::Pattern { .. })

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use coca_edge::{
     ScoredText,
     tasks::{Evidence, ScoreOptions},
+    text::ListItem,
 };
 use serde::Serialize;
 
@@ -60,7 +61,7 @@ struct Answer<'a> {
 pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outcome> {
     let coca = global.open_model()?;
     let texts = match &arguments.texts_file {
-        Some(file) => read_list(file, "text")?,
+        Some(file) => read_list(file, ListItem::Text)?,
         None => arguments.text.clone(),
     };
     let options = ScoreOptions { by: arguments.by.map(By::to_library), alpha: arguments.alpha };
@@ -68,7 +69,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
         let name = &coca.bundle().config().name;
         log::warn!("{name}: this model has no decoder: texts are scored by cosine alone");
     }
-    let texts = distinct_texts(without_repeats(texts, "text"), &coca)?;
+    let texts = distinct_texts(without_repeats(texts, ListItem::Text), &coca)?;
     let scorer = coca.text_scorer(texts, options)?;
     let format = arguments.format;
     pictures::answer_each(global, &coca, &arguments.images, format, |bar, source, picture| {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use coca_edge::{Coca, Teacher, tasks::Method};
+use coca_edge::{Coca, Teacher, tasks::Method, text::ListItem};
 
 use super::{
     Global, Outcome, Usage,
@@ -103,10 +103,11 @@ impl Base {
                 return Ok(Teacher::new(coca, coca.load_labels(table)?));
             }
             Self { labels: Some(list), .. } => split(list)?,
-            Self { labels_file: Some(file), .. } => read_list(file, "label")?,
+            Self { labels_file: Some(file), .. } => read_list(file, ListItem::Label)?,
             Self { .. } => return Ok(Teacher::empty(coca)),
         };
-        let names = distinct(without_repeats(names, "label"), coca, &coca.default_template()?)?;
+        let names =
+            distinct(without_repeats(names, ListItem::Label), coca, &coca.default_template()?)?;
         if names.iter().any(|name| name == NONE) {
             let way_out = "teach it with pictures, in a folder of that name or --none DIR";
             return Err(Usage(format!("{NONE}: stands for everything else: {way_out}")).into());

@@ -49,7 +49,7 @@ pub(super) fn run(quiet: bool, arguments: &Arguments) -> anyhow::Result<()> {
     let options = Options {
         images: arguments.images.clone(),
         labels: labels.map_err(|error| match error {
-            Error::NoLabels { .. } => Usage(error.to_string()).into(),
+            Error::Labels(coca_text::Error::EmptyList { .. }) => Usage(error.to_string()).into(),
             error => anyhow::Error::from(error),
         })?,
         max_images: arguments.max_images.map(|max| max as usize),

@@ -1,6 +1,6 @@
 //! Errors of comparing two models.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
 use coca_engine as engine;
 use coca_model::bundle;
@@ -97,18 +97,7 @@ pub enum Error {
         /// The error of the first.
         first: String,
     },
-    /// The list of labels cannot be read.
-    #[error("{}: cannot be read as a list of labels: {source}", path.display())]
-    LabelsFile {
-        /// The file.
-        path: PathBuf,
-        /// The operating system's error.
-        source: io::Error,
-    },
-    /// The list of labels is empty.
-    #[error("{}: expected one label a line, found none", path.display())]
-    NoLabels {
-        /// The file.
-        path: PathBuf,
-    },
+    /// The list of labels cannot be read, or is empty.
+    #[error(transparent)]
+    Labels(coca_text::Error),
 }

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, path::Path};
 
 use coca_model::{Labels, tasks::LabelCheck};
+use coca_text::ListItem;
 use serde::Serialize;
 
 use super::{
@@ -68,25 +69,14 @@ pub(super) fn everyday() -> Vec<String> {
     EVERYDAY.map(str::to_owned).to_vec()
 }
 
-/// The labels in a file, one a line; blank lines and repeats do not count.
+/// The labels in a file, one a line; repeats do not count.
 ///
 /// # Errors
 /// When the file cannot be read, or holds no label.
 pub fn read_labels(path: &Path) -> Result<Vec<String>, Error> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| Error::LabelsFile { path: path.to_owned(), source })?;
+    let labels = coca_text::read_list(path, ListItem::Label).map_err(Error::Labels)?;
     let mut seen = HashSet::new();
-    let labels: Vec<String> = text
-        .trim_start_matches('\u{feff}')
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && seen.insert(*line))
-        .map(str::to_owned)
-        .collect();
-    if labels.is_empty() {
-        return Err(Error::NoLabels { path: path.to_owned() });
-    }
-    Ok(labels)
+    Ok(labels.into_iter().filter(|label| seen.insert(label.clone())).collect())
 }
 
 /// A label that is left out, as both models see another in it.

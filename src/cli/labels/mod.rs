@@ -3,17 +3,14 @@
 mod check;
 mod edit;
 
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Subcommand;
 use coca_edge::{
     Coca, Labels, Teacher, Templates,
     tasks::{LabelCheck, everyday_names},
+    text::{self, ListItem},
 };
 
 use super::{Global, Outcome, Usage, messages, output, progress};
@@ -88,7 +85,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Outc
 fn build(global: &Global, build: &Build) -> anyhow::Result<Outcome> {
     output::refuse_input(&build.output, [build.labels_file.as_path()])?;
     let coca = global.open_model()?;
-    let names = read_list(&build.labels_file, "label")?;
+    let names = read_list(&build.labels_file, ListItem::Label)?;
     let labels = build_labels(global, &coca, names, &build.templates)?;
     labels.save(&build.output)?;
     if !global.quiet {
@@ -153,7 +150,7 @@ impl LabelChoice {
         let names = match self {
             Self { table: Some(table), .. } => return Ok(coca.load_labels(table)?),
             Self { labels: Some(list), .. } => split(list)?,
-            Self { labels_file: Some(file), .. } => read_list(file, "label")?,
+            Self { labels_file: Some(file), .. } => read_list(file, ListItem::Label)?,
             Self { .. } if templates.templates.is_none() => return everyday_labels(global, coca),
             Self { .. } => everyday_names().map(str::to_owned).collect(),
         };
@@ -184,7 +181,12 @@ fn everyday_labels(global: &Global, coca: &Coca) -> anyhow::Result<Labels> {
 
 /// The labels in a file, one a line, each in the model's template.
 pub(super) fn from_file(global: &Global, coca: &Coca, file: &Path) -> anyhow::Result<Labels> {
-    build_labels(global, coca, read_list(file, "label")?, &TemplateChoice { templates: None })
+    build_labels(
+        global,
+        coca,
+        read_list(file, ListItem::Label)?,
+        &TemplateChoice { templates: None },
+    )
 }
 
 /// Computes the embeddings of `names`, with a bar.
@@ -195,7 +197,7 @@ fn build_labels(
     choice: &TemplateChoice,
 ) -> anyhow::Result<Labels> {
     let templates = choice.templates(coca)?;
-    let names = checked(without_repeats(names, "label"), coca, &templates)?;
+    let names = checked(without_repeats(names, ListItem::Label), coca, &templates)?;
     let bar = progress::bar(global, names.len() * templates.len(), "labels");
     let labels = coca.labels_with(names, &templates, |done, _| bar.set_position(done as u64))?;
     bar.finish_and_clear();
@@ -262,43 +264,18 @@ fn warn_cut(text: &str, coca: &Coca) {
     log::warn!("{text}: longer than the model's {limit} tokens: it sees only the beginning");
 }
 
-/// Largest file of labels or texts.
-const MAX_LIST_BYTES: u64 = 16_000_000;
-
-/// The labels or texts in a file, one a line; blank lines do not count. `item` is the word for one.
-pub(super) fn read_list(path: &Path, item: &str) -> anyhow::Result<Vec<String>> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_LIST_BYTES + 1).read_to_end(&mut bytes))
-        .with_context(|| format!("{}: cannot be read as a list of {item}s", path.display()))?;
-    let path = path.display();
-    if bytes.len() as u64 > MAX_LIST_BYTES {
-        anyhow::bail!(
-            "{path}: expected a list of {item}s of {} MB at most",
-            MAX_LIST_BYTES / 1_000_000
-        );
+/// The labels or texts in a file, one a line; says so where a line looks like a comment.
+pub(super) fn read_list(path: &Path, item: ListItem) -> anyhow::Result<Vec<String>> {
+    let texts = text::read_list(path, item)?;
+    if let Some(text) = texts.iter().find(|text| text.starts_with('#')) {
+        let path = path.display();
+        log::warn!("{path}: {text}: a {item} like the others: there are no comments");
     }
-    let Ok(text) = String::from_utf8(bytes) else {
-        anyhow::bail!("{path}: expected one {item} a line in UTF-8, found other bytes");
-    };
-    let names: Vec<_> = text
-        .trim_start_matches('\u{feff}')
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .map(str::to_owned)
-        .collect();
-    if names.is_empty() {
-        return Err(Usage(format!("{path}: expected one {item} a line, found none")).into());
-    }
-    if let Some(name) = names.iter().find(|name| name.starts_with('#')) {
-        log::warn!("{path}: {name}: a {item} like the others: there are no comments");
-    }
-    Ok(names)
+    Ok(texts)
 }
 
-/// A label or text that stands twice would share its score between its two places. `item` is the word for one.
-pub(super) fn without_repeats(names: Vec<String>, item: &str) -> Vec<String> {
+/// A label or text that stands twice would share its score between its two places.
+pub(super) fn without_repeats(names: Vec<String>, item: ListItem) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
     names
         .into_iter()

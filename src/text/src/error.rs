@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use crate::ListItem;
+
 /// A text, a template or a tokenizer that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -69,5 +71,41 @@ pub enum Error {
     NoTemplates {
         /// The file.
         place: String,
+    },
+    /// A list cannot be read.
+    #[error("{}: cannot be read as a list of {item}s: {source}", path.display())]
+    UnreadableList {
+        /// The file.
+        path: PathBuf,
+        /// The kind of its texts.
+        item: ListItem,
+        /// Error of the operating system.
+        source: io::Error,
+    },
+    /// A list is too large.
+    #[error("{place}: expected a list of {item}s of {} MB at most", limit / 1_000_000)]
+    LargeList {
+        /// The file.
+        place: String,
+        /// The kind of its texts.
+        item: ListItem,
+        /// Most bytes.
+        limit: u64,
+    },
+    /// A list is no text.
+    #[error("{place}: expected one {item} a line in UTF-8, found other bytes")]
+    ForeignList {
+        /// The file.
+        place: String,
+        /// The kind of its texts.
+        item: ListItem,
+    },
+    /// A list has no text in it.
+    #[error("{place}: expected one {item} a line, found none")]
+    EmptyList {
+        /// The file.
+        place: String,
+        /// The kind of its texts.
+        item: ListItem,
     },
 }

@@ -8,7 +8,7 @@
 //! the start and end ids that `coca.json` names ([`TextSpec`]). For a model imported from
 //! open_clip every id is the one that open_clip 3.3.0 gives, but for characters that were added to
 //! Unicode after version 14: whether such a one is a letter depends on the age of the tables, in
-//! Python as here. [`Templates`] make the sentences that stand for a label.
+//! Python as here. [`Templates`] make the sentences that stand for a label, [`read_list`] reads labels from a file.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +17,7 @@ mod encodings;
 mod error;
 mod ftfy;
 mod html;
+mod list;
 mod spec;
 mod templates;
 mod tokenizer;
@@ -25,6 +26,7 @@ mod whitespace;
 
 pub use cleaning::Cleaning;
 pub use error::Error;
+pub use list::{ListItem, parse_list, read_list};
 pub use spec::{TextSpec, Vocabulary};
 pub use templates::Templates;
 pub use tokenizer::{TokenIds, Tokenizer};
