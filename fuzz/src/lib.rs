@@ -11,8 +11,8 @@
 //! | `bundles` | `coca.json`, `tokenizer.json` |
 //! | `graphs` | ONNX graphs with their external data, looked at and run |
 //! | `indexes` | an index of pictures |
-//! | `models` | whole models, label tables |
-//! | `pictures` | files of pictures, frames of a camera |
+//! | `models` | whole models, label tables, taught ones |
+//! | `pictures` | files of pictures, their EXIF data, frames of a camera |
 //! | `settings` | sources, displays, addresses, labels, templates, queries |
 //! | `streams` | MJPEG and multipart, HTTP requests and answers |
 //! | `weights` | checkpoints that `coca-quantize import` reads |

@@ -1,11 +1,12 @@
 //! Whole models, opened and used, and label tables.
 
-use std::{error::Error, fs, path::Path};
+use std::{collections::BTreeMap, error::Error, fs, path::Path, sync::LazyLock};
 
 use coca_model::{
     CaptionOptions, Coca, Embedding, Labels, Teacher, bundle::Fingerprint, tasks::Method,
 };
 use image::RgbImage;
+use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -58,6 +59,25 @@ pub(crate) const TARGETS: &[Target] = &[
             "{}",
         ],
         memory: 64 << 20,
+        is_slow: false,
+    },
+    Target {
+        name: "taught_table",
+        run: taught_table,
+        seeds: taught_tables,
+        words: &[
+            "\\\"label\\\":7",
+            "\\\"method\\\":\\\"tip\\\"",
+            "\\\"uses_names\\\":false",
+            "\\\"classifier\\\":\\\"names\\\"",
+            "\\\"weight\\\":1e38",
+            "\\\"deviation\\\":1e-38",
+            "\\\"none\\\":null",
+            "\"shape\":[0,8]",
+            "\0\0\u{1}\0",
+            "\0\0\0\0",
+        ],
+        memory: 128 << 20,
         is_slow: false,
     },
 ];
@@ -139,15 +159,9 @@ fn model(folder: &Path) -> Result<(), Box<dyn Error>> {
 const MODEL: Fingerprint = Fingerprint([7; 32]);
 
 fn label_tables() -> Seeds {
-    let folder = tempfile::tempdir()?;
-    let [small, _] = small_models()?;
-    for (name, bytes) in &small {
-        fs::write(folder.path().join(name), bytes)?;
-    }
-    let coca = Coca::open_with(folder.path(), engine())?;
-    let model = coca.bundle().fingerprint();
-    let mut teacher = Teacher::new(&coca, coca.labels(["cat", "dog"])?);
-    let width = coca.bundle().config().dimensions.embedding;
+    let coca = small_model();
+    let (model, width) = (coca.bundle().fingerprint(), coca.bundle().config().dimensions.embedding);
+    let mut teacher = Teacher::new(coca, coca.labels(["cat", "dog"])?);
     for (number, label) in ["cat", "cat", "dog", "dog"].into_iter().enumerate() {
         let embedding = made_up_embedding(number, width, model).ok_or("a zero")?;
         teacher.add(label, format!("{number}.jpg"), embedding)?;
@@ -157,12 +171,12 @@ fn label_tables() -> Seeds {
     for method in methods {
         tables.push(teacher.fit(method)?.0);
     }
-    let path = folder.path().join("labels.table");
+    let file = tempfile::NamedTempFile::new()?;
     let mut files = Vec::new();
     for table in tables {
-        table.save(&path)?;
+        table.save(file.path())?;
         let text = |model: Fingerprint| model.to_string().into_bytes();
-        files.push(replaced(&fs::read(&path)?, &text(model), &text(MODEL)));
+        files.push(replaced(&fs::read(file.path())?, &text(model), &text(MODEL)));
     }
     Ok(files)
 }
@@ -187,4 +201,85 @@ fn label_table(bytes: &[u8]) {
         }
         let _ = labels.save(path);
     });
+}
+
+/// The small model, with its tokenizer and text encoder loaded: its files are gone.
+static SMALL_MODEL: LazyLock<Option<Coca>> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().ok()?;
+    for (name, bytes) in &small_models().ok()?[0] {
+        fs::write(folder.path().join(name), bytes).ok()?;
+    }
+    let coca = Coca::open_with(folder.path(), engine()).ok()?;
+    coca.encode_text("cat").ok()?;
+    Some(coca)
+});
+
+fn small_model() -> &'static Coca {
+    match &*SMALL_MODEL {
+        Some(coca) => coca,
+        None => panic!("the small model cannot be made"),
+    }
+}
+
+/// Tables that pictures of two labels and of none of them taught, by each method.
+fn taught_tables() -> Seeds {
+    let coca = small_model();
+    let (model, width) = (coca.bundle().fingerprint(), coca.bundle().config().dimensions.embedding);
+    let mut teacher = Teacher::new(coca, coca.labels(["cat", "dog"])?);
+    for (number, label) in ["cat", "dog", "cat", "dog", "cat", "none"].into_iter().enumerate() {
+        let embedding = made_up_embedding(number, width, model).ok_or("a zero")?;
+        match label {
+            "none" => teacher.add_none(label, "none.jpg", embedding)?,
+            label => teacher.add(label, format!("{number}.jpg"), embedding)?,
+        }
+    }
+    let file = tempfile::NamedTempFile::new()?;
+    let mut tables = Vec::new();
+    for method in [Method::Gda, Method::Tip, Method::Prototype] {
+        teacher.fit(method)?.0.save(file.path())?;
+        tables.push(fs::read(file.path())?);
+    }
+    Ok(tables)
+}
+
+/// Reads a table, labels with it, and teaches it one more picture.
+fn taught_table(bytes: &[u8]) {
+    let coca = small_model();
+    let (model, width) = (coca.bundle().fingerprint(), coca.bundle().config().dimensions.embedding);
+    let Some(embedding) = made_up_embedding(1, width, model) else { return };
+    with_file(&with_right_checksum(bytes), |path| {
+        let Ok(labels) = coca.load_labels(path) else { return };
+        let names = labels.names().to_vec();
+        let _ = labels.pictures();
+        if let Ok(scores) = labels.scores(&embedding) {
+            assert_eq!(scores.len(), names.len());
+        }
+        let mut teacher = Teacher::new(coca, labels);
+        let Some(label) = teacher.names().first().cloned() else { return };
+        let _ = teacher.add(&label, "new.jpg", &embedding);
+        if let Ok((labels, report)) = teacher.fit(Method::Auto) {
+            let _ = (labels.scores(&embedding), labels.save(path), report);
+        }
+        if let Some(last) = names.last() {
+            let _ = teacher.remove(last).and_then(|()| teacher.fit(Method::Prototype));
+        }
+    });
+}
+
+/// A table whose metadata state the SHA-256 that its tensors have, as whoever can change a table makes it.
+fn with_right_checksum(bytes: &[u8]) -> Vec<u8> {
+    let stated = SafeTensors::read_metadata(bytes)
+        .ok()
+        .and_then(|(_, header)| header.metadata().as_ref()?.get("sha256").cloned());
+    let (Some(stated), Ok(tensors)) = (stated, SafeTensors::deserialize(bytes)) else {
+        return bytes.to_vec();
+    };
+    let by_name: BTreeMap<_, _> = tensors.iter().collect();
+    let mut hash = Sha256::new();
+    by_name.values().for_each(|tensor| hash.update(tensor.data()));
+    let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    match stated.len() == found.len() {
+        true => replaced(bytes, stated.as_bytes(), found.as_bytes()),
+        false => bytes.to_vec(),
+    }
 }

@@ -1,11 +1,13 @@
-//! Files of pictures, and pictures as frames of a camera.
+//! Files of pictures, their EXIF data, and pictures as frames of a camera.
 
 use std::io::Cursor;
 
+use coca_index::fuzzing::read_exif;
 use coca_vision::{
     Detail, FrameConverter, FramePreprocessor, FrameView, Interpolation, Limits, Orientation,
     PixelFormat, PixelSpec, Preprocessor, Resize, YuvMatrix, decode,
 };
+use exif::{Field, In, Tag, Value, experimental::Writer};
 use image::{DynamicImage, ImageFormat};
 
 use crate::{
@@ -28,6 +30,30 @@ pub(crate) const TARGETS: &[Target] = &[
         seeds: jpeg_files,
         words: WORDS,
         memory: 400 << 20,
+        is_slow: false,
+    },
+    Target {
+        name: "exif",
+        run: exif,
+        seeds: exif_files,
+        words: &[
+            "II*\0",
+            "MM\0*",
+            "Exif\0\0",
+            "eXIf",
+            "EXIF",
+            "ftypheic",
+            "meta",
+            "iinf",
+            "iloc",
+            "idat",
+            "2026:11:23 09:00:00",
+            "0000:00:00 00:00:00",
+            "9999:12:31 23:59:60",
+            "+99:99",
+            "-14:00",
+        ],
+        memory: 16 << 20,
         is_slow: false,
     },
 ];
@@ -136,4 +162,59 @@ fn camera_frame(bytes: &[u8]) {
         let _ = frames.preprocess(frame);
     }
     let _ = FrameConverter::new(orientation, 64).convert(frame);
+}
+
+/// Fields that an index keeps.
+const FIELDS: [(Tag, &str); 5] = [
+    (Tag::Make, "NIKON CORPORATION"),
+    (Tag::Model, "NIKON Z 6"),
+    (Tag::DateTime, "2026:12:24 00:00:00"),
+    (Tag::DateTimeOriginal, "2026:11:23 09:00:00"),
+    (Tag::OffsetTimeOriginal, "+02:00"),
+];
+
+/// The fields in either order of bytes, each by itself and in a JPEG, a PNG and a WebP.
+fn exif_files() -> Seeds {
+    let fields = FIELDS.map(|(tag, text)| Field {
+        tag,
+        ifd_num: In::PRIMARY,
+        value: Value::Ascii(vec![text.into()]),
+    });
+    let mut files = Vec::new();
+    for is_little in [false, true] {
+        let mut writer = Writer::new();
+        fields.iter().for_each(|field| writer.push_field(field));
+        let mut tiff = Cursor::new(Vec::new());
+        writer.write(&mut tiff, is_little)?;
+        let tiff = tiff.into_inner();
+        let length = u32::try_from(tiff.len())?;
+        let segment = u16::try_from(2 + 6 + tiff.len())?.to_be_bytes();
+        files.extend([
+            [&b"\xFF\xD8\xFF\xE1"[..], &segment, b"Exif\0\0", &tiff, b"\xFF\xD9"].concat(),
+            [&b"\x89PNG\r\n\x1A\n"[..], &length.to_be_bytes(), b"eXIf", &tiff, &[0; 4]].concat(),
+            [&b"RIFF"[..], &(length + 12).to_le_bytes(), b"WEBPEXIF", &length.to_le_bytes(), &tiff]
+                .concat(),
+            tiff,
+        ]);
+    }
+    Ok(files)
+}
+
+fn exif(bytes: &[u8]) {
+    let (_, camera) = read_exif(bytes);
+    assert_ne!(camera.as_deref(), Some(""));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exif_data_are_found_in_every_seed() {
+        for file in exif_files().unwrap() {
+            let (taken, camera) = read_exif(&file);
+            assert_eq!(camera.as_deref(), Some("NIKON Z 6"));
+            assert!(taken.is_some());
+        }
+    }
 }

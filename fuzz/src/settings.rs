@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use coca_index::{Filter, Picture, Term};
-use coca_text::{Cleaning, Templates, TextSpec, Tokenizer};
+use coca_text::{Cleaning, ListItem, Templates, TextSpec, Tokenizer, parse_list};
 use coca_watch::{
     camera::{SourceSpec, StreamFormat, parse_size},
     display::DisplaySpec,
@@ -74,7 +74,7 @@ pub(crate) const TARGETS: &[Target] = &[
     },
     Target {
         name: "label_file",
-        run: |bytes| label_file(&String::from_utf8_lossy(bytes)),
+        run: label_file,
         seeds: label_files,
         words: &[
             "\u{feff}",
@@ -188,18 +188,23 @@ static TOKENIZER: LazyLock<Option<Tokenizer>> = LazyLock::new(|| {
 });
 
 /// Labels and templates, a line each, cleaned and tokenized.
-fn label_file(text: &str) {
+fn label_file(bytes: &[u8]) {
     let Some(tokenizer) = &*TOKENIZER else {
         panic!("{}: no tokenizer", repository("tests/golden/transformers/openai").display())
     };
-    for label in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+    let text = String::from_utf8_lossy(bytes);
+    let list = |bytes: &[u8]| parse_list(bytes, "labels", ListItem::Label);
+    // Other bytes than UTF-8 are no list; what is right in them is one.
+    let _ = list(bytes);
+    for label in &list(text.as_bytes()).unwrap_or_default() {
+        assert!(!label.trim().is_empty());
         if let Ok(tokens) = tokenizer.encode(label) {
             assert!((2..=77).contains(&tokens.len()));
             let _ = tokenizer.decode(tokens.as_ref());
         }
         assert_eq!(coca_host::printable(label).chars().find(|c| c.is_control()), None);
     }
-    if let Ok(templates) = Templates::parse(text, "templates") {
+    if let Ok(templates) = Templates::parse(&text, "templates") {
         assert_eq!(templates.apply("cat").count(), templates.len());
     }
 }

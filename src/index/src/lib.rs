@@ -26,6 +26,8 @@ mod error;
 mod filter;
 mod follow;
 mod fusion;
+#[doc(hidden)]
+pub mod fuzzing;
 mod generations;
 mod index;
 mod indexing;

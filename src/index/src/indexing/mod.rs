@@ -7,7 +7,7 @@
 //! Every channel is bounded: memory does not grow with the number of pictures. Each thread decodes and encodes pictures of its own,
 //! so that no core waits for another.
 
-mod exif_data;
+pub(crate) mod exif_data;
 mod walk;
 mod worker;
 
