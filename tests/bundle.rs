@@ -102,6 +102,20 @@ fn names_an_altered_file_with_both_checksums() {
 }
 
 #[test]
+fn refuses_a_json_file_that_is_too_large_to_be_parsed_whole() {
+    let large = vec![b' '; (16 << 20) + 1];
+    let folder = copy();
+    replace(folder.path(), "tokenizer.json", &large);
+    let coca = Coca::open(folder.path()).unwrap();
+    let expected = "tokenizer.json: expected at most 16777216 bytes, found 16777217";
+    let sentence = coca.labels(["cat"]).unwrap_err().to_string();
+    assert!(sentence.ends_with(expected), "{sentence}");
+    std::fs::write(folder.path().join("coca.json"), large).unwrap();
+    let expected = "coca.json: expected at most 16777216 bytes, found 16777217";
+    assert!(failure(folder.path()).ends_with(expected), "{}", failure(folder.path()));
+}
+
+#[test]
 fn names_a_misplaced_part_and_the_input_it_expected() {
     let folder = copy();
     let foreign = std::fs::read(folder.path().join("text_encoder.onnx")).unwrap();

@@ -1,7 +1,8 @@
 //! The files beside a checkpoint's weights, in the layout of the library that wrote them.
 
 use std::{
-    fs,
+    fs::File,
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -19,6 +20,9 @@ use crate::{
     open_clip::{ConfigError, NAMED, OpenClipConfig},
     transformers::{self, ClipConfig, ClipTokenizer},
 };
+
+/// Largest file, which is parsed whole: a CLIP's `tokenizer.json` has some 4 MB, as a bundle's has 16 MiB at most.
+const MAX_BYTES: u64 = 16 << 20;
 
 /// A description of a model, without its weights.
 pub(super) enum Description {
@@ -90,9 +94,31 @@ fn weights(files: &dyn Files, names: &[&str]) -> Result<PathBuf, Error> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Error::TooLarge { path: path.to_owned(), limit: MAX_BYTES });
+    }
+    Ok(bytes)
 }
 
 fn refused(path: &Path, source: ConfigError) -> Error {
     Error::Config { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_too_large_to_be_parsed_whole_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenizer.json");
+        File::create(&path).unwrap().set_len(MAX_BYTES + 1).unwrap();
+        let sentence = read(&path).unwrap_err().to_string();
+        let expected = "tokenizer.json: expected at most 16777216 bytes, found more";
+        assert!(sentence.ends_with(expected), "{sentence}");
+    }
 }

@@ -25,6 +25,14 @@ pub enum Error {
         /// The known names.
         names: String,
     },
+    /// A file that is parsed as a whole is too large for that.
+    #[error("{}: expected at most {limit} bytes, found more", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit: u64,
+    },
     /// A configuration was asked for that is neither a file nor known by name.
     #[error("{name}: expected one of {names} or a path to an open_clip_config.json, found neither")]
     UnknownConfig {

@@ -38,6 +38,16 @@ pub enum Error {
         /// Key, expected and found value.
         source: super::ConfigError,
     },
+    /// A file that is parsed as a whole is too large for that.
+    #[error("{}: expected at most {limit} bytes, found {found}", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit: u64,
+        /// Its length, or the part of it that was read.
+        found: u64,
+    },
     /// A file has another length than `coca.json` says: it was cut off or replaced.
     #[error("{}: expected {expected} bytes, found {found}: copy or import the model again", path.display())]
     Length {

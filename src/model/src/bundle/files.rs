@@ -20,8 +20,11 @@ use super::{Bundle, Error, FileEntry, fingerprint::hexadecimal};
 /// The bytes of a file of a bundle.
 pub type CheckedBytes = Arc<dyn FileBytes>;
 
-/// Files up to this size are copied rather than mapped.
+/// Files up to this size are copied rather than mapped; `coca.json` and `tokenizer.json`, which are parsed whole into several
+/// times their size, have no more.
 const MAX_COPIED_BYTES: u64 = 16 << 20;
+
+const TOKENIZER: &str = "tokenizer.json";
 
 /// Bytes that are hashed before their pages are given back.
 const HASHED_AT_ONCE: usize = 1 << 22;
@@ -57,7 +60,12 @@ impl Files {
     pub(super) fn config(&self) -> Result<CheckedBytes, Error> {
         let name = "coca.json";
         match self {
-            Self::Folder(folder) => Ok(Arc::new(copy(&folder.join(name), MAX_COPIED_BYTES)?)),
+            Self::Folder(folder) => {
+                let path = folder.join(name);
+                let bytes = copy(&path, MAX_COPIED_BYTES)?;
+                check_size(&path, bytes.len() as u64)?;
+                Ok(Arc::new(bytes))
+            }
             #[cfg(feature = "pocket")]
             Self::Embedded => self.embedded(name, 0),
         }
@@ -91,12 +99,15 @@ impl Files {
 impl Bundle {
     /// Reads the file `name`, with the length and checksum that `coca.json` gives.
     ///
-    /// A file of up to 16 MiB is copied; a larger one is mapped, and hashed once.
+    /// A file of up to 16 MiB is copied; a larger one is mapped, and hashed once. `tokenizer.json` has 16 MiB at most.
     ///
     /// # Errors
-    /// When the file is not listed, missing, of another length or altered.
+    /// When the file is not listed, too large, missing, of another length or altered.
     pub fn read(&self, name: &str, needed_for: &'static str) -> Result<CheckedBytes, Error> {
         let entry = self.entry(name, needed_for)?;
+        if name == TOKENIZER {
+            check_size(&self.files.path(name), entry.bytes)?;
+        }
         if let Files::Folder(folder) = &self.files
             && entry.bytes <= MAX_COPIED_BYTES
         {
@@ -144,6 +155,14 @@ impl Bundle {
             needed_for,
         })
     }
+}
+
+/// Refuses what is too large to be parsed whole.
+fn check_size(path: &Path, found: u64) -> Result<(), Error> {
+    if found <= MAX_COPIED_BYTES {
+        return Ok(());
+    }
+    Err(Error::TooLarge { path: path.to_path_buf(), limit: MAX_COPIED_BYTES, found })
 }
 
 fn check_length(path: &Path, entry: &FileEntry, found: u64) -> Result<(), Error> {
