@@ -79,7 +79,8 @@ fn of_bundle(error: &bundle::Error) -> Option<String> {
         bundle::Error::NotQuantized { .. } => {
             Some("make an int8 model of it with coca-quantize int8 MODEL OUT".to_owned())
         }
-        bundle::Error::TooLittleMemory { hints, .. } => {
+        bundle::Error::TooLittleMemory { hints, .. }
+        | bundle::Error::MemoryRefused { hints, .. } => {
             let ways: Vec<_> = hints.iter().filter_map(|hint| way_out(*hint)).collect();
             (!ways.is_empty()).then(|| ways.join(", or "))
         }
@@ -102,6 +103,8 @@ fn way_out(hint: MemoryHint) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+
+    use coca_edge::engine;
 
     use super::*;
 
@@ -129,6 +132,25 @@ mod tests {
         assert_eq!(advice(&watch.into()).as_deref(), Some(expected));
         let context = anyhow::Error::from(too_little_memory()).context("cat.jpg");
         assert_eq!(advice(&context).as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn memory_that_the_system_refuses_is_answered_with_options() {
+        let source =
+            engine::Error::Memory { part: "image_encoder.onnx".to_owned(), bytes: 33_554_432 };
+        let refused = bundle::Error::MemoryRefused {
+            path: PathBuf::from("model"),
+            needed_for: "encoding pictures",
+            source,
+            hints: vec![MemoryHint::Quantize, MemoryHint::EmbeddedModel],
+        };
+        let error = anyhow::Error::from(Error::from(refused));
+        let expected = "make an int8 model of it with coca-quantize int8, or leave out --model for the model \
+                        inside the program";
+        assert_eq!(advice(&error).as_deref(), Some(expected));
+        let expected = "model: too little memory for encoding pictures: image_encoder.onnx: no memory for \
+                        33554432 bytes of weights";
+        assert_eq!(error.to_string(), expected);
     }
 
     #[test]

@@ -45,6 +45,14 @@ pub enum Error {
         /// What tract said.
         reason: String,
     },
+    /// The system has no memory left for weights of the graph.
+    #[error("{part}: no memory for {bytes} bytes of weights")]
+    Memory {
+        /// The part's file name.
+        part: String,
+        /// Bytes that were asked for at once.
+        bytes: usize,
+    },
     /// The graph lacks an input or an output that its part must have.
     #[error("{part}: expected an {direction} named {expected}, found {found}")]
     Signature {

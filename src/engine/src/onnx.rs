@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use coca_kernels::OutOfMemory;
 use coca_onnx::{
     GraphIndex, Model, element_count, is_external,
     pb::{
@@ -116,7 +117,10 @@ impl Onnx {
         self.select(inputs, outputs)?;
         let opset = self.model.opset();
         let graph = GraphIndex::new(std::mem::take(self.model.graph_mut()), opset);
-        let mut rewritten = rewrite(graph, weights, engine, arithmetic == Arithmetic::Int8);
+        let rewritten = rewrite(graph, weights, engine, arithmetic == Arithmetic::Int8);
+        let no_memory =
+            |refused: OutOfMemory| Error::Memory { part: self.part.clone(), bytes: refused.bytes };
+        let mut rewritten = rewritten.map_err(no_memory)?;
         let layout = |input: &String| rewritten.layouts.get(input).copied();
         let layouts = inputs.iter().map(|input| layout(input).unwrap_or(Layout::AsDeclared));
         let layouts = layouts.collect();

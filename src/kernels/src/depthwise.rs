@@ -12,6 +12,7 @@ use crate::{
     isa::{Isa, Operation},
     lanes::{LANES, Lanes},
     weight_memory::{AlignedBytes, WeightMemory},
+    weights::PackError,
     work_queue::WorkQueue,
 };
 
@@ -24,30 +25,53 @@ pub struct DepthwiseFilters {
     bias: Vec<f32>,
 }
 
+/// Sizes of filters, all of which a `usize` holds.
+struct Sizes {
+    /// Elements of a filter.
+    taps: usize,
+    /// Elements of all.
+    elements: usize,
+    /// Channels in whole groups.
+    padded: usize,
+    /// Bytes of whole groups.
+    bytes: usize,
+}
+
+impl Sizes {
+    fn of(channels: usize, convolution: Conv2d) -> Option<Self> {
+        let taps = convolution.size[0].checked_mul(convolution.size[1])?;
+        let padded = channels.checked_next_multiple_of(LANES)?;
+        let bytes = padded.checked_mul(taps)?.checked_mul(4)?;
+        Some(Self { taps, elements: channels.checked_mul(taps)?, padded, bytes })
+    }
+}
+
 impl DepthwiseFilters {
     /// Packs `filters`, `[channels, lines, columns]`, into `memory`.
     ///
-    /// Returns `None` if they have another size, a stride is 0, or the padding is as wide as the filter.
-    #[must_use]
+    /// # Errors
+    /// [`PackError::Sizes`] if they have another size, a stride is 0, or the padding is as wide as the filter;
+    /// [`PackError::Memory`].
     pub fn pack(
         memory: &WeightMemory,
         filters: &[f32],
         bias: Option<&[f32]>,
         channels: usize,
         convolution: Conv2d,
-    ) -> Option<Self> {
-        let taps = convolution.size[0].checked_mul(convolution.size[1])?;
+    ) -> Result<Self, PackError> {
+        let Some(Sizes { taps, elements, padded, bytes }) = Sizes::of(channels, convolution) else {
+            return Err(PackError::Sizes);
+        };
         // A filter that can lie beside the image would have nothing to read there.
         let reaches =
             |padding: [usize; 2]| (0..2).all(|axis| padding[axis] < convolution.size[axis]);
         let fits = !convolution.strides.contains(&0)
             && reaches(convolution.pads_begin)
             && reaches(convolution.pads_end)
-            && filters.len() == channels.checked_mul(taps)?
+            && filters.len() == elements
             && bias.is_none_or(|bias| bias.len() == channels);
-        fits.then_some(())?;
-        let padded = channels.checked_next_multiple_of(LANES)?;
-        let mut groups = memory.zeroed(padded.checked_mul(taps)?.checked_mul(4)?);
+        fits.then_some(()).ok_or(PackError::Sizes)?;
+        let mut groups = memory.zeroed(bytes)?;
         let packed = groups.as_f32_mut();
         for (channel, filter) in filters.chunks_exact(taps).enumerate() {
             let first = channel / LANES * LANES * taps + channel % LANES;
@@ -57,7 +81,7 @@ impl DepthwiseFilters {
         }
         let mut bias = bias.map_or_else(Vec::new, <[f32]>::to_vec);
         bias.resize(padded, 0.0);
-        Some(Self { channels, convolution, groups, bias })
+        Ok(Self { channels, convolution, groups, bias })
     }
 
     /// Channels of the input and of the output.

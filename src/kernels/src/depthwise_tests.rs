@@ -109,7 +109,6 @@ proptest! {
 fn a_filter_that_can_lie_beside_the_image_is_refused() {
     let convolution =
         Conv2d { size: [3, 3], strides: [1, 1], pads_begin: [3, 0], pads_end: [0, 0] };
-    assert!(
-        DepthwiseFilters::pack(&WeightMemory::new(), &[0.0; 9], None, 1, convolution).is_none()
-    );
+    let filters = DepthwiseFilters::pack(&WeightMemory::new(), &[0.0; 9], None, 1, convolution);
+    assert_eq!(filters.err(), Some(PackError::Sizes));
 }

@@ -102,5 +102,5 @@ pub use packed_keys::{PANEL_COLUMNS, PackedKeys, pack_keys, pack_values};
 pub use pool::Pool;
 pub use row_query::{ROW_PADDING, RowQuery};
 pub use rows::QuantizedRows;
-pub use weight_memory::WeightMemory;
-pub use weights::{F32Weights, Int8Weights, Matrix, Weights};
+pub use weight_memory::{OutOfMemory, WeightMemory};
+pub use weights::{F32Weights, Int8Weights, Matrix, PackError, Weights};

@@ -420,14 +420,11 @@ proptest! {
 #[test]
 fn sizes_that_do_not_fit_are_refused() {
     let cpu = Cpu::best();
-    assert!(
-        Int8Weights::pack(&WeightMemory::new(), cpu, Matrix::InputsFirst(&[1, 2, 3]), 2, &[1.0])
-            .is_none()
-    );
-    assert!(
-        F32Weights::pack(&WeightMemory::new(), Matrix::InputsFirst(&[1.0, 2.0, 3.0]), 2, 1)
-            .is_none()
-    );
+    let memory = WeightMemory::new();
+    let packed = Int8Weights::pack(&memory, cpu, Matrix::InputsFirst(&[1, 2, 3]), 2, &[1.0]);
+    assert_eq!(packed.err(), Some(PackError::Sizes));
+    let packed = F32Weights::pack(&memory, Matrix::InputsFirst(&[1.0, 2.0, 3.0]), 2, 1);
+    assert_eq!(packed.err(), Some(PackError::Sizes));
     let weights = Weights::F32(
         F32Weights::pack(&WeightMemory::new(), Matrix::InputsFirst(&[1.0, 2.0]), 2, 1).unwrap(),
     );
@@ -439,18 +436,19 @@ fn sizes_that_do_not_fit_are_refused() {
 #[test]
 fn sizes_whose_products_wrap_round_are_refused() {
     let (cpu, memory, huge) = (Cpu::best(), WeightMemory::new(), usize::MAX / 2 + 1);
+    let sizes = Some(PackError::Sizes);
     let no_weights: Matrix<'_, i8> = Matrix::OutputsFirst(&[]);
-    assert!(Int8Weights::pack(&memory, cpu, no_weights, usize::MAX, &[]).is_none());
-    assert!(F32Weights::pack(&memory, Matrix::InputsFirst(&[]), usize::MAX, 0).is_none());
-    assert!(F32Weights::pack(&memory, Matrix::InputsFirst(&[]), huge, 2).is_none());
+    assert_eq!(Int8Weights::pack(&memory, cpu, no_weights, usize::MAX, &[]).err(), sizes);
+    assert_eq!(F32Weights::pack(&memory, Matrix::InputsFirst(&[]), usize::MAX, 0).err(), sizes);
+    assert_eq!(F32Weights::pack(&memory, Matrix::InputsFirst(&[]), huge, 2).err(), sizes);
     assert!(QuantizedRows::new(cpu, &[], usize::MAX, None, None).is_none());
     assert!(pack_keys(&[], huge, 2).is_none());
     assert!(pack_values(&[], huge, 2).is_none());
 
     let conv = Conv2d { size: [huge, 2], strides: [1; 2], pads_begin: [0; 2], pads_end: [0; 2] };
-    assert!(DepthwiseFilters::pack(&memory, &[], None, 1, conv).is_none());
+    assert_eq!(DepthwiseFilters::pack(&memory, &[], None, 1, conv).err(), sizes);
     let still = Conv2d { size: [1; 2], strides: [0, 1], ..conv };
-    assert!(DepthwiseFilters::pack(&memory, &[1.0], None, 1, still).is_none());
+    assert_eq!(DepthwiseFilters::pack(&memory, &[1.0], None, 1, still).err(), sizes);
     let one = Conv2d { size: [1; 2], ..conv };
     let filters = DepthwiseFilters::pack(&memory, &[1.0], None, 1, one).unwrap();
     let inputs = [huge, 2];

@@ -1,4 +1,4 @@
-//! KeyValues for packed weights: one stream in large pages.
+//! Memory for packed weights: one stream in large pages.
 //!
 //! Decoding reads all weights for every token. With pages of 4 KiB a fifth of that time goes into looking
 //! up addresses; pages of 2 MiB need one address space for many layers, so all layers of an engine share it.
@@ -35,6 +35,14 @@ const OWN_PAGES: usize = 8;
 #[derive(Debug, Default)]
 pub struct WeightMemory {
     current: Mutex<Option<Region>>,
+}
+
+/// The system has no memory left for weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no memory for {bytes} bytes of weights")]
+pub struct OutOfMemory {
+    /// Bytes that were asked for at once.
+    pub bytes: usize,
 }
 
 /// Zeroed bytes that start on a cache line and read as f32 or i8.
@@ -75,25 +83,20 @@ impl WeightMemory {
 
     /// Allocates `length` zeroed bytes, 64-byte aligned.
     ///
-    /// # Panics
-    /// When the system has no memory left, as an allocation would.
-    pub(crate) fn zeroed(&self, length: usize) -> AlignedBytes {
+    /// # Errors
+    /// [`OutOfMemory`] when the system has none left.
+    pub(crate) fn zeroed(&self, length: usize) -> Result<AlignedBytes, OutOfMemory> {
+        let refused = OutOfMemory { bytes: length };
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let alignment = if length / page_size() < OWN_PAGES { LINE } else { page_size() };
-        let Some(reserved) = length.checked_next_multiple_of(alignment) else {
-            panic!("no memory for {length} bytes of weights");
-        };
+        let reserved = length.checked_next_multiple_of(alignment).ok_or(refused)?;
         let piece = current.as_mut().and_then(|region| region.cut(reserved, alignment, length));
         if let Some(piece) = piece {
-            return piece;
+            return Ok(piece);
         }
-        match Region::starting_with(reserved, length) {
-            Ok((region, piece)) => {
-                *current = Some(region);
-                piece
-            }
-            Err(error) => panic!("no memory for {length} bytes of weights: {error}"),
-        }
+        let (region, piece) = Region::starting_with(reserved, length).map_err(|_| refused)?;
+        *current = Some(region);
+        Ok(piece)
     }
 }
 
@@ -197,25 +200,28 @@ mod tests {
     fn a_piece_is_written_while_another_is_cut_and_a_third_dropped() {
         let memory = WeightMemory::new();
         let [mut borrowed, dropped] =
-            [memory.zeroed(3 * LARGE_PAGE), memory.zeroed(2 * LARGE_PAGE)];
+            [3, 2].map(|pages| memory.zeroed(pages * LARGE_PAGE).unwrap());
         let written = borrowed.as_i8_mut();
         drop(dropped);
-        let cut = memory.zeroed(64);
+        let cut = memory.zeroed(64).unwrap();
         written.fill(5);
         assert!(cut.as_i8().iter().all(|&byte| byte == 0));
     }
 
     #[test]
-    #[should_panic(expected = "no memory")]
-    fn a_length_that_wraps_round_is_no_memory() {
-        WeightMemory::new().zeroed(usize::MAX);
+    fn more_than_there_can_be_is_an_error_and_less_is_had_afterwards() {
+        let memory = WeightMemory::new();
+        for bytes in [usize::MAX, usize::MAX / 2] {
+            assert_eq!(memory.zeroed(bytes).err(), Some(OutOfMemory { bytes }));
+        }
+        assert!(memory.zeroed(64).is_ok());
     }
 
     #[test]
     fn pieces_are_zeroed_aligned_and_apart() {
         let memory = WeightMemory::new();
         let mut pieces: Vec<_> =
-            [1, 64, 100, LARGE_PAGE + LARGE_PAGE / 2].map(|n| memory.zeroed(n)).into();
+            [1, 64, 100, LARGE_PAGE + LARGE_PAGE / 2].map(|n| memory.zeroed(n).unwrap()).into();
         for (n, piece) in pieces.iter_mut().enumerate() {
             assert!(piece.start.addr().get().is_multiple_of(LINE));
             assert!(piece.as_i8().iter().all(|&byte| byte == 0));
@@ -229,20 +235,20 @@ mod tests {
     #[test]
     fn a_region_lives_as_long_as_its_last_piece() {
         let memory = WeightMemory::new();
-        let [first, second] = [memory.zeroed(100), memory.zeroed(100)];
+        let [first, second] = [100; 2].map(|n| memory.zeroed(n).unwrap());
         let region = Arc::downgrade(&first.region);
         drop(first);
         assert!(region.upgrade().is_some(), "the second piece lies in it");
         drop(second);
         assert!(region.upgrade().is_none());
-        let mut piece = memory.zeroed(100);
+        let mut piece = memory.zeroed(100).unwrap();
         piece.as_i8_mut().fill(1);
     }
 
     #[test]
     fn a_piece_larger_than_a_region_has_one_of_its_own() {
         let memory = WeightMemory::new();
-        let [small, large] = [memory.zeroed(64), memory.zeroed(REGION + LARGE_PAGE)];
+        let [small, large] = [64, REGION + LARGE_PAGE].map(|n| memory.zeroed(n).unwrap());
         assert!(!Arc::ptr_eq(&small.region, &large.region));
     }
 
@@ -250,7 +256,8 @@ mod tests {
     #[cfg(all(target_os = "linux", not(miri)))]
     fn a_dropped_piece_gives_its_pages_back_while_its_neighbours_stay() {
         let memory = WeightMemory::new();
-        let [mut before, mut between, mut after] = [100, 8 << 20, 100].map(|n| memory.zeroed(n));
+        let [mut before, mut between, mut after] =
+            [100, 8 << 20, 100].map(|n| memory.zeroed(n).unwrap());
         for piece in [&mut before, &mut between, &mut after] {
             piece.as_i8_mut().fill(7);
         }

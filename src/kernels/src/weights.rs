@@ -6,8 +6,20 @@ use crate::{
     dispatch::Cpu,
     isa::{INPUT_PADDING, Isa, Operation, PanelShape},
     lanes::LANES,
-    weight_memory::{AlignedBytes, WeightMemory},
+    weight_memory::{AlignedBytes, OutOfMemory, WeightMemory},
 };
+
+/// Weights that cannot be packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackError {
+    /// There are more or fewer than the layer's sizes ask for, or there is no layer of such sizes.
+    #[error("the weights do not fit the layer's sizes")]
+    Sizes,
+    /// The system has no memory left for them.
+    #[error(transparent)]
+    Memory(#[from] OutOfMemory),
+}
 
 /// A weight matrix, row by row.
 #[derive(Debug, Clone, Copy)]
@@ -84,20 +96,26 @@ pub struct Int8Weights {
 impl Int8Weights {
     /// Packs a matrix of `inputs` by `scales.len()` weights into `memory`, in `cpu`'s layout.
     ///
-    /// Returns `None` if the matrix has another size, or so many inputs (more than 66,572) that a sum could leave 32 bits.
-    #[must_use]
+    /// # Errors
+    /// [`PackError::Sizes`] if the matrix has another size, or so many inputs (more than 66,572) that a sum could leave 32
+    /// bits; [`PackError::Memory`].
     pub fn pack(
         memory: &WeightMemory,
         cpu: Cpu,
         matrix: Matrix<'_, i8>,
         inputs: usize,
         scales: &[f32],
-    ) -> Option<Self> {
+    ) -> Result<Self, PackError> {
         let PanelShape { columns, .. } = cpu.panel_shape();
-        let panel = inputs.checked_next_multiple_of(INPUT_PADDING)?.checked_mul(columns)?;
-        panel.checked_mul(scales.len().div_ceil(columns))?;
-        let fits = matrix.elements() == inputs.checked_mul(scales.len())? && inputs <= MAX_INPUTS;
-        fits.then(|| cpu.run(PackInt8 { memory, matrix, inputs, scales }))
+        let bytes = || {
+            let panel = inputs.checked_next_multiple_of(INPUT_PADDING)?.checked_mul(columns)?;
+            panel.checked_mul(scales.len().div_ceil(columns))
+        };
+        let is_fitting = Some(matrix.elements()) == inputs.checked_mul(scales.len());
+        if !is_fitting || inputs > MAX_INPUTS || bytes().is_none() {
+            return Err(PackError::Sizes);
+        }
+        Ok(cpu.run(PackInt8 { memory, matrix, inputs, scales })?)
     }
 
     /// The number of panels.
@@ -141,16 +159,16 @@ struct PackInt8<'a> {
 }
 
 impl Operation for PackInt8<'_> {
-    type Output = Int8Weights;
+    type Output = Result<Int8Weights, OutOfMemory>;
 
     #[inline(always)]
-    fn run<I: Isa>(self, _: I) -> Int8Weights {
+    fn run<I: Isa>(self, _: I) -> Self::Output {
         let PanelShape { columns, depth, offset } = I::PANEL;
         const { assert!(matches!(I::PANEL.depth, 1 | 2 | 4 | 8 | 16)) };
         let (inputs, outputs) = (self.inputs, self.scales.len());
         let length = inputs.next_multiple_of(INPUT_PADDING) * columns;
         let count = outputs.div_ceil(columns);
-        let mut panels = self.memory.zeroed(count * length);
+        let mut panels = self.memory.zeroed(count * length)?;
         let packed = &mut panels.as_i8_mut()[..count * length];
         match self.matrix {
             Matrix::InputsFirst(values) => {
@@ -187,7 +205,7 @@ impl Operation for PackInt8<'_> {
         let mut scales = self.scales.to_vec();
         scales.resize(count * columns, 0.0);
         let column_sums = OnceLock::new();
-        Int8Weights { shape: I::PANEL, inputs, outputs, panels, scales, column_sums }
+        Ok(Int8Weights { shape: I::PANEL, inputs, outputs, panels, scales, column_sums })
     }
 }
 
@@ -256,21 +274,21 @@ pub struct F32Weights {
 }
 
 impl F32Weights {
-    /// Packs a matrix of `inputs` by `outputs` weights into `memory`. Returns `None` if it has another size.
-    #[must_use]
+    /// Packs a matrix of `inputs` by `outputs` weights into `memory`.
+    ///
+    /// # Errors
+    /// [`PackError::Sizes`] if it has another size, [`PackError::Memory`].
     pub fn pack(
         memory: &WeightMemory,
         matrix: Matrix<'_, f32>,
         inputs: usize,
         outputs: usize,
-    ) -> Option<Self> {
-        if matrix.elements() != inputs.checked_mul(outputs)? {
-            return None;
-        }
-        let length = inputs.checked_mul(4 * LANES)? / 4;
-        let bytes = length.checked_mul(4)?.checked_mul(outputs.div_ceil(LANES))?;
-        let mut panels = memory.zeroed(bytes);
-        let length = length.max(1);
+    ) -> Result<Self, PackError> {
+        let bytes = || inputs.checked_mul(4 * LANES)?.checked_mul(outputs.div_ceil(LANES));
+        let is_fitting = Some(matrix.elements()) == inputs.checked_mul(outputs);
+        let bytes = bytes().filter(|_| is_fitting).ok_or(PackError::Sizes)?;
+        let mut panels = memory.zeroed(bytes)?;
+        let length = (inputs * LANES).max(1);
         for (index, panel) in panels.as_f32_mut().chunks_exact_mut(length).enumerate() {
             let first = index * LANES;
             let filled = LANES.min(outputs.saturating_sub(first));
@@ -287,7 +305,7 @@ impl F32Weights {
                 }
             }
         }
-        Some(Self { inputs, outputs, panels })
+        Ok(Self { inputs, outputs, panels })
     }
 
     /// The number of panels.

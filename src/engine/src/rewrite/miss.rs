@@ -1,5 +1,6 @@
 //! Why a rule leaves a node to tract.
 
+use coca_kernels::{OutOfMemory, PackError};
 use coca_onnx::pb::NodeProto;
 
 /// What a rule ends in: the node is fused, or left.
@@ -12,6 +13,8 @@ pub(super) enum Miss {
     Other,
     /// It begins like a pattern, but for this.
     Near(&'static str),
+    /// The system has no memory for its weights, and so none for the graph.
+    Memory(OutOfMemory),
 }
 
 /// A node that begins like a known pattern and runs on tract all the same.
@@ -59,6 +62,22 @@ impl<T> OrMiss<T> for Option<T> {
 
     fn or_other(self) -> Result<T, Miss> {
         self.ok_or(Miss::Other)
+    }
+}
+
+impl<T> OrMiss<T> for Result<T, PackError> {
+    fn or_near(self, reason: &'static str) -> Result<T, Miss> {
+        self.map_err(|error| match error {
+            PackError::Memory(refused) => Miss::Memory(refused),
+            _ => Miss::Near(reason),
+        })
+    }
+
+    fn or_other(self) -> Result<T, Miss> {
+        self.map_err(|error| match error {
+            PackError::Memory(refused) => Miss::Memory(refused),
+            _ => Miss::Other,
+        })
     }
 }
 

@@ -23,6 +23,7 @@ use std::{
     sync::Arc,
 };
 
+use coca_kernels::OutOfMemory;
 use coca_onnx::{
     Constants, GraphIndex, NodeId, Opset,
     pb::{GraphProto, NodeProto},
@@ -53,12 +54,15 @@ pub(super) struct Rewritten {
 }
 
 /// Drops what nothing reads, and applies every rule unless `engine` has none.
+///
+/// # Errors
+/// [`OutOfMemory`] when there is none for the weights that the rules pack.
 pub(super) fn rewrite(
     mut graph: GraphIndex,
     weights: &Weights,
     engine: &Engine,
     int8: bool,
-) -> Rewritten {
+) -> Result<Rewritten, OutOfMemory> {
     graph.remove_unused();
     let mut rewriter = Rewriter {
         weights,
@@ -68,6 +72,7 @@ pub(super) fn rewrite(
         layouts: BTreeMap::new(),
         channels_last: BTreeMap::new(),
         misses: BTreeMap::new(),
+        refused: None,
         prefix: unused_prefix(graph.graph()),
         graph,
     };
@@ -89,11 +94,14 @@ pub(super) fn rewrite(
         rewriter.apply("LayerNormalization", Rewriter::fuse_layer_norm);
         rewriter.apply("Gather", Rewriter::fuse_embedding);
     }
+    if let Some(refused) = rewriter.refused {
+        return Err(refused);
+    }
     let mut rewritten = rewriter.finish();
     if engine.rules() == Rules::On && is_old {
         rewritten.unfused.push(Unfused::every_operator("the file's opset is older than 7"));
     }
-    rewritten
+    Ok(rewritten)
 }
 
 /// What the rules work with.
@@ -109,6 +117,8 @@ struct Rewriter<'w> {
     channels_last: BTreeMap<String, usize>,
     /// Why the last rule that had something to tell of a node left it.
     misses: BTreeMap<NodeId, Miss>,
+    /// Weights that there was no memory for.
+    refused: Option<OutOfMemory>,
     /// The beginning of every name that a rule makes, and of none in the file.
     prefix: String,
 }
@@ -117,8 +127,15 @@ impl Rewriter<'_> {
     /// Applies a rule to every node of the standard operator `operator`.
     fn apply(&mut self, operator: &str, mut rule: impl FnMut(&mut Self, NodeId) -> Rule) {
         for id in self.graph.nodes_of(operator) {
-            if let Err(miss @ Miss::Near(_)) = rule(self, id) {
-                self.misses.insert(id, miss);
+            if self.refused.is_some() {
+                return;
+            }
+            match rule(self, id) {
+                Ok(()) | Err(Miss::Other) => {}
+                Err(miss @ Miss::Near(_)) => {
+                    self.misses.insert(id, miss);
+                }
+                Err(Miss::Memory(refused)) => self.refused = Some(refused),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Stored weights, packed for the kernels.
 
-use coca_kernels::{F32Weights, Int8Weights, Matrix, Weights};
+use coca_kernels::{F32Weights, Int8Weights, Matrix, PackError, Weights};
 use coca_onnx::{Elements, StoredWeight};
 
 use crate::Engine;
@@ -12,9 +12,9 @@ pub(super) fn pack(
     engine: &Engine,
     outputs_first: bool,
     keep_int8: bool,
-) -> Option<Weights> {
+) -> Result<Weights, PackError> {
     let memory = engine.weight_memory();
-    let [first, second] = stored.dims[..] else { return None };
+    let [first, second] = stored.dims[..] else { return Err(PackError::Sizes) };
     let outputs_first = outputs_first != stored.transposed;
     let (inputs, outputs) = if outputs_first { (second, first) } else { (first, second) };
     if let Elements::Int8 { scales, axis } = &stored.elements

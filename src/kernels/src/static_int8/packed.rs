@@ -5,7 +5,7 @@ use crate::{
     dispatch::Cpu,
     isa::{Isa, Operation},
     lanes::LANES,
-    weight_memory::{AlignedBytes, WeightMemory},
+    weight_memory::{AlignedBytes, OutOfMemory, WeightMemory},
 };
 
 /// A convolution's elements as ONNX gives them.
@@ -58,6 +58,9 @@ pub enum LayerError {
         /// The stride.
         stride: usize,
     },
+    /// The system has no memory left for its weights.
+    #[error(transparent)]
+    Memory(#[from] OutOfMemory),
 }
 
 /// What follows the products: bias, with everything that zero points add, multipliers and zero point.
@@ -119,7 +122,7 @@ impl PointwiseLayer {
     /// Packs a layer of `inputs` inputs; outputs follow from the biases.
     ///
     /// # Errors
-    /// [`LayerError`] when the elements do not fit each other or sums can overflow.
+    /// [`LayerError`] when the elements do not fit each other, sums can overflow, or there is no memory.
     pub fn pack(
         memory: &WeightMemory,
         cpu: Cpu,
@@ -129,7 +132,7 @@ impl PointwiseLayer {
         let outputs = parameters.bias.len();
         let requantizer = Requantizer::new(cpu, parameters, outputs, inputs)?;
         let weight = |output: usize, input: usize| parameters.weights[output * inputs + input];
-        let panels = Panels::pack(memory, PanelLayout::of(cpu), outputs, inputs, weight);
+        let panels = Panels::pack(memory, PanelLayout::of(cpu), outputs, inputs, weight)?;
         Ok(Self { inputs, outputs, panels, requantizer })
     }
 
@@ -178,7 +181,7 @@ impl StemLayer {
             _ => 0,
         };
         let layout = PanelLayout { depth: 4, padding: 4, ..PanelLayout::of(cpu) };
-        let panels = Panels::pack(memory, layout, outputs, 12 * Self::SIZE, weight);
+        let panels = Panels::pack(memory, layout, outputs, 12 * Self::SIZE, weight)?;
         Ok(Self { outputs, panels, requantizer })
     }
 }
@@ -215,7 +218,7 @@ impl DepthwiseLayer {
         let channels = parameters.bias.len();
         let requantizer = Requantizer::new(cpu, parameters, channels, size * size)?;
         let words = Self::words_of(size, stride);
-        let mut filters = memory.zeroed(channels.div_ceil(LANES) * size * words * QUAD);
+        let mut filters = memory.zeroed(channels.div_ceil(LANES) * size * words * QUAD)?;
         for (channel, filter) in parameters.weights.chunks_exact(size * size).enumerate() {
             for (place, &weight) in filter.iter().enumerate() {
                 let (line, column) = (place / size, place % size);
@@ -304,9 +307,9 @@ impl Panels {
         outputs: usize,
         inputs: usize,
         weight: impl Fn(usize, usize) -> i8,
-    ) -> Self {
+    ) -> Result<Self, OutOfMemory> {
         let (padded, vectors) = (inputs.next_multiple_of(padding), outputs.div_ceil(LANES));
-        let mut bytes = memory.zeroed(padded * vectors * LANES);
+        let mut bytes = memory.zeroed(padded * vectors * LANES)?;
         for output in 0..outputs {
             let (vector, lane) = (output / LANES, output % LANES);
             let first = vector / at_once * at_once;
@@ -317,7 +320,7 @@ impl Panels {
                     weight(output, input);
             }
         }
-        Self { bytes, inputs: padded, vectors }
+        Ok(Self { bytes, inputs: padded, vectors })
     }
 
     /// The panel that begins with a vector.

@@ -103,6 +103,18 @@ pub enum Error {
         /// Ways out, the best first.
         hints: Vec<MemoryHint>,
     },
+    /// The system refused memory for a part although some was free: a limit of the process, or other programs.
+    #[error("{}: too little memory for {needed_for}: {source}", path.display())]
+    MemoryRefused {
+        /// The model.
+        path: PathBuf,
+        /// Purpose of the memory.
+        needed_for: &'static str,
+        /// The part, and the bytes that it asked for.
+        source: coca_engine::Error,
+        /// Ways out, the best first.
+        hints: Vec<MemoryHint>,
+    },
     /// A part is no ONNX graph, or lacks an input or output that it must have.
     #[error(transparent)]
     Graph(#[from] coca_engine::Error),

@@ -81,6 +81,23 @@ impl Bundle {
         Ok(())
     }
 
+    /// What a graph that could not be prepared means to the bundle.
+    pub(super) fn not_prepared(
+        &self,
+        source: coca_engine::Error,
+        needed_for: &'static str,
+    ) -> Error {
+        match source {
+            coca_engine::Error::Memory { .. } => Error::MemoryRefused {
+                path: self.files.folder().to_path_buf(),
+                needed_for,
+                source,
+                hints: self.hints(needed_for),
+            },
+            source => Error::Graph(source),
+        }
+    }
+
     fn hints(&self, needed_for: &str) -> Vec<MemoryHint> {
         let smaller = match (self.config.precision, self.arithmetic) {
             (Precision::Int8, Arithmetic::F32) => MemoryHint::ComputeInInt8,
@@ -91,5 +108,21 @@ impl Bundle {
         let embedded = (!self.files.is_embedded()).then_some(MemoryHint::EmbeddedModel);
         let last = Some(MemoryHint::EndOtherPrograms);
         [Some(smaller), labels, embedded, last].into_iter().flatten().collect()
+    }
+}
+
+#[cfg(all(test, feature = "pocket"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_is_refused_for_captions_is_told_with_ways_out() {
+        let bundle = Bundle::pocket().unwrap();
+        let source =
+            coca_engine::Error::Memory { part: "caption_decoder.onnx".to_owned(), bytes: 4096 };
+        let Error::MemoryRefused { hints, .. } = bundle.not_prepared(source, "captions") else {
+            panic!("another error");
+        };
+        assert!(hints.contains(&MemoryHint::LabelsOnly), "{hints:?}");
     }
 }

@@ -110,8 +110,10 @@ impl Bundle {
         }
         let verify =
             || files.iter().try_for_each(|(name, bytes)| self.verify_once(name, bytes, needed_for));
-        let prepare =
-            || Ok(Graph::prepare(onnx, &weights, inputs, outputs, self.arithmetic, engine)?);
+        let prepare = || {
+            Graph::prepare(onnx, &weights, inputs, outputs, self.arithmetic, engine)
+                .map_err(|error| self.not_prepared(error, needed_for))
+        };
         if engine.threads() == 1 {
             verify()?;
             return prepare();

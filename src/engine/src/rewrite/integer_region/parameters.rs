@@ -108,6 +108,7 @@ pub(super) fn miss(error: LayerError) -> Miss {
         LayerError::Filter { .. } => {
             Miss::Near("its filters are other than 3×3 and 5×5 at stride 1 and 2")
         }
+        LayerError::Memory(refused) => Miss::Memory(refused),
         _ => Miss::Near("its elements do not fit each other"),
     }
 }
