@@ -253,6 +253,7 @@ fn taught_table(bytes: &[u8]) {
         let _ = labels.pictures();
         if let Ok(scores) = labels.scores(&embedding) {
             assert_eq!(scores.len(), names.len());
+            assert!(scores.iter().all(|score| score.is_finite()));
         }
         let mut teacher = Teacher::new(coca, labels);
         let Some(label) = teacher.names().first().cloned() else { return };

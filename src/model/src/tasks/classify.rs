@@ -209,7 +209,7 @@ impl Labels {
     /// The `top_k` labels with the highest scores, best first; equal scores stay in the order of the labels.
     ///
     /// # Errors
-    /// [`Error::OtherModel`] if another model encoded the image.
+    /// As [`Labels::scores`].
     pub fn classify(
         &self,
         image: impl AsRef<Embedding>,
@@ -231,7 +231,8 @@ impl Labels {
     /// the logits of the classifier that pictures have taught.
     ///
     /// # Errors
-    /// [`Error::OtherModel`] if another model encoded the image.
+    /// [`Error::OtherModel`] if another model encoded the image, [`Error::NotFinite`] for a classifier out of a table that
+    /// gives no numbers.
     pub fn scores(&self, image: &Embedding) -> Result<Array1<f32>, Error> {
         Ok(self.scores_and_cosines(image)?.0)
     }
@@ -246,6 +247,10 @@ impl Labels {
         }
         let none = self.none.as_ref().map(|none| none.logit(image.view(), &cosines, &logits));
         let logits: Vec<f32> = logits.into_iter().chain(none).collect();
+        // A table may hold weights whose products no f32 holds.
+        if let Some(&found) = logits.iter().find(|logit| !logit.is_finite()) {
+            return Err(Error::NotFinite { part: "label table", found });
+        }
         Ok((softmax(&logits).into(), cosines))
     }
 }

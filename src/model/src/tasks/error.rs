@@ -122,10 +122,10 @@ pub enum Error {
         /// Shape of the output; `None` where there was none.
         found: Option<Vec<usize>>,
     },
-    /// A part answered with NaN or infinity.
+    /// A part, or a classifier out of a label table, answered with NaN or infinity.
     #[error("{part}: expected finite numbers, found {found}")]
     NotFinite {
-        /// File name of the part.
+        /// File name of the part, or "label table".
         part: &'static str,
         /// The first such number.
         found: f32,

@@ -190,6 +190,7 @@ impl Table {
         if !embeddings.iter().all(|element| element.is_finite()) {
             return Err(format!("{TENSOR}: expected finite numbers"));
         }
+        taught_table::check_lengths(TENSOR, &embeddings)?;
         let taught = match format {
             FORMAT_TAUGHT => {
                 Some(taught_table::read(entry(taught_table::KEY)?, &tensors, (rows, columns))?)

@@ -1,13 +1,13 @@
 //! Label tables: what is written, read and refused.
 
 use half::f16;
-use ndarray::{Array1, array};
+use ndarray::{Array1, Array2, array};
 use proptest::prelude::*;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Error, Labels,
+    Embedding, Error, Labels,
     taught::{Classifier, Method, NONE, Shot, Taught},
 };
 use crate::bundle::{Fingerprint, hexadecimal};
@@ -196,4 +196,23 @@ fn a_classifier_of_another_shape_is_refused() {
     labels.taught.as_mut().unwrap().classifier = classifier;
     let error = load(&labels.to_bytes().unwrap(), MODEL).unwrap_err().to_string();
     assert!(error.contains("weights: expected F32 [2, 3], found F32 [1, 3]"), "{error}");
+}
+
+#[test]
+fn a_classifier_whose_answers_are_no_numbers_is_an_error() {
+    let mut labels = taught();
+    let weights = Array2::from_elem((2, 3), 3e38);
+    let classifier = Classifier::Linear { weights, bias: array![0.0, 0.0] };
+    labels.taught.as_mut().unwrap().classifier = classifier;
+    let labels = load(&labels.to_bytes().unwrap(), MODEL).unwrap();
+    let image = Embedding::from_elements(vec![1.0; 3], MODEL).unwrap();
+    assert!(matches!(labels.classify(&image, 1), Err(Error::NotFinite { .. })));
+}
+
+#[test]
+fn rows_that_are_no_embeddings_are_refused() {
+    let mut labels = taught();
+    labels.taught.as_mut().unwrap().shots[1].embedding = vec![0.0, 3.0, 0.0];
+    let error = load(&labels.to_bytes().unwrap(), MODEL).unwrap_err().to_string();
+    assert!(error.contains("shots: expected rows of length 1, found 3"), "{error}");
 }

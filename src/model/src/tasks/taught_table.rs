@@ -144,6 +144,7 @@ pub(super) fn read(
         },
     };
     let embeddings = matrix("shots", description.shots.len())?;
+    check_lengths("shots", &embeddings)?;
     let mut shots = Vec::with_capacity(description.shots.len());
     for (entry, row) in description.shots.into_iter().zip(embeddings.rows()) {
         if let Some(label) = entry.label.filter(|&label| label >= labels) {
@@ -164,6 +165,17 @@ pub(super) fn read(
     };
     let (method, uses_names) = (description.method, description.uses_names);
     Ok(TaughtPart { taught: Taught { shots, method, uses_names, classifier }, none })
+}
+
+/// Refuses rows that are no embeddings, whose length is 1: a fit relies on that.
+pub(super) fn check_lengths(name: &str, embeddings: &Array2<f32>) -> Result<(), String> {
+    // The oldest tables have 16 bits an element.
+    const TOLERANCE: f32 = 0.01;
+    let mut lengths = embeddings.rows().into_iter().map(|row| row.dot(&row).sqrt());
+    match lengths.find(|length| (length - 1.0).abs() > TOLERANCE) {
+        Some(length) => Err(format!("{name}: expected rows of length 1, found {length}")),
+        None => Ok(()),
+    }
 }
 
 /// The elements of a tensor of this shape, all finite.
