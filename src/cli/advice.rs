@@ -141,7 +141,7 @@ mod tests {
         let refused = bundle::Error::MemoryRefused {
             path: PathBuf::from("model"),
             needed_for: "encoding pictures",
-            source,
+            source: Box::new(source),
             hints: vec![MemoryHint::Quantize, MemoryHint::EmbeddedModel],
         };
         let error = anyhow::Error::from(Error::from(refused));

@@ -111,7 +111,7 @@ pub enum Error {
         /// Purpose of the memory.
         needed_for: &'static str,
         /// The part, and the bytes that it asked for.
-        source: coca_engine::Error,
+        source: Box<coca_engine::Error>,
         /// Ways out, the best first.
         hints: Vec<MemoryHint>,
     },

@@ -91,7 +91,7 @@ impl Bundle {
             coca_engine::Error::Memory { .. } => Error::MemoryRefused {
                 path: self.files.folder().to_path_buf(),
                 needed_for,
-                source,
+                source: Box::new(source),
                 hints: self.hints(needed_for),
             },
             source => Error::Graph(source),
