@@ -17,6 +17,7 @@ import onnx
 CORES_SHARE = 0.85  # of the cores' added speed that sharing a layer keeps
 CAPTION_STEPS = 11  # tokens after the start of a usual caption of the embedded model's
 BEAMS = 4
+KINDS = ("linear", "pointwise", "filters", "f32")
 
 
 @dataclass
@@ -25,17 +26,20 @@ class Board:
     core: str
     cores: int
     ghz: float
-    int8: float  # multiply-adds a cycle and core, from llvm-mca
-    f32: float
+    linear: float  # multiply-adds a cycle and core, from llvm-mca: linear layers in int8,
+    pointwise: float  # 1 × 1 convolutions in int8,
+    filters: float  # depthwise convolutions and the stem in int8,
+    f32: float  # and everything in floating point
     bandwidth: float  # GB/s that all cores together read
 
 
-# Memory: the data sheets' transfer rate × width, of which a half is counted on.
+# Filters: between the rates of their loops; on a Cortex-A76, whose loops are not listed, a Cortex-A72's. Memory: the data sheets' transfer
+# rate × width, of which a half is counted on.
 BOARDS = [
-    Board("Raspberry Pi Zero 2 W", "Cortex-A53", 4, 1.0, 256 / 68.0, 96 / 67.0, 0.5 * 3.6),
-    Board("Raspberry Pi 4", "Cortex-A72", 4, 1.8, 256 / 32.0, 96 / 24.0, 0.5 * 12.8),
-    Board("Raspberry Pi 5", "Cortex-A76", 4, 2.4, 1536 / 51.0, 96 / 16.0, 0.5 * 17.1),
-    Board("Jetson Orin Nano", "Cortex-A78AE", 6, 1.5, 1536 / 51.0, 96 / 16.0, 0.5 * 68.0),
+    Board("Raspberry Pi Zero 2 W", "Cortex-A53", 4, 1.0, 256 / 64, 256 / 64, 2.3, 256 / 88, 0.5 * 3.6),
+    Board("Raspberry Pi 4", "Cortex-A72", 4, 1.8, 256 / 32, 256 / 32, 7.2, 256 / 64, 0.5 * 12.8),
+    Board("Raspberry Pi 5", "Cortex-A76", 4, 2.4, 1536 / 48, 1024 / 39, 7.2, 256 / 35, 0.5 * 17.1),
+    Board("Jetson Orin Nano", "Cortex-A78AE", 6, 1.5, 1536 / 48, 1024 / 39, 7.2, 256 / 35, 0.5 * 68.0),
 ]
 
 
@@ -43,13 +47,12 @@ BOARDS = [
 class Cost:
     """Of one run: multiply-adds, and bytes that come from memory."""
 
-    int8: int
-    f32: int
+    macs: Counter
     bytes: int
 
     def seconds(self, board: Board, threads: int) -> float:
         cores = 1 + (threads - 1) * CORES_SHARE
-        cycles = self.int8 / board.int8 + self.f32 / board.f32
+        cycles = sum(macs / getattr(board, kind) for kind, macs in self.macs.items())
         return max(cycles / (board.ghz * 1e9 * cores), self.bytes / (board.bandwidth * 1e9))
 
 
@@ -74,7 +77,7 @@ def cost(path: Path, sizes: dict[str, int]) -> Cost:
     for node in model.graph.node:
         if node.op_type in ("DequantizeLinear", "Cast", "Transpose", "Identity") and node.input[0] in stored:
             stored[node.output[0]] = (shapes.get(node.output[0], stored[node.input[0]][0]), stored[node.input[0]][1])
-    total = Counter()
+    total, read = Counter(), 0
     for node in model.graph.node:
         if node.op_type not in ("MatMul", "Gemm", "Conv"):
             continue
@@ -84,11 +87,18 @@ def cost(path: Path, sizes: dict[str, int]) -> Cost:
             macs = prod(out) * prod(weight[0][1:])
         else:
             macs = prod(out) * shapes[node.input[0]][-1]
-        is_int8 = weight is not None and weight[1] == 1
-        total["int8" if is_int8 else "f32"] += macs
-        operand = prod(weight[0]) * weight[1] if weight else 4 * prod(shapes[node.input[1]])
-        total["bytes"] += operand
-    return Cost(total["int8"], total["f32"], total["bytes"])
+        total[rate_of(node, weight)] += macs
+        read += prod(weight[0]) * weight[1] if weight else 4 * prod(shapes[node.input[1]])
+    return Cost(total, read)
+
+
+def rate_of(node: onnx.NodeProto, weight: tuple[tuple[int, ...], int] | None) -> str:
+    """The rate that a product is computed at; `weight`: shape and bytes of a number, if it is stored."""
+    if weight is None or weight[1] != 1:
+        return "f32"
+    if node.op_type != "Conv":
+        return "linear"
+    return "pointwise" if prod(weight[0][2:]) == 1 else "filters"
 
 
 def main() -> None:
@@ -98,9 +108,10 @@ def main() -> None:
         config = json.loads((bundle / "coca.json").read_text())
         start = {"N": 1, "L": 8, "S": 1, "B": BEAMS, "P": CAPTION_STEPS // 2}
         parts = {name: cost(bundle / f"{name}.onnx", start) for name in ("image_encoder", "cross_kv", "caption_decoder")}
-        print(f"\n## {config['name']}\n\n| part | int8 multiply-adds | f32 multiply-adds | bytes of weights, keys and values |\n|---|---|---|---|")
+        print(f"\n## {config['name']}\n\n| part | multiply-adds: linear | pointwise | filters | f32 | weights, keys and values |\n|---|---|---|---|---|---|")
         for name, part in parts.items():
-            print(f"| {name} | {part.int8 / 1e6:.1f} M | {part.f32 / 1e6:.1f} M | {part.bytes / 1e6:.1f} MB |")
+            macs = " | ".join(f"{part.macs[of_kind] / 1e6:.1f} M" for of_kind in KINDS)
+            print(f"| {name} | {macs} | {part.bytes / 1e6:.1f} MB |")
         print(f"\n| board | cores | a frame, 1 thread | a frame, all | frames a second | a caption ({CAPTION_STEPS} steps, {BEAMS} beams), all |\n|---|---|---|---|---|---|")
         for board in BOARDS:
             frame = [parts["image_encoder"].seconds(board, n) for n in (1, board.cores)]
