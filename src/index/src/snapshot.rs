@@ -1,6 +1,9 @@
 //! The contents of an index at one moment.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use coca_model::Embedding;
 
@@ -45,5 +48,25 @@ impl Snapshot {
             expected: "an embedding of length 1".to_owned(),
             found: "something else".to_owned(),
         })
+    }
+}
+
+/// The snapshot after the newest commit, for threads that read while another commits.
+///
+/// The database uses no page again that a snapshot may still read: one that is kept through a long run makes the file grow with
+/// every commit.
+pub(crate) struct NewestSnapshot(Mutex<Arc<Snapshot>>);
+
+impl NewestSnapshot {
+    pub(crate) fn new(snapshot: Snapshot) -> Self {
+        Self(Mutex::new(Arc::new(snapshot)))
+    }
+
+    pub(crate) fn get(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn replace(&self, snapshot: Snapshot) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     Answer, Error, Filter, Index, IndexWriter, Picture, Query,
     database::{Change, Database, Facts},
     quantized::product,
+    snapshot::NewestSnapshot,
     writer::DATABASE,
 };
 
@@ -362,4 +363,29 @@ fn whatever_is_damaged_in_a_database_a_search_ends_in_an_answer_or_an_error() {
     assert!(refused > 0);
     std::fs::write(path.join(DATABASE), whole).unwrap();
     assert_eq!(found(&search().unwrap()).len(), 3);
+}
+
+/// Bytes of the database after so many commits of 64 pictures, beside a reader that sees the newest of them or the first.
+fn bytes_after_commits(commits: u32, sees_the_newest: bool) -> u64 {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = IndexWriter::open(folder.path(), MODEL, "made up", 2).unwrap();
+    let newest = NewestSnapshot::new(writer.snapshot().unwrap());
+    for number in 0..64 * commits {
+        let picture =
+            Picture { content: u128::from(number) << 64, ..picture(&format!("{number}.jpg")) };
+        writer.add(picture, &right()).unwrap();
+        if writer.staged() == 64 {
+            writer.commit().unwrap();
+            if sees_the_newest {
+                newest.replace(writer.snapshot().unwrap());
+            }
+        }
+    }
+    std::fs::metadata(folder.path().join(DATABASE)).unwrap().len()
+}
+
+#[test]
+fn the_database_of_a_long_run_does_not_grow_with_every_commit() {
+    let (newest, first) = (bytes_after_commits(60, true), bytes_after_commits(60, false));
+    assert!(2 * newest < first, "{newest} bytes, {first} where a reader keeps the first commit");
 }

@@ -30,7 +30,7 @@ use self::{
     walk::{Entry, Root},
     worker::{Outcome, Worker},
 };
-use crate::{Background, Error, IndexWriter, filter::patterns};
+use crate::{Background, Error, IndexWriter, filter::patterns, snapshot::NewestSnapshot};
 
 /// Changes that are committed together, at most.
 const BATCH: usize = 256;
@@ -173,7 +173,7 @@ impl<'a> Indexer<'a> {
         Background::keep(self.coca, writer.folder())?;
         self.coca.load_image_encoder()?;
 
-        let snapshot = writer.snapshot()?;
+        let newest = NewestSnapshot::new(writer.snapshot()?);
         let location = writer.location().clone();
         let threads = self.options.threads.max(1);
         let (jobs, queue) = sync_channel(2 * threads);
@@ -182,7 +182,7 @@ impl<'a> Indexer<'a> {
         let worker = Worker {
             coca: self.coca,
             options: &self.options,
-            snapshot: &snapshot,
+            newest: &newest,
             location: &location,
             limits: Limits::of_process(threads),
         };
@@ -213,7 +213,7 @@ impl<'a> Indexer<'a> {
                 Ok(())
             };
             let started = start().map_err(|source| Error::Threads { source });
-            let result = started.and_then(|()| store(writer, outcomes, &mut progress));
+            let result = started.and_then(|()| store(writer, &newest, outcomes, &mut progress));
             if result.is_err() {
                 // Threads that wait to take or to give end with their channels.
                 drop(std::mem::replace(&mut *lock(&queue), sync_channel(0).1));
@@ -221,7 +221,7 @@ impl<'a> Indexer<'a> {
             result
         })?;
         // Its rows are not those that a compaction leaves.
-        drop(snapshot);
+        drop(newest);
         writer.compact_when_due()?;
         Ok(summary)
     }
@@ -268,6 +268,7 @@ fn take(queue: &Mutex<Receiver<Entry>>) -> Option<Entry> {
 /// Stages and commits outcomes as they come.
 fn store(
     writer: &mut IndexWriter,
+    newest: &NewestSnapshot,
     outcomes: Receiver<Result<Outcome, Error>>,
     progress: &mut impl FnMut(Progress<'_>),
 ) -> Result<Summary, Error> {
@@ -303,6 +304,7 @@ fn store(
         progress(Progress::Done);
         if writer.staged() >= BATCH || committed.elapsed() >= COMMIT_INTERVAL {
             writer.commit()?;
+            newest.replace(writer.snapshot()?);
             committed = Instant::now();
         }
     }

@@ -14,7 +14,7 @@ use super::{
     IndexOptions, exif_data,
     walk::{Entry, FoundFile},
 };
-use crate::{Error, Picture, content::content_of, location::Location, snapshot::Snapshot};
+use crate::{Error, Picture, content::content_of, location::Location, snapshot::NewestSnapshot};
 
 /// The least share of a label that a picture is given.
 const MIN_SHARE: f32 = 0.25;
@@ -39,8 +39,8 @@ pub(super) enum Outcome {
 pub(super) struct Worker<'a> {
     pub(super) coca: &'a Coca,
     pub(super) options: &'a IndexOptions,
-    /// The index before the run.
-    pub(super) snapshot: &'a Snapshot,
+    /// The index before the run, or after the newest commit: rows stay what they are.
+    pub(super) newest: &'a NewestSnapshot,
     pub(super) location: &'a Location,
     /// Those of one of the threads.
     pub(super) limits: Limits,
@@ -71,7 +71,7 @@ impl Worker<'_> {
         let metadata = fs::metadata(&file.real).map_err(io_error)?;
         let (size, modified) = (metadata.len(), modified(&metadata));
 
-        let known = self.snapshot.view.at_path(&path)?;
+        let known = self.newest.get().view.at_path(&path)?;
         if let Some((row, known)) = &known
             && (known.size, known.modified) == (size, modified)
             && !self.lacks_caption(known)
@@ -116,8 +116,8 @@ impl Worker<'_> {
         here: impl Fn(&Picture) -> Picture,
     ) -> Result<Option<Outcome>, Stop> {
         let mut copy = None;
-        for row in self.snapshot.view.with_content(content)? {
-            let Some(known) = self.snapshot.view.picture(row)? else { continue };
+        for row in self.newest.get().view.with_content(content)? {
+            let Some(known) = self.newest.get().view.picture(row)? else { continue };
             if self.lacks_caption(&known) {
                 continue;
             }
@@ -125,7 +125,7 @@ impl Worker<'_> {
             if known.path == path {
                 return Ok(Some(Outcome::Described { row, picture, encoded: false }));
             }
-            let embedding = self.snapshot.embedding(row)?;
+            let embedding = self.newest.get().embedding(row)?;
             if matches!(self.location.real_file(&known.path).try_exists(), Ok(false)) {
                 return Ok(Some(Outcome::Moved(row, picture, embedding)));
             }
@@ -151,7 +151,7 @@ impl Worker<'_> {
         if self.options.labels.is_none() {
             return Ok(picture);
         }
-        let labels = self.labels_of(&self.snapshot.embedding(row)?)?;
+        let labels = self.labels_of(&self.newest.get().embedding(row)?)?;
         Ok(Picture { labels: labels.unwrap_or_default(), ..picture })
     }
 
