@@ -15,14 +15,12 @@ pub(super) struct Frames<R> {
     name: String,
     format: StreamFormat,
     mjpeg: MjpegReader,
-    /// Whether a raw frame has come whole.
-    has_read: bool,
 }
 
 impl<R: io::Read> Frames<R> {
     /// Frames of `format` from `stream`; `name` is for messages.
     pub(super) fn new(stream: R, name: String, format: StreamFormat) -> Self {
-        Self { stream, name, format, mjpeg: MjpegReader::default(), has_read: false }
+        Self { stream, name, format, mjpeg: MjpegReader::default() }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -31,8 +29,8 @@ impl<R: io::Read> Frames<R> {
 
     /// The next frame, stamped when the last of it has come.
     ///
-    /// A frame that the end of the stream cuts off is [`Read::Damaged`]: it says nothing about the frames before it. The
-    /// first raw frame is an error, as its size is probably not the one that was stated.
+    /// A JPEG that the end of the stream cuts off is [`Read::Damaged`]: it says nothing about the frames before it. A raw
+    /// frame that is cut off is an error, as its size is probably not the one that was stated.
     pub(super) fn read(&mut self, frame: &mut Frame) -> Result<Read, Error> {
         let read = match self.format {
             StreamFormat::Mjpeg => {
@@ -53,21 +51,11 @@ impl<R: io::Read> Frames<R> {
                 let found = read_fully(&mut self.stream, &mut frame.bytes);
                 match found.map_err(|error| Error::io(&self.name)(error))? {
                     0 => Read::End,
-                    found if found == expected => {
-                        self.has_read = true;
-                        Read::Frame
+                    found if found < expected => {
+                        let source_name = self.name.clone();
+                        return Err(Error::CutOff { source_name, expected, found });
                     }
-                    found => {
-                        let error =
-                            Error::CutOff { source_name: self.name.clone(), expected, found };
-                        if !self.has_read {
-                            return Err(error);
-                        }
-                        log::warn!(
-                            "{error}: left out; if the pictures look wrong, the stated size is"
-                        );
-                        Read::Damaged
-                    }
+                    _ => Read::Frame,
                 }
             }
         };
@@ -105,33 +93,4 @@ fn read_fully(stream: &mut impl io::Read, out: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn grey_frames(stream: &[u8]) -> Frames<&[u8]> {
-        Frames::new(stream, "stream".to_owned(), "grey:4x2".parse().unwrap())
-    }
-
-    #[test]
-    fn a_rest_behind_whole_raw_frames_is_a_damaged_frame_and_then_the_end() {
-        for rest in [&[7_u8][..], b"\r\n", &[0; 7]] {
-            let stream = [&[1; 8], &[2; 8], rest].concat();
-            let (mut frames, mut frame) = (grey_frames(&stream), Frame::default());
-            for expected in [1, 2] {
-                assert_eq!(frames.read(&mut frame).unwrap(), Read::Frame);
-                assert_eq!(frame.bytes, [expected; 8]);
-            }
-            assert_eq!(frames.read(&mut frame).unwrap(), Read::Damaged);
-            assert_eq!(frames.read(&mut frame).unwrap(), Read::End);
-        }
-    }
-
-    #[test]
-    fn a_stream_that_is_shorter_than_a_raw_frame_is_an_error() {
-        let error = grey_frames(&[1; 5]).read(&mut Frame::default()).unwrap_err();
-        assert!(matches!(error, Error::CutOff { expected: 8, found: 5, .. }), "{error}");
-    }
 }
