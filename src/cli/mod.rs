@@ -139,7 +139,7 @@ fn execute(arguments: &Arguments) -> anyhow::Result<Outcome> {
     if let Command::Watch(arguments) = &arguments.command {
         arguments.lower_priority()?;
     }
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[cfg(unix)]
     coca_edge::kernels::share_heap_within_address_limit();
     #[cfg(unix)]
     end_in_sentences().context("signals")?;

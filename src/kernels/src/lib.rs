@@ -93,7 +93,7 @@ pub use depthwise::{Depthwise, DepthwiseFilters};
 pub use dispatch::{Cpu, InstructionSet, UnknownInstructionSet};
 #[cfg(unix)]
 pub use fatal_signal::{exit_on_abort, exit_on_lost_file};
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(unix)]
 pub use heap::share_heap_within_address_limit;
 pub use layer_norm::LayerNorm;
 pub use linear::{Epilogue, Linear, LinearInput};
