@@ -38,7 +38,8 @@ impl Index {
     /// [`Error::OtherModel`] for the embedding of another model, [`Error::Io`] and [`Error::Database`] when the disk fails.
     pub fn search(&self, query: &Query) -> Result<Answer, Error> {
         let snapshot = self.snapshot()?;
-        let search = Search { index: self, allowed: allowed(&snapshot, query)?, snapshot, query };
+        let (allowed, live) = (allowed(&snapshot, query)?, snapshot.live()?);
+        let search = Search { index: self, allowed, live, snapshot, query };
         match &query.ranking {
             Ranking::Image(embedding) => search.by_image(embedding),
             Ranking::Caption(text) => search.by_caption(text),
@@ -78,6 +79,8 @@ struct Search<'a> {
     snapshot: Snapshot,
     query: &'a Query,
     allowed: Option<RowSet>,
+    /// The rows of pictures.
+    live: RowSet,
 }
 
 impl Search<'_> {
@@ -135,7 +138,8 @@ impl Search<'_> {
     }
 
     fn scan(&self, embedding: &Embedding, wanted: usize) -> Result<Found, Error> {
-        let Snapshot { facts, vectors, live, .. } = &self.snapshot;
+        let Snapshot { facts, vectors, .. } = &self.snapshot;
+        let (allowed, live) = (self.allowed.as_ref(), &self.live);
         self.index.require_model(facts, embedding.model())?;
         let (expected, found) = (embedding.as_slice().len(), facts.width);
         if found != expected {
@@ -147,7 +151,7 @@ impl Search<'_> {
             });
         }
         let (cpu, pool) = (self.index.cpu, self.index.pool.as_ref());
-        let scan = Scan { vectors, live, allowed: self.allowed.as_ref(), from: 0, cpu, pool };
+        let scan = Scan { vectors, live, allowed, from: 0, cpu, pool };
         scan.run(embedding.as_slice(), Wanted::Best(wanted))
     }
 

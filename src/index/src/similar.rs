@@ -58,7 +58,8 @@ impl Index {
         across_folders: bool,
     ) -> Result<Vec<SimilarGroup>, Error> {
         let snapshot = self.snapshot()?;
-        let Snapshot { view, vectors, live, .. } = &snapshot;
+        let Snapshot { view, vectors, .. } = &snapshot;
+        let live = snapshot.live()?;
         let mut folders: Vec<Option<String>> = vec![None; vectors.rows()];
         view.for_each(|row, picture| {
             let folder = Path::new(&picture.path).parent().and_then(Path::to_str);
@@ -71,7 +72,7 @@ impl Index {
         let (cpu, pool) = (self.cpu, self.pool.as_ref());
         for row in (0..vectors.rows()).filter(|row| live.contains(*row)) {
             vectors.read(row as u64, &mut elements)?;
-            let scan = Scan { vectors, live, allowed: None, from: row + 1, cpu, pool };
+            let scan = Scan { vectors, live: &live, allowed: None, from: row + 1, cpu, pool };
             for (other, cosine) in scan.run(&elements, Wanted::AtLeast(threshold))?.rows {
                 let other = other as usize;
                 if !across_folders || folders[row] != folders[other] {

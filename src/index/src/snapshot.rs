@@ -19,17 +19,20 @@ pub(crate) struct Snapshot {
     pub(crate) view: View,
     pub(crate) facts: Facts,
     pub(crate) vectors: Vectors,
-    /// Rows of pictures.
-    pub(crate) live: RowSet,
 }
 
 impl Snapshot {
     /// Opens the embeddings that `view` knows of in the index `folder`.
     pub(crate) fn open(folder: &Path, view: View, facts: Facts) -> Result<Self, Error> {
         let vectors = Vectors::open(folder, facts.generation, facts.width, facts.rows)?;
-        let mut live = RowSet::all(vectors.rows());
-        view.holes()?.into_iter().for_each(|hole| live.remove(hole as usize));
-        Ok(Self { view, facts, vectors, live })
+        Ok(Self { view, facts, vectors })
+    }
+
+    /// The rows of pictures.
+    pub(crate) fn live(&self) -> Result<RowSet, Error> {
+        let mut live = RowSet::all(self.vectors.rows());
+        self.view.holes()?.into_iter().for_each(|hole| live.remove(hole as usize));
+        Ok(live)
     }
 
     /// The embedding of a file with this content.

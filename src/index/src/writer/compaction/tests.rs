@@ -149,7 +149,7 @@ fn a_reader_that_has_the_old_files_open_goes_on_with_them() {
     let index = Index::open(&path).unwrap();
     let snapshot = index.snapshot().unwrap();
     let found = || {
-        let Snapshot { vectors, live, .. } = &snapshot;
+        let (vectors, live) = (&snapshot.vectors, &snapshot.live().unwrap());
         let scan = Scan { vectors, live, allowed: None, from: 0, cpu: Cpu::best(), pool: None };
         let rows = scan.run(embedding(4).as_slice(), Wanted::Best(9)).unwrap().rows.into_iter();
         let described = rows.map(|(row, score)| {
