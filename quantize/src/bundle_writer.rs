@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use coca_host::folder_of;
+use coca_host::{folder_of, sync_folder};
 use coca_model::bundle::{Config, FileEntry};
 use serde::{Deserialize, de::IgnoredAny};
 use sha2::{Digest, Sha256};
@@ -252,16 +252,6 @@ fn failed(target: &Path, source: io::Error) -> Error {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::NoSpace { path },
         _ => Error::Unwritable { path, source },
     }
-}
-
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

@@ -26,4 +26,4 @@ pub use panics::{catch_panic, silence_caught_panics};
 pub use printable::printable;
 pub use processor::{cpu_features, physical_cores};
 pub use temperature::hottest_sensor;
-pub use temporary::{TemporaryFolder, folder_of};
+pub use temporary::{TemporaryFolder, folder_of, sync_folder};

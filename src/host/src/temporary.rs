@@ -188,6 +188,24 @@ pub fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// Puts the names of new, renamed and removed files of a folder on the disk, where the system can be asked to.
+///
+/// # Errors
+/// The system's, when the folder cannot be opened or its disk fails.
+#[cfg(unix)]
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// As on Unix; elsewhere folders cannot be synced.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+pub fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 /// What is temporary is its owner's alone by default: here the umask decides.
 fn builder(prefix: &OsStr, random: usize, mode: u32) -> Builder<'_, 'static> {
     let mut builder = Builder::new();

@@ -16,6 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use coca_host::sync_folder;
 use coca_kernels::{MappedFile, ROW_PADDING};
 
 use crate::{Error, generations::paths, quantized::QuantizedRow, rows::RowSet};
@@ -242,17 +243,6 @@ fn check_length(path: &Path, expected: u64, found: u64) -> Result<(), Error> {
         expected: format!("at least {expected} bytes"),
         found: found.to_string(),
     })
-}
-
-/// Puts the names of new files on the disk.
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(unix)]
