@@ -275,8 +275,9 @@ pub(super) fn mean_over_templates(rows: &Array2<f32>, templates: usize) -> Array
     means
 }
 
-/// Whether a reader would take one name for the other, as "none" for "None".
-pub(super) fn is_same_name(a: &str, b: &str) -> bool {
+/// Whether a reader would take the name of a label for another, as "none" for "None".
+#[must_use]
+pub fn is_same_name(a: &str, b: &str) -> bool {
     a.to_lowercase() == b.to_lowercase()
 }
 

@@ -30,7 +30,7 @@ mod views;
 
 pub use ask::{Answer, Asker, ScoredAnswer};
 pub use caption::Caption;
-pub use classify::{Labels, ScoredLabel};
+pub use classify::{Labels, ScoredLabel, is_same_name};
 pub use coca::Coca;
 pub use cohort::{Cohort, CosineScale};
 pub use decoder::{CaptionDecoder, CrossKv};

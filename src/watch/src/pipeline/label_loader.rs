@@ -10,7 +10,7 @@ use std::{
 
 use coca_model::{
     Coca, Labels,
-    tasks::{self, LabelCheck},
+    tasks::{self, LabelCheck, is_same_name},
 };
 use coca_text::Templates;
 
@@ -100,7 +100,7 @@ fn load(
     none: Option<&str>,
 ) -> Result<Labels, tasks::Error> {
     let all = names.len();
-    names.retain(|name| none.is_none_or(|none| none.to_lowercase() != name.to_lowercase()));
+    names.retain(|name| none.is_none_or(|none| !is_same_name(none, name)));
     let has_none = names.len() < all;
     let check = coca.check_labels(names, templates)?;
     tell(&check);

@@ -14,8 +14,7 @@ use coca_text::Templates;
 pub use report::{Confusion, LabelReport, NoneReport, Report, SameMoment, Threshold};
 
 use super::{
-    Coca, Embedding, Error, LabelCheck, Labels, Method,
-    classify::is_same_name,
+    Coca, Embedding, Error, LabelCheck, Labels, Method, is_same_name,
     taught::{NONE, Shot, Taught},
 };
 
