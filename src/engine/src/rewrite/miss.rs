@@ -67,17 +67,19 @@ impl<T> OrMiss<T> for Option<T> {
 
 impl<T> OrMiss<T> for Result<T, PackError> {
     fn or_near(self, reason: &'static str) -> Result<T, Miss> {
-        self.map_err(|error| match error {
-            PackError::Memory(refused) => Miss::Memory(refused),
-            _ => Miss::Near(reason),
-        })
+        self.map_err(|error| memory_or(error, Miss::Near(reason)))
     }
 
     fn or_other(self) -> Result<T, Miss> {
-        self.map_err(|error| match error {
-            PackError::Memory(refused) => Miss::Memory(refused),
-            _ => Miss::Other,
-        })
+        self.map_err(|error| memory_or(error, Miss::Other))
+    }
+}
+
+/// Memory that was refused ends all rules; any other `error` leaves the node, for the reason that the rule gives.
+fn memory_or(error: PackError, otherwise: Miss) -> Miss {
+    match error {
+        PackError::Memory(refused) => Miss::Memory(refused),
+        _ => otherwise,
     }
 }
 
