@@ -1,4 +1,4 @@
-//! What 64-bit Arm cores differ in: how they multiply bytes.
+//! Products of bytes, in which 64-bit Arm cores differ.
 
 use std::arch::{aarch64::*, asm};
 

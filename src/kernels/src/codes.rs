@@ -22,7 +22,7 @@ pub(crate) trait Tiled {
     fn run<I: Codes, const M: usize>(self, isa: I);
 }
 
-/// Where the words of neighbouring pixels stand that meet weights: `outer` runs of words for each, `stride` bytes apart, and
+/// Words of neighbouring pixels that meet weights: `outer` runs of words for each, `stride` bytes apart, and
 /// `tail` words more.
 #[derive(Clone, Copy)]
 pub(crate) struct Words {

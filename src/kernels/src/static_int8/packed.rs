@@ -272,7 +272,7 @@ impl DepthwiseLayer {
     }
 }
 
-/// How an instruction set reads the weights of a matrix.
+/// The order in which an instruction set reads the weights of a matrix.
 #[derive(Clone, Copy)]
 struct PanelLayout {
     /// [`Codes::VECTORS`]

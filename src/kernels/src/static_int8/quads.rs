@@ -58,7 +58,7 @@ pub(super) enum QuadSource<'a> {
     Image(&'a CodeImage),
 }
 
-/// What a line of quads is computed from: its first pixel.
+/// The first pixel of those that a line of quads is computed from.
 #[derive(Clone, Copy)]
 enum LineSource {
     Stem(Words),

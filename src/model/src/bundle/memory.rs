@@ -81,7 +81,7 @@ impl Bundle {
         Ok(())
     }
 
-    /// What a graph that could not be prepared means to the bundle.
+    /// The bundle's error for a graph that could not be prepared.
     pub(super) fn not_prepared(
         &self,
         source: coca_engine::Error,

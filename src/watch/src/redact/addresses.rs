@@ -47,7 +47,7 @@ pub(super) fn without_user_information(text: &str) -> Option<String> {
     is_changed.then_some(shown)
 }
 
-/// Where the host begins in the address at `start`, in this word of the text, if user and password stand before it.
+/// The position of the host of the address at `start`, in this word of the text, if user and password stand before it.
 fn user_information(text: &str, start: usize, word: Word) -> Option<usize> {
     let in_word = &text[start..word.end];
     let authority = &in_word[..in_word.find(['/', '?', '#']).unwrap_or(in_word.len())];
@@ -129,10 +129,13 @@ pub(super) fn without_secret_segments(text: &str) -> Option<String> {
             Some(path) => (path, ":"),
             None => (path, ""),
         };
-        let mut segments = path.split('/');
-        shown += segments.next().unwrap_or_default();
+        let (host, segments) = match path.split_once('/') {
+            Some((host, segments)) => (host, Some(segments)),
+            None => (path, None),
+        };
+        shown += host;
         let mut is_secret = false;
-        for segment in segments {
+        for segment in segments.into_iter().flat_map(|segments| segments.split('/')) {
             shown.push('/');
             if is_secret && !segment.is_empty() {
                 is_changed = true;

@@ -47,7 +47,7 @@ const PROGRAMS: [Program; 4] = [
     Program { name: "openssl", switches: "", secrets: "", options: &["-k", "-K"] },
 ];
 
-/// What the next word of a command is.
+/// The kind of the next word of a command.
 enum Next {
     Shown,
     Secret,
@@ -108,7 +108,7 @@ pub(super) fn without_options_behind(text: &str, start: usize) -> Option<String>
     is_changed.then_some(shown)
 }
 
-/// What follows the first word of a secret.
+/// The kind of the word behind the first one of a secret.
 fn after_secret(word: &str) -> Next {
     let quoted = word.trim_start_matches('\\');
     match quoted.chars().next() {
