@@ -270,6 +270,26 @@ fn a_folder_with_files_that_are_named_as_those_of_an_index_is_left_alone() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_in_the_place_of_a_file_of_an_index_is_not_written_through() {
+    let thesis = "a thesis that is longer than the codes of two rows".repeat(4);
+    for name in ["codes-0", "scales-0", "vectors-0"] {
+        let (folder, index) = index_of(&at_angles([0.0, 30.0]));
+        let (path, target) = (folder.path().join("index"), folder.path().join("thesis"));
+        drop(index);
+        std::fs::remove_file(path.join(name)).unwrap();
+        std::os::unix::fs::symlink("../thesis", path.join(name)).unwrap();
+        for text in [None, Some(&thesis)] {
+            text.inspect(|text| std::fs::write(&target, text).unwrap());
+            let error = IndexWriter::open(&path, MODEL, "x", 2).err().unwrap().to_string();
+            let expected = format!("{name}: kind: expected a file, found a link");
+            assert!(error.ends_with(&expected), "{error}");
+            assert_eq!(std::fs::read_to_string(&target).ok(), text.cloned());
+        }
+    }
+}
+
 #[test]
 fn an_index_whose_database_is_gone_is_not_written_over() {
     let (folder, index) = index_of(&at_angles([0.0, 30.0]));

@@ -11,8 +11,8 @@
 //! pictures that are gone.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Write},
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
@@ -50,12 +50,8 @@ impl VectorWriter {
     ) -> Result<Self, Error> {
         let mut files = Vec::new();
         for (path, stride) in paths(folder, generation).into_iter().zip(strides(width)) {
-            let open = || -> io::Result<(File, u64)> {
-                let file = OpenOptions::new().append(true).create(true).open(&path)?;
-                let length = file.metadata()?.len();
-                Ok((file, length))
-            };
-            let (file, length) = open().map_err(io_error(&path))?;
+            let file = open_to_append(&path)?;
+            let length = file.metadata().map_err(io_error(&path))?.len();
             let expected = rows * stride as u64;
             check_length(&path, expected, length)?;
             file.set_len(expected).map_err(io_error(&path))?;
@@ -103,6 +99,28 @@ impl VectorWriter {
         sync_folder(folder).map_err(io_error(folder))?;
         Ok(Self { files: three(files), width: self.width })
     }
+}
+
+/// Opens a file to append to, made if there is none. Nothing else is opened: a link may lead to somebody else's file.
+fn open_to_append(path: &Path) -> Result<File, Error> {
+    let mut options = OpenOptions::new();
+    options.append(true);
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => {
+            let found = if found.is_symlink() { "a link" } else { "something else" };
+            return Err(Error::Damaged {
+                path: path.to_path_buf(),
+                key: "kind".to_owned(),
+                expected: "a file".to_owned(),
+                found: found.to_owned(),
+            });
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            options.create_new(true);
+        }
+        _ => {}
+    }
+    options.open(path).map_err(io_error(path))
 }
 
 fn three(files: Vec<(PathBuf, File)>) -> [(PathBuf, File); 3] {

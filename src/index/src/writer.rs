@@ -65,7 +65,8 @@ impl IndexWriter {
     /// # Errors
     /// [`Error::OtherModel`] for an index of another model, [`Error::Busy`] while another process writes it,
     /// [`Error::NotAFolder`] where a file stands, [`Error::ForeignFiles`] where there is no index but files that are named as its
-    /// own would be, [`Error::Io`] and [`Error::Database`] when it cannot be written.
+    /// own would be, [`Error::Damaged`] where a link stands in the place of one of its files, [`Error::Io`] and
+    /// [`Error::Database`] when it cannot be written.
     pub fn open(
         path: impl AsRef<Path>,
         model: Fingerprint,
