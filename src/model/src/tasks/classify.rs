@@ -1,6 +1,6 @@
 //! Zero-shot classification.
 
-use ndarray::{Array1, Array2, Axis, concatenate};
+use ndarray::{Array1, Array2, Axis};
 use serde::Serialize;
 
 use super::{Cohort, Embedding, Error, none::NoneRule, softmax::softmax, taught::Taught};
@@ -98,10 +98,10 @@ impl Labels {
     pub(super) fn push(&mut self, name: String, rows: &Array2<f32>) {
         self.names.push(name);
         let mean = mean_over_templates(rows, rows.nrows());
-        let all = [self.embeddings.view(), mean.view()];
         #[expect(clippy::expect_used, reason = "both are of this model")]
-        let all = concatenate(Axis(0), &all).expect("embeddings of one model have one width");
-        self.embeddings = all;
+        self.embeddings
+            .append(Axis(0), mean.view())
+            .expect("embeddings of one model have one width");
     }
 
     /// Removes the label at `index`.

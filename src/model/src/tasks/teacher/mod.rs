@@ -1,5 +1,6 @@
 //! Teaching labels with pictures.
 
+mod distinct_names;
 mod fit;
 mod none_fit;
 mod report;
@@ -7,14 +8,15 @@ mod report;
 #[cfg(feature = "pocket")]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use coca_text::Templates;
+use coca_text::TokenIds;
 
 pub use report::{Confusion, LabelReport, NoneReport, Report, SameMoment, Threshold};
 
+use self::distinct_names::DistinctNames;
 use super::{
-    Coca, Embedding, Error, LabelCheck, Labels, Method, is_same_name,
+    Coca, Embedding, Error, Labels, Method, is_same_name,
     taught::{NONE, Shot, Taught},
 };
 
@@ -44,6 +46,9 @@ pub struct Teacher {
     coca: Coca,
     /// As they were before the pictures of this teacher.
     labels: Labels,
+    /// The index of each label.
+    indices: HashMap<String, usize>,
+    distinct: DistinctNames,
     shots: Vec<Shot>,
     /// Name of the label for pictures of anything else, if there are any.
     none: Option<String>,
@@ -55,15 +60,16 @@ impl Teacher {
     pub fn new(coca: &Coca, labels: Labels) -> Self {
         let shots = labels.taught.as_ref().map(|taught| taught.shots.clone()).unwrap_or_default();
         let none = labels.none().filter(|_| labels.is_taught()).map(str::to_owned);
-        Self { coca: coca.clone(), labels: labels.untaught(), shots, none }
+        let (coca, labels) = (coca.clone(), labels.untaught());
+        let indices = indices(labels.names());
+        Self { coca, labels, indices, distinct: DistinctNames::default(), shots, none }
     }
 
     /// A teacher of no labels yet.
     #[must_use]
     pub fn empty(coca: &Coca) -> Self {
         let templates = vec![coca.bundle().config().template.clone()];
-        let labels = Labels::empty(templates, coca.bundle());
-        Self { coca: coca.clone(), labels, shots: Vec::new(), none: None }
+        Self::new(coca, Labels::empty(templates, coca.bundle()))
     }
 
     /// The names of the labels, that for everything else apart.
@@ -110,8 +116,8 @@ impl Teacher {
             return Err(Error::NoneExists { name: none.clone() });
         }
         let embedding = self.checked(image.as_ref())?;
-        let index = match self.names().iter().position(|name| name == label) {
-            Some(index) => index,
+        let index = match self.indices.get(label) {
+            Some(&index) => index,
             None => self.add_label(label)?,
         };
         self.shots.push(Shot { label: index, source: source.into(), embedding });
@@ -129,11 +135,13 @@ impl Teacher {
         source: impl Into<String>,
         image: impl AsRef<Embedding>,
     ) -> Result<(), Error> {
-        if let Some(label) = self.names().iter().find(|label| is_same_name(label, name)) {
-            return Err(Error::LabelExists { name: label.clone() });
-        }
-        if let Some(none) = self.none.as_ref().filter(|none| *none != name) {
-            return Err(Error::NoneExists { name: none.clone() });
+        if self.none.as_deref() != Some(name) {
+            if let Some(label) = self.names().iter().find(|label| is_same_name(label, name)) {
+                return Err(Error::LabelExists { name: label.clone() });
+            }
+            if let Some(none) = &self.none {
+                return Err(Error::NoneExists { name: none.clone() });
+            }
         }
         let embedding = self.checked(image.as_ref())?;
         self.none = Some(name.to_owned());
@@ -148,16 +156,19 @@ impl Teacher {
     /// "cat", [`Error::Text`] for a name that cannot be tokenized.
     pub fn add_label(&mut self, name: &str) -> Result<usize, Error> {
         let is_none = self.none.as_ref().is_some_and(|none| is_same_name(none, name));
-        if is_none || self.names().iter().any(|label| label == name) {
+        if is_none || self.indices.contains_key(name) {
             return Err(Error::LabelExists { name: name.to_owned() });
         }
-        self.check_names([name])?;
         let sentences = self.labels.templates().iter();
         let sentences: Vec<String> =
             sentences.map(|template| template.replace("{}", name)).collect();
         let rows = self.coca.encode_texts(&sentences, |_| ())?;
+        let tokenize = |name: &str| tokens(&self.coca, &self.labels, name);
+        self.distinct.add(name, self.labels.names(), tokenize)?;
+        let index = self.names().len();
         self.labels.push(name.to_owned(), &rows);
-        Ok(self.names().len() - 1)
+        self.indices.insert(name.to_owned(), index);
+        Ok(index)
     }
 
     /// Makes sure that the model can tell `names` from each other and from the labels that there are, as [`add_label`]
@@ -171,17 +182,13 @@ impl Teacher {
         &self,
         names: impl IntoIterator<Item = &'a str>,
     ) -> Result<Vec<String>, Error> {
-        let is_label = |name: &str| self.names().iter().any(|label| label == name);
-        let new = names.into_iter().filter(|name| !is_label(name));
-        let all = self.names().iter().cloned().chain(new.map(str::to_owned)).collect();
-        // Names that are the same in one template are so in all.
-        let template = self.labels.templates().first().map_or("{}", String::as_str);
-        let LabelCheck { same, mut cut, .. } =
-            self.coca.check_labels(all, &Templates::single(template)?)?;
-        if let Some((name, label)) = same.into_iter().find(|(name, _)| !is_label(name)) {
-            return Err(Error::SameLabel { name, label });
+        let tokenize = |name: &str| tokens(&self.coca, &self.labels, name);
+        let (mut distinct, mut cut) = (self.distinct.clone(), Vec::new());
+        for name in names.into_iter().filter(|name| !self.indices.contains_key(*name)) {
+            if distinct.add(name, self.names(), tokenize)?.is_cut() {
+                cut.push(name.to_owned());
+            }
         }
-        cut.retain(|name| !is_label(name));
         Ok(cut)
     }
 
@@ -195,8 +202,7 @@ impl Teacher {
             self.shots.retain(|shot| shot.label != NONE);
             return Ok(());
         }
-        let found = self.names().iter().position(|label| label == name);
-        let index = found.ok_or_else(|| Error::NoSuchLabel {
+        let index = self.indices.get(name).copied().ok_or_else(|| Error::NoSuchLabel {
             name: name.to_owned(),
             labels: self.names().to_vec(),
         })?;
@@ -204,6 +210,8 @@ impl Teacher {
             return Err(Error::NoLabels);
         }
         self.labels.remove(index);
+        self.indices = indices(self.names());
+        self.distinct = DistinctNames::default();
         self.shots.retain(|shot| shot.label != index);
         for shot in self.shots.iter_mut().filter(|shot| shot.label != NONE) {
             shot.label -= usize::from(shot.label > index);
@@ -240,6 +248,17 @@ impl Teacher {
         image.check_model(self.labels.model())?;
         Ok(image.as_slice().to_vec())
     }
+}
+
+/// The index of each name, the first if there are several.
+fn indices(names: &[String]) -> HashMap<String, usize> {
+    names.iter().enumerate().rev().map(|(index, name)| (name.clone(), index)).collect()
+}
+
+/// The tokens of a label in the first template: names that are the same in one are so in all.
+fn tokens(coca: &Coca, labels: &Labels, name: &str) -> Result<TokenIds, Error> {
+    let template = labels.templates().first().map_or("{}", String::as_str);
+    coca.text_tokens(&template.replace("{}", name))
 }
 
 impl Labels {

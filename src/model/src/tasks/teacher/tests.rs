@@ -1,6 +1,6 @@
 //! Teaching with made-up embeddings.
 
-use std::sync::LazyLock;
+use std::{cell::Cell, sync::LazyLock};
 
 use coca_engine::Engine;
 
@@ -60,6 +60,34 @@ fn a_name_that_the_model_cannot_tell_from_a_label_is_refused() {
     let long = "very ".repeat(100);
     assert_eq!(teacher.check_names([long.as_str()]).unwrap(), [long]);
     assert_eq!(teacher.names(), ["zub", "vok", "mip"]);
+}
+
+#[test]
+fn a_further_name_is_tokenized_once_however_many_labels_there_are() {
+    let tokenized = Cell::new(0);
+    let tokenize = |name: &str| {
+        tokenized.set(tokenized.get() + 1);
+        POCKET.text_tokens(name)
+    };
+    let mut names: Vec<String> = (0..40).map(|number| format!("label {number}")).collect();
+    let mut distinct = DistinctNames::default();
+    for number in 40..240 {
+        let name = format!("label {number}");
+        distinct.add(&name, &names, tokenize).unwrap();
+        names.push(name);
+    }
+    assert_eq!(tokenized.get(), 240);
+    let error = distinct.add("Label 7", &names, tokenize).unwrap_err();
+    assert!(matches!(error, Error::SameLabel { label, .. } if label == "label 7"));
+}
+
+#[test]
+fn a_name_that_was_removed_can_be_taught_in_other_letters() {
+    let mut teacher = teacher(1);
+    teacher.add_label("cat").unwrap();
+    teacher.remove("cat").unwrap();
+    assert_eq!(teacher.add_label("Cat").unwrap(), 3);
+    assert_eq!(teacher.names_alone().embeddings().nrows(), 4);
 }
 
 #[test]
