@@ -46,7 +46,7 @@ def main():
         pairs = best[present][:, None] - best[absent][None, :]
         auc = (pairs > 0).mean() + (pairs == 0).mean() / 2
         print(f"best {name:6} of present against absent names: AUC {auc:.3f}")
-    for name, scores, cuts in [("z", z, (2.5, 3, 3.5, 4)), ("share", share, (0.05, 0.1, 0.15, 0.2, 0.3))]:
+    for name, scores, cuts in [("z", z, (2.5, 3, 3.5, 4)), ("share", share, (0.02, 0.03, 0.05, 0.15, 0.3))]:
         for cut in cuts:
             shown = scores >= cut
             right = (mentions & shown)[:, present].sum()

@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("--everything", action="store_true", help="train on the choosing splits too")
     args = parser.parse_args()
     torch.set_num_threads(2)
-    saved, found = torch.load(args.work / "text.pt", weights_only=False), torch.load(args.work / "concepts.pt")
+    saved, found = torch.load(args.work / "captions.pt", weights_only=False), torch.load(args.work / "concepts.pt")
     torch.manual_seed(0)
     start = CoCa(saved["config"])
     start.load_state_dict(saved["model"])

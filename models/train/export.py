@@ -20,7 +20,7 @@ from tokenizer import END, PAD, START, load_tokenizer
 from train_int8 import with_rounders
 from trunk import IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD, EfficientNetLite0
 
-CONCEPT_TOKENS = 8  # trained with 12; without the less certain ones more of what captions say is true
+CONCEPT_TOKENS = 7  # trained with 12; without the less certain ones more of what captions say is true
 TEMPLATE = "a photo of a {}."
 LICENCE = ("research and non-commercial use: trained on COCO and Flickr8k photos (Flickr licences, research use) "
            "and ImageNet pictures (research); trunk weights Apache-2.0")

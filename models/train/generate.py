@@ -27,7 +27,7 @@ class DecodingSettings:
     beams: int = 4
     max_tokens: int = 24
     min_tokens: int = 6
-    length_penalty: float = 0.7
+    length_penalty: float = 1.3
     no_repeat_ngram: int = 3
 
 

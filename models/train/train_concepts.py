@@ -1,5 +1,7 @@
 """Trains the concept head on the finished trunk's features: from the head that trained the trunk, several times, averaged.
 
+The trunk knows these photos, so a head learns to trust its features more than those of new ones deserve. Half of the average
+is therefore a head of a third of the steps and with more dropout, for which the first head's belief counts like a caption more.
 Writes concepts.pt.
 """
 from __future__ import annotations
@@ -19,8 +21,10 @@ from data import Picture, load_pictures
 from features import load_features
 from model import ConceptHead
 
-STEPS, BATCH = 1500, 512
+STEPS, BATCH = 1200, 512
 LEARNING_RATE, WEIGHT_DECAY = 5e-4, 0.1
+DROPOUT, SOFT_DROPOUT = 0.3, 0.5
+BELIEVED_AS_CAPTIONS = 1.0
 
 
 class ConceptData:
@@ -33,8 +37,20 @@ class ConceptData:
         self.chance = balance([photos[i] for i in rows], share[rows])
         self.rows, self.share = torch.from_numpy(rows), torch.from_numpy(share)
         self.features = load_features(work, "photos")
-        captions = torch.tensor([len(p.captions) ** 0.5 for p in photos])
-        self.weight = captions / captions[self.rows].mean()
+        self.captions = torch.tensor([float(len(p.captions)) for p in photos])
+        weight = self.captions.sqrt()
+        self.weight = weight / weight[self.rows].mean()
+
+    @torch.no_grad()
+    def soften(self, head: ConceptHead) -> None:
+        """Adds what `head` believes of each photo to what its captions mention: one caption leaves much out."""
+        believed = torch.zeros_like(self.share)
+        for view in self.features:
+            for start in range(0, len(view), 4 * BATCH):
+                seen = F.dropout(view[start:start + 4 * BATCH].float(), DROPOUT)
+                believed[start:start + 4 * BATCH] += head(seen).sigmoid() / len(self.features)
+        captions = self.captions[:, None]
+        self.share = (captions * self.share + BELIEVED_AS_CAPTIONS * believed) / (captions + BELIEVED_AS_CAPTIONS)
 
     def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """(features, shares of captions, weights)"""
@@ -43,10 +59,11 @@ class ConceptData:
         return self.features[views, rows].float(), self.share[rows], self.weight[rows]
 
 
-def fit(start: ConceptHead, data: ConceptData, steps: int, seed: int) -> ConceptHead:
+def fit(start: ConceptHead, data: ConceptData, steps: int, seed: int, dropout: float = DROPOUT) -> ConceptHead:
     """A head whose sigmoid is the share of captions that mention each word: the average of its weights over the steps."""
     torch.manual_seed(seed)
     rng, head = np.random.default_rng(seed), copy.deepcopy(start).train()
+    head.dropout.p = dropout
     averaged = copy.deepcopy(head)
     optimizer = torch.optim.AdamW(head.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1)
@@ -106,7 +123,11 @@ def main() -> None:
     start.load_state_dict({key.removeprefix("words."): value for key, value in found["heads"].items() if key.startswith("words.")})
     report_all(start.eval(), args.data, args.work, concepts)
     data = ConceptData(args.data, args.work, concepts, args.everything)
-    head = mean_of([fit(start, data, args.steps, seed) for seed in range(args.seeds)])
+    hard = mean_of([fit(start, data, args.steps, seed) for seed in range(args.seeds)])
+    torch.manual_seed(0)
+    data.soften(copy.deepcopy(start).train())
+    soft = fit(start, data, args.steps // 3, 0, SOFT_DROPOUT)
+    head = mean_of([hard, soft])
     report_all(head, args.data, args.work, concepts)
     torch.save({"concepts": concepts, "head": head.state_dict()}, args.work / "concepts.pt")
 

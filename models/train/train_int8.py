@@ -89,6 +89,7 @@ class Run:
         if not path.exists():
             calibrate(self.student, pictures)
         self.averaged = copy.deepcopy(self.student)
+        self.run_student = torch.compile(self.student, dynamic=False)
         scales = [rounder.log_scale for rounder in rounders(self.student)]
         weights = [p for conv in convolutions(self.student) for p in (conv.weight, conv.bias)]
         self.optimizer = torch.optim.Adam([{"params": weights, "rate": WEIGHT_RATE}, {"params": scales, "rate": SCALE_RATE}])
@@ -105,7 +106,7 @@ class Run:
         pixels = self.pictures.batch(self.step)
         with torch.no_grad():
             teacher = seen(self.teacher, pixels)
-        loss = distance(self.head, seen(self.student, pixels), teacher)
+        loss = distance(self.head, seen(self.run_student, pixels), teacher)
         weights, scales = self.optimizer.param_groups
         weights["lr"] = weights["rate"] * (1 - progress)
         scales["lr"] = scales["rate"] * max(0.0, 1 - progress / SCALES_UNTIL)

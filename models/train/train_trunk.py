@@ -31,7 +31,7 @@ from precision import autocast
 from trunk import GRID_WIDTH, MIDDLE_BLOCK, EfficientNetLite0, convolutions, folded, load_normed
 from views import random_views, whole_views
 
-FROZEN_BLOCKS = 8  # what comes before takes more than half of the time, and sees edges and textures
+FROZEN_BLOCKS = 5  # what comes before sees edges and textures, and takes most of the time
 PHOTOS, CALTECH, IMAGENET = 54, 6, 4  # of one batch
 HIDDEN, DROPOUT = 1024, 0.3
 TRUNK_RATE, HEAD_RATE, WEIGHT_DECAY = 2e-4, 4e-4, 0.05

@@ -8,8 +8,8 @@ use crate::{Background, Filter, Picture};
 
 /// The least share of a query among [everyday names](Background) with which a picture is said to fit.
 ///
-/// Measured in `benches/search` with the embedded model: of names that five captions or more have, 93 in 100 find a photo at that
-/// share, of names that no caption has 15; the cut by z that lets pass 93 of the former lets pass 98 of the latter.
+/// Measured in `benches/search` with the embedded model: of names that five captions or more have, 94 in 100 find a photo at that
+/// share, of names that no caption has 13; the cut by z that lets pass 93 of the former lets pass 96 of the latter.
 pub const DEFAULT_MIN_SHARE: f64 = 0.03;
 
 /// A query: pictures to find, and how many of them.

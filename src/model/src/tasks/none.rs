@@ -7,7 +7,7 @@ use super::Cohort;
 /// Standard deviations by which the best label's cosine must exceed those of the cohort, or `none` wins.
 ///
 /// Chosen on 1,300 photos that the embedded model was not trained on, with four of the everyday names as labels: `none`
-/// wins 88 times of 100 where no caption names any of them, and 8 times of 100 where four captions or more name one
+/// wins 88 times of 100 where no caption names any of them, and 7 times of 100 where four captions or more name one
 /// (`models/train/thresholds.py`; `benches/ask/RESULTS.md` measures it on others).
 const THRESHOLD: f32 = 1.75;
 

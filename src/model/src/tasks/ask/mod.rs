@@ -17,7 +17,7 @@ use super::{
 ///
 /// Chosen with the embedded model on 1,300 photos that it was not trained on (`models/train/thresholds.py`);
 /// `benches/ask/RESULTS.md` measures it on others.
-const YES_THRESHOLD: f32 = 2.1;
+const YES_THRESHOLD: f32 = 2.15;
 
 /// Nats by which the odds of yes change with a standard deviation.
 const NATS_PER_DEVIATION: f32 = 2.0;
