@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Rules put a fused operator in the place of each linear layer, convolution, attention, layer norm and embedding that
-//! they recognise. What no rule recognises runs on tract alone; [`Graph::execution`] tells which operators did, and why
+//! they recognise, and of what selects the largest elements of rows. What no rule recognises runs on tract alone; [`Graph::execution`] tells which operators did, and why
 //! those that begin like a known pattern are none. [`Rules::Off`] leaves everything to tract.
 
 #![forbid(unsafe_code)]
@@ -31,6 +31,7 @@ mod profile;
 mod rewrite;
 mod rules;
 mod shared_tensor;
+mod top_k;
 mod weights;
 
 pub use arithmetic::Arithmetic;

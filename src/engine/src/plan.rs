@@ -14,12 +14,13 @@ use tract_onnx::{
 };
 
 use crate::{
-    Engine,
+    Engine, Rules,
     checked_axis::check_axes,
     culprit::{culprit, replace_weights_by_inputs},
     error::{chain, one_line},
     fused::{Fused, FusedOperator},
     profile::Profiler,
+    top_k::TopK,
 };
 
 /// Most bytes of a tensor inside a graph: no picture or text that is computed with here needs a hundredth of it.
@@ -81,8 +82,10 @@ impl Plan {
     /// The name of each operator that runs, and whether it is a fused one.
     pub(crate) fn operators(&self) -> impl Iterator<Item = (String, bool)> {
         let nodes = self.0.model().nodes().iter();
-        let operators = nodes
-            .map(|node| (node.op.name().into_owned(), node.op.downcast_ref::<Fused>().is_some()));
+        let operators = nodes.map(|node| {
+            let is_fused = node.op_is::<Fused>() || node.op_is::<TopK>();
+            (node.op.name().into_owned(), is_fused)
+        });
         operators.filter(|(name, _)| !matches!(name.as_str(), "Source" | "Const"))
     }
 }
@@ -110,7 +113,11 @@ fn prepare(
     }
     let model = model.into_typed()?;
     check_sizes(&model)?;
-    model.into_optimized()?.into_runnable()
+    let mut model = model.into_optimized()?;
+    if engine.rules() == Rules::On {
+        TopK::put_into(&mut model);
+    }
+    model.into_runnable()
 }
 
 /// Refuses tensors of sizes that no memory holds. Sizes that a run decides count as 1.

@@ -653,3 +653,34 @@ fn a_near_miss_says_what_it_misses() {
     assert_eq!(reasons(&scaled), ["Gemm: it scales its factors, or transposes its input"]);
     assert_eq!(reasons(&gemm(vec![], [8, 6], &[6])), [""; 0]);
 }
+
+#[test]
+fn the_largest_of_rows() {
+    const TOP_K: &[(&str, usize)] = &[("FusedTopK", 1)];
+    let values = |k, attributes: &[(&str, i64)]| {
+        let attributes = attributes.iter().map(|&(name, value)| of_integer(name, value)).collect();
+        over_rows(|maker, x| maker.graph.top_k(x, k, attributes)[0].clone())
+    };
+    check(vec![
+        case("values", TOP_K, values(3, &[])),
+        case("all", TOP_K, values(8, &[])),
+        case(
+            "indices",
+            TOP_K,
+            over_rows(|maker, x| {
+                let [_, indices] = maker.graph.top_k(x, 3, vec![]);
+                maker.graph.cast_to_f32(&indices)
+            }),
+        ),
+        case("another axis", NOTHING, values(2, &[("axis", 1)])),
+        case("the smallest", NOTHING, values(2, &[("largest", 0)])),
+        case(
+            "rows of integers",
+            NOTHING,
+            over_ids(|maker, ids| {
+                let [values, _] = maker.graph.top_k(ids, 2, vec![]);
+                maker.graph.cast_to_f32(&values)
+            }),
+        ),
+    ]);
+}

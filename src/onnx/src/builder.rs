@@ -202,6 +202,15 @@ impl GraphBuilder {
         parts.map(Value)
     }
 
+    /// The `k` largest entries in falling order, of the last axis unless `attributes` say otherwise, and their indices.
+    pub fn top_k(&mut self, x: &Value, k: i64, attributes: Vec<AttributeProto>) -> [Value; 2] {
+        let (k, at) = (self.indices(&[k]), self.graph.node.len());
+        let outputs = ["values", "indices"].map(|output| format!("TopK {at} {output}"));
+        let names = outputs.each_ref().map(String::as_str);
+        self.push("TopK", &[x, &k], &names, attributes);
+        outputs.map(Value)
+    }
+
     /// Entry `index` along `axis`, which disappears; -1 is the last.
     pub fn pick(&mut self, x: &Value, index: i64, axis: i64) -> Value {
         let index = self.index(index);
