@@ -19,16 +19,27 @@ inner_loop() {
     awk -v wanted="$2" -v times="$3" -v unwanted="${4:-}" -f "$here/inner_loop.awk" "$emit" >"$kept/$1.s"
     [ -s "$kept/$1.s" ] || { echo "no loop of $3 $2 in $emit" >&2; exit 1; }
 }
-inner_loop neon 'smull|smlal2' 32 addp  # 4 × 4 × 16, eight multiply-adds each; static pointwise layers run the same loop
+inner_loop neon 'smull|smlal2' 32 addp  # 4 × 4 × 16, eight multiply-adds each; pointwise layers and the stem run the same loop
 inner_loop dotprod sdot 96              # 6 × 16 × 16, sixteen each
 inner_loop i8mm smmla 24                # 6 × 16 × 8, thirty-two each
 inner_loop codes-dotprod sdot 64        # static pointwise, 4 × 16 × 16, sixteen each
 inner_loop codes-i8mm smmla 16          # static pointwise, 4 × 16 × 8, thirty-two each
-inner_loop stem 'smull2?' 72            # four pixels × 4 channels × 36 inputs, eight each
-inner_loop depthwise-3-1 'smull2?' 32   # static depthwise 3 × 3 at stride 1: a line for 4 outputs × 16 channels, eight each
-inner_loop depthwise-3-2 'smull2?' 36   # 3 × 3 at stride 2: 4 outputs × 4 channels
-inner_loop depthwise-5 'smull2?' 80     # 5 × 5 at either stride: 4 outputs × 4 channels
 inner_loop f32 fmla 64 'fmul|fadd|fsub' # 8 × 8 × 4, four each
+
+# Depthwise layers by `sdot` and its stem: a line of four outputs × 16 channels.
+inner_loop sdot-3-2 sdot 24
+inner_loop sdot-5 sdot 32
+inner_loop sdot-stem sdot 48
+# All lines at once, from the biases to the sums; of those by `smull`, first the one at stride 1, then the one at stride 2.
+outputs() { # FILE INSTRUCTIONS TIMES WHICH
+    awk -v wanted="$2" -v times="$3" -v which="$4" -v end=scvtf -f "$here/block.awk" "$emit" >"$kept/$1.s"
+    [ -s "$kept/$1.s" ] || { echo "no block of $3 $2 in $emit" >&2; exit 1; }
+}
+outputs sdot-3-1 sdot 48 1
+outputs smull-3-1 smull2 20 1 # nine taps, of which two share an smull and an smlal for eight channels
+outputs smull-3-2 smull2 20 2
+outputs smull-5-1 smull2 52 1
+outputs smull-5-2 smull2 52 2
 
 cycles() { # CORE FILE: of one pass, when many follow each other
     $mca -mtriple=$target -mcpu="$1" -mattr=+dotprod,+i8mm -iterations=1000 "$2" 2>/dev/null |
@@ -53,14 +64,22 @@ neoverse-n2 i8mm smmla
 cortex-a76 codes-dotprod sdot
 neoverse-n1 codes-dotprod sdot
 neoverse-n2 codes-i8mm smmla
-cortex-a53 stem smull2?
-cortex-a72 stem smull2?
-cortex-a53 depthwise-3-1 smull2?
-cortex-a72 depthwise-3-1 smull2?
-cortex-a53 depthwise-3-2 smull2?
-cortex-a72 depthwise-3-2 smull2?
-cortex-a53 depthwise-5 smull2?
-cortex-a72 depthwise-5 smull2?
+cortex-a53 smull-3-1 sm(ul|la)l2?
+cortex-a72 smull-3-1 sm(ul|la)l2?
+cortex-a53 smull-3-2 sm(ul|la)l2?
+cortex-a72 smull-3-2 sm(ul|la)l2?
+cortex-a53 smull-5-1 sm(ul|la)l2?
+cortex-a72 smull-5-1 sm(ul|la)l2?
+cortex-a53 smull-5-2 sm(ul|la)l2?
+cortex-a72 smull-5-2 sm(ul|la)l2?
+cortex-a76 sdot-3-1 sdot
+neoverse-n1 sdot-3-1 sdot
+cortex-a76 sdot-3-2 sdot
+neoverse-n1 sdot-3-2 sdot
+cortex-a76 sdot-5 sdot
+neoverse-n1 sdot-5 sdot
+cortex-a76 sdot-stem sdot
+neoverse-n1 sdot-stem sdot
 cortex-a53 f32 fmla
 cortex-a72 f32 fmla
 cortex-a76 f32 fmla

@@ -1,6 +1,9 @@
 //! Products of bytes, in which 64-bit Arm cores differ.
 
-use std::arch::{aarch64::*, asm};
+use std::{
+    arch::{aarch64::*, asm},
+    convert::Infallible,
+};
 
 use crate::{isa::Operation, lanes::LANES};
 
@@ -15,8 +18,8 @@ pub(crate) trait ByteProduct: Copy {
     const DEPTH: usize;
     /// The most rows that go through a panel at once.
     const ROWS: usize;
-    /// Whether the CPUs that have nothing better may issue in order: an instruction waits for those before it.
-    const IN_ORDER: bool = false;
+    /// Its instruction that adds four products to each sum; [`Infallible`] if there is none.
+    type Words: WordProduct;
 
     /// The proof, if the CPU has them.
     fn detect() -> Option<Self>;
@@ -43,21 +46,19 @@ pub(crate) trait ByteProduct: Copy {
         b: [int8x16_t; N],
     );
 
+    /// Its instruction for words, if there is one.
+    fn words(self) -> Option<Self::Words>;
+}
+
+/// An instruction that adds four products of bytes to each of four sums.
+pub(crate) trait WordProduct: Copy {
     /// Adds to each of four sums the products of its four bytes of `a` and of `b`.
     fn dot(self, sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t;
+}
 
-    /// [`ByteProduct::dot`] four times, side by side.
-    #[inline(always)]
-    fn dots(
-        self,
-        mut sums: [int32x4_t; 4],
-        a: [int8x16_t; 4],
-        b: [int8x16_t; 4],
-    ) -> [int32x4_t; 4] {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum = self.dot(*sum, a, b);
-        }
-        sums
+impl WordProduct for Infallible {
+    fn dot(self, _: int32x4_t, _: int8x16_t, _: int8x16_t) -> int32x4_t {
+        match self {}
     }
 }
 

@@ -31,9 +31,20 @@ pub(crate) struct Words {
     pub(crate) outer: usize,
     pub(crate) stride: usize,
     pub(crate) tail: usize,
+    /// Bytes of a run that meet weights other than zero.
+    pub(crate) bytes: usize,
 }
 
-/// Lines of quads under a depthwise filter.
+/// The order of sixteen channels of four neighbouring columns that depthwise filters read, and of the filters' weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ColumnOrder {
+    /// `[channel][4 columns]`, quads: filters stand as words of four weights.
+    Quads,
+    /// `[4 columns][channel]`: filters stand as taps of sixteen channels.
+    Pixels,
+}
+
+/// Lines of quads, or of as many columns in the order of pixels, under a depthwise filter.
 #[derive(Clone, Copy)]
 pub(crate) struct QuadLines {
     /// The first quad of the first line.
@@ -50,8 +61,6 @@ pub(crate) trait Dots: Copy {
     type Sums: Copy;
     /// Lanes of four stored codes or four weights.
     type Quads: Copy;
-    /// Whether CPUs of the instruction set may issue in order, and four products go side by side.
-    const IN_ORDER: bool = false;
 
     /// Loads sums.
     ///
@@ -73,7 +82,7 @@ pub(crate) trait Dots: Copy {
     /// The last two codes of each lane of `a`, then the first two of `b`.
     fn middle(self, a: Self::Quads, b: Self::Quads) -> Self::Quads;
 
-    /// [`Dots::dot`] four times, side by side.
+    /// [`Dots::dot`] four times.
     #[inline(always)]
     fn dots(
         self,
@@ -103,6 +112,12 @@ pub(crate) trait Products: Copy {
     /// The inputs of pointwise weights are padded with zeros to a multiple of this, at most sixteen.
     const PADDING: usize;
 
+    /// The order that [`Products::of_quads`] reads columns in.
+    #[inline(always)]
+    fn column_order(self) -> ColumnOrder {
+        ColumnOrder::Quads
+    }
+
     /// The sums of `M` neighbouring pixels with a panel of `C` vectors of sixteen outputs.
     ///
     /// # Safety
@@ -115,9 +130,11 @@ pub(crate) trait Products: Copy {
     ) -> [[Self::Sums; M]; C];
 
     /// The sums of the words of `M` pixels, `STEP` bytes apart, with `C` vectors of sixteen outputs; a run has `INNER` words.
+    /// In [`ColumnOrder::Pixels`] the bytes of all runs meet weights as so many channels of [`Products::of_pixels`] do.
     ///
     /// # Safety
-    /// All words of all pixels can be read, as many weights as there are words times `C` vectors, and `C` vectors of biases.
+    /// All words of all pixels can be read, and sixteen bytes of each run; as many weights as there are words times `C` vectors, or
+    /// channels; and `C` vectors of biases.
     unsafe fn of_words<const M: usize, const C: usize, const STEP: usize, const INNER: usize>(
         self,
         words: Words,
@@ -128,7 +145,7 @@ pub(crate) trait Products: Copy {
     /// The sums of `G` times four neighbouring outputs of a depthwise filter of `K` lines that moves by `S`.
     ///
     /// # Safety
-    /// `G × S + 1` quads of each of `K` lines can be read, the words of a filter, and a vector of biases.
+    /// `G × S + 1` quads of each of `K` lines can be read, the words or taps of a filter, and a vector of biases.
     unsafe fn of_quads<const K: usize, const S: usize, const G: usize>(
         self,
         quads: QuadLines,
@@ -160,7 +177,7 @@ pub(crate) trait Codes: Lanes + Products {
     /// # Safety
     /// 64 bytes can be written at `to`.
     unsafe fn store_quads(self, quads: Self::Quads, to: *mut u8);
-    /// Keeps the bytes of every lane where `mask` has ones and puts `fill` elsewhere.
+    /// Keeps the columns where `mask`, a byte a column, has ones and puts `fill` elsewhere.
     fn select(self, quads: Self::Quads, mask: u32, fill: u8) -> Self::Quads;
 
     /// The sums as floats, rounded once.
@@ -175,11 +192,11 @@ pub(crate) trait Codes: Lanes + Products {
     /// Sixteen bytes can be read at `from`.
     unsafe fn load_codes(self, from: *const u8) -> Self::F32;
 
-    /// Four columns of sixteen channels, clamped to codes, as quads: lane `c` holds columns 0 to 3 of channel `c`.
+    /// Four columns of sixteen channels, clamped to codes, in the order of [`Products::column_order`].
     fn pack_quads(self, columns: [Self::Sums; 4]) -> Self::Quads;
     /// Four pixels of sixteen channels, clamped to codes, pixel after pixel.
     fn pack_pixels(self, pixels: [Self::Sums; 4]) -> Self::Quads;
-    /// Four pixels of sixteen stored codes, pixel after pixel, as quads.
+    /// Four pixels of sixteen stored codes, pixel after pixel, in the order of [`Products::column_order`].
     fn pixels_to_quads(self, pixels: Self::Quads) -> Self::Quads;
 
     /// The codes of sums, not yet clamped.
@@ -190,20 +207,28 @@ pub(crate) trait Codes: Lanes + Products {
         if zero_point == 0 { codes } else { self.add_sums(codes, zero_point) }
     }
 
-    /// [`Codes::requantize`] four times. Arrays are not mapped here: their closures are compiled for no instruction set.
+    /// [`Codes::requantize`] four times, side by side. Arrays are not mapped here: their closures are compiled for no instruction
+    /// set.
     #[inline(always)]
     fn requantize_four(
         self,
-        sums: [Self::Sums; 4],
+        [a, b, c, d]: [Self::Sums; 4],
         multipliers: Self::F32,
         zero_point: i32,
     ) -> [Self::Sums; 4] {
-        let [a, b, c, d] = sums;
+        let [a, b, c, d] = [self.to_f32(a), self.to_f32(b), self.to_f32(c), self.to_f32(d)];
+        let [a, b] = [self.mul(a, multipliers), self.mul(b, multipliers)];
+        let [c, d] = [self.mul(c, multipliers), self.mul(d, multipliers)];
+        let codes = [self.to_sums(a), self.to_sums(b), self.to_sums(c), self.to_sums(d)];
+        if zero_point == 0 {
+            return codes;
+        }
+        let [a, b, c, d] = codes;
         [
-            self.requantize(a, multipliers, zero_point),
-            self.requantize(b, multipliers, zero_point),
-            self.requantize(c, multipliers, zero_point),
-            self.requantize(d, multipliers, zero_point),
+            self.add_sums(a, zero_point),
+            self.add_sums(b, zero_point),
+            self.add_sums(c, zero_point),
+            self.add_sums(d, zero_point),
         ]
     }
 }

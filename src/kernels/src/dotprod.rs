@@ -6,7 +6,7 @@
 use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
 
 use crate::{
-    byte_product::{BLOCK, ByteProduct, PANEL_BLOCK, PREFETCH, Rows, prefetch},
+    byte_product::{BLOCK, ByteProduct, PANEL_BLOCK, PREFETCH, Rows, WordProduct, prefetch},
     isa::Operation,
     neon::Neon,
     smull::Smull,
@@ -17,6 +17,7 @@ use crate::{
 pub(crate) struct Sdot(Smull);
 
 impl ByteProduct for Sdot {
+    type Words = Self;
     const DEPTH: usize = 4;
     const ROWS: usize = 6;
 
@@ -72,6 +73,13 @@ impl ByteProduct for Sdot {
         }
     }
 
+    #[inline(always)]
+    fn words(self) -> Option<Self> {
+        Some(self)
+    }
+}
+
+impl WordProduct for Sdot {
     #[inline(always)]
     fn dot(self, mut sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
         // SAFETY: one instruction over registers, which `self` proves.

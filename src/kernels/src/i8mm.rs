@@ -14,6 +14,7 @@ use crate::{
 pub(crate) struct Smmla(Sdot);
 
 impl ByteProduct for Smmla {
+    type Words = Sdot;
     const DEPTH: usize = 8;
     const ROWS: usize = 6;
 
@@ -84,8 +85,8 @@ impl ByteProduct for Smmla {
     }
 
     #[inline(always)]
-    fn dot(self, sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
-        self.0.dot(sums, a, b)
+    fn words(self) -> Option<Sdot> {
+        Some(self.0)
     }
 }
 

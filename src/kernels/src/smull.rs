@@ -7,7 +7,11 @@
 //! instructions close behind those they depend on, so blocks of assembly keep them apart: several products are on their way
 //! at once, and their `smull`, `smlal2` and `sadalp` go side by side.
 
-use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
+use std::{
+    arch::{aarch64::*, asm, is_aarch64_feature_detected},
+    array::from_fn,
+    convert::Infallible,
+};
 
 use crate::{
     byte_product::{BLOCK, ByteProduct, PANEL_BLOCK, PREFETCH, Rows, prefetch},
@@ -21,9 +25,9 @@ use crate::{
 pub(crate) struct Smull(());
 
 impl ByteProduct for Smull {
+    type Words = Infallible;
     const DEPTH: usize = BLOCK;
     const ROWS: usize = 4;
-    const IN_ORDER: bool = true;
 
     fn detect() -> Option<Self> {
         is_aarch64_feature_detected!("neon").then_some(Self(()))
@@ -52,7 +56,15 @@ impl ByteProduct for Smull {
                 1 => self.tile::<R, 1, 8>(&rows, panel, &mut sums),
                 2 => self.tile::<R, 1, 8>(&rows, panel, &mut sums),
                 3 => self.tile::<R, 2, 6>(&rows, panel, &mut sums),
-                4 => self.tile::<R, 2, 8>(&rows, panel, &mut sums),
+                4 => {
+                    let rows = Rows {
+                        first: from_fn(|r| rows.first[r]),
+                        step: rows.step,
+                        blocks: rows.blocks,
+                    };
+                    let Ok(sums) = (&mut sums[..]).try_into() else { unreachable!("R is four") };
+                    four_rows(&rows, panel, &start, sums);
+                }
                 _ => unreachable!("more rows than `ROWS`"),
             }
         }
@@ -103,49 +115,8 @@ impl ByteProduct for Smull {
     }
 
     #[inline(always)]
-    fn dot(self, sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
-        // SAFETY: NEON, proven by `self`.
-        unsafe {
-            let low = vmull_s8(vget_low_s8(a), vget_low_s8(b));
-            vpadalq_s16(sums, vpaddq_s16(low, vmull_high_s8(a, b)))
-        }
-    }
-
-    #[inline(always)]
-    fn dots(
-        self,
-        [mut s0, mut s1, mut s2, mut s3]: [int32x4_t; 4],
-        [a0, a1, a2, a3]: [int8x16_t; 4],
-        [b0, b1, b2, b3]: [int8x16_t; 4],
-    ) -> [int32x4_t; 4] {
-        // SAFETY: instructions of NEON over registers, which `self` proves.
-        unsafe {
-            asm!(
-                "smull {l0:v}.8h, {a0:v}.8b, {b0:v}.8b",
-                "smull {l1:v}.8h, {a1:v}.8b, {b1:v}.8b",
-                "smull {l2:v}.8h, {a2:v}.8b, {b2:v}.8b",
-                "smull {l3:v}.8h, {a3:v}.8b, {b3:v}.8b",
-                "smull2 {h0:v}.8h, {a0:v}.16b, {b0:v}.16b",
-                "smull2 {h1:v}.8h, {a1:v}.16b, {b1:v}.16b",
-                "smull2 {h2:v}.8h, {a2:v}.16b, {b2:v}.16b",
-                "smull2 {h3:v}.8h, {a3:v}.16b, {b3:v}.16b",
-                "addp {l0:v}.8h, {l0:v}.8h, {h0:v}.8h",
-                "addp {l1:v}.8h, {l1:v}.8h, {h1:v}.8h",
-                "addp {l2:v}.8h, {l2:v}.8h, {h2:v}.8h",
-                "addp {l3:v}.8h, {l3:v}.8h, {h3:v}.8h",
-                "sadalp {s0:v}.4s, {l0:v}.8h",
-                "sadalp {s1:v}.4s, {l1:v}.8h",
-                "sadalp {s2:v}.4s, {l2:v}.8h",
-                "sadalp {s3:v}.4s, {l3:v}.8h",
-                s0 = inout(vreg) s0, s1 = inout(vreg) s1, s2 = inout(vreg) s2, s3 = inout(vreg) s3,
-                a0 = in(vreg) a0, a1 = in(vreg) a1, a2 = in(vreg) a2, a3 = in(vreg) a3,
-                b0 = in(vreg) b0, b1 = in(vreg) b1, b2 = in(vreg) b2, b3 = in(vreg) b3,
-                l0 = out(vreg) _, l1 = out(vreg) _, l2 = out(vreg) _, l3 = out(vreg) _,
-                h0 = out(vreg) _, h1 = out(vreg) _, h2 = out(vreg) _, h3 = out(vreg) _,
-                options(pure, nomem, nostack, preserves_flags),
-            );
-        }
-        [s0, s1, s2, s3]
+    fn words(self) -> Option<Infallible> {
+        None
     }
 }
 
@@ -191,6 +162,103 @@ impl Smull {
                     }
                 }
             }
+        }
+    }
+}
+
+/// The products of four rows, four columns at a time, added to `start`: the loop over a panel is one block of assembly. Sixteen
+/// quadruples of sums, four rows and columns and eight products take all 32 registers, and an instruction that the compiler puts
+/// between the products costs an in-order core more than its own cycle.
+///
+/// # Safety
+/// As for [`ByteProduct::products`].
+#[inline(never)]
+unsafe fn four_rows(
+    rows: &Rows<4>,
+    panel: *const i8,
+    start: &[int32x4_t; 4],
+    sums: &mut [[int32x4_t; 4]; 4],
+) {
+    if rows.blocks == 0 {
+        *sums = [*start; 4];
+        return;
+    }
+    macro_rules! add_products {
+        ($($sum:ident $product:ident $column:ident $row:ident),*) => {
+            concat!(
+                $("smull {", stringify!($product), ":v}.8h, {", stringify!($column), ":v}.8b, {", stringify!($row), ":v}.8b\n",)*
+                $("smlal2 {", stringify!($product), ":v}.8h, {", stringify!($column), ":v}.16b, {", stringify!($row), ":v}.16b\n",)*
+                $("sadalp {", stringify!($sum), ":v}.4s, {", stringify!($product), ":v}.8h\n",)*
+            )
+        };
+    }
+    macro_rules! start_columns {
+        ($($sum:ident $at:literal),*) => {
+            concat!($("ldr {", stringify!($sum), ":s}, [{start}, ", $at, "]\n",)*)
+        };
+    }
+    macro_rules! add_pairs {
+        ($($a:ident $b:ident),*) => {
+            concat!($("addp {", stringify!($a), ":v}.4s, {", stringify!($a), ":v}.4s, {", stringify!($b), ":v}.4s\n",)*)
+        };
+    }
+    for four in 0..LANES / 4 {
+        let (s0, s1, s2, s3): (int32x4_t, int32x4_t, int32x4_t, int32x4_t);
+        // SAFETY: NEON, which every 64-bit Arm CPU has that Rust compiles for. Block b of the rows meets sixteen bytes of each of
+        // four columns, which stand in 256b..256b+256 of the panel; the caller promises both. A prefetch may name any address.
+        unsafe {
+            // `sCR`: four sums of column C and row R. The first one begins with the column's start, the other three with zero.
+            asm!(
+                start_columns!(
+                    s00 0, s01 0, s02 0, s03 0, s10 4, s11 4, s12 4, s13 4,
+                    s20 8, s21 8, s22 8, s23 8, s30 12, s31 12, s32 12, s33 12
+                ),
+                "2:",
+                "prfm pldl1keep, [{at}, {prefetch}]",
+                "ldr {r0:q}, [{row0}, {k}]",
+                "ldr {r1:q}, [{row1}, {k}]",
+                "ldr {r2:q}, [{row2}, {k}]",
+                "ldr {r3:q}, [{row3}, {k}]",
+                "ldp {c0:q}, {c1:q}, [{at}]",
+                "ldp {c2:q}, {c3:q}, [{at}, 32]",
+                "add {k}, {k}, {step}",
+                "add {at}, {at}, {panel_block}",
+                "subs {blocks}, {blocks}, 1",
+                add_products!(
+                    s00 p0 c0 r0, s01 p1 c0 r1, s02 p2 c0 r2, s03 p3 c0 r3,
+                    s10 p4 c1 r0, s11 p5 c1 r1, s12 p6 c1 r2, s13 p7 c1 r3
+                ),
+                add_products!(
+                    s20 p0 c2 r0, s21 p1 c2 r1, s22 p2 c2 r2, s23 p3 c2 r3,
+                    s30 p4 c3 r0, s31 p5 c3 r1, s32 p6 c3 r2, s33 p7 c3 r3
+                ),
+                "b.ne 2b",
+                add_pairs!(
+                    s00 s10, s01 s11, s02 s12, s03 s13, s20 s30, s21 s31, s22 s32, s23 s33,
+                    s00 s20, s01 s21, s02 s22, s03 s23
+                ),
+                s00 = out(vreg) s0, s01 = out(vreg) s1, s02 = out(vreg) s2, s03 = out(vreg) s3,
+                s10 = out(vreg) _, s11 = out(vreg) _, s12 = out(vreg) _, s13 = out(vreg) _,
+                s20 = out(vreg) _, s21 = out(vreg) _, s22 = out(vreg) _, s23 = out(vreg) _,
+                s30 = out(vreg) _, s31 = out(vreg) _, s32 = out(vreg) _, s33 = out(vreg) _,
+                c0 = out(vreg) _, c1 = out(vreg) _, c2 = out(vreg) _, c3 = out(vreg) _,
+                r0 = out(vreg) _, r1 = out(vreg) _, r2 = out(vreg) _, r3 = out(vreg) _,
+                p0 = out(vreg) _, p1 = out(vreg) _, p2 = out(vreg) _, p3 = out(vreg) _,
+                p4 = out(vreg) _, p5 = out(vreg) _, p6 = out(vreg) _, p7 = out(vreg) _,
+                row0 = in(reg) rows.first[0], row1 = in(reg) rows.first[1],
+                row2 = in(reg) rows.first[2], row3 = in(reg) rows.first[3],
+                start = in(reg) &raw const start[four],
+                at = inout(reg) panel.add(four * 4 * BLOCK) => _,
+                k = inout(reg) 0_usize => _,
+                blocks = inout(reg) rows.blocks => _,
+                step = in(reg) rows.step,
+                panel_block = const PANEL_BLOCK,
+                prefetch = const PREFETCH,
+                options(pure, readonly, nostack),
+            );
+        }
+        for (sums, row) in sums.iter_mut().zip([s0, s1, s2, s3]) {
+            sums[four] = row;
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct DepthwisePanel<'a> {
 
 /// What all outputs of a vector share.
 struct Filter<I: Codes> {
-    /// The first word of the filter's first line.
+    /// The filter's words or taps.
     words: *const u8,
     bias: *const i32,
     multipliers: I::F32,
@@ -33,14 +33,9 @@ impl DepthwisePanel<'_> {
     #[inline(always)]
     pub(super) fn run<I: Codes, const M: usize>(self, isa: I) {
         let (layer, requantizer) = (self.layer, &self.layer.requantizer);
-        let line_words = DepthwiseLayer::words_of(layer.size, layer.stride);
-        let words = layer.filters.as_i8()[self.vector * layer.size * line_words * QUAD..]
-            [..layer.size * line_words * QUAD]
-            .as_ptr()
-            .cast();
         let bias = requantizer.bias[self.vector * LANES..][..LANES].as_ptr();
         let filter = Filter {
-            words,
+            words: layer.filter(self.vector),
             bias,
             multipliers: isa.load(&requantizer.multipliers[self.vector * LANES..]),
             zero_point: i32::from(requantizer.zero_point),

@@ -7,7 +7,7 @@ use crate::codes::{Dots, QUAD, QuadLines};
 pub(super) struct Filter<D> {
     pub(super) dots: D,
     pub(super) quads: QuadLines,
-    /// The words of the filter: see [`DepthwiseLayer`](super::packed::DepthwiseLayer).
+    /// The words of the filter: see [`FilterWords`](super::filter_layout::FilterWords).
     pub(super) words: *const u8,
     pub(super) bias: *const i32,
 }

@@ -23,11 +23,13 @@
 //!
 //! A quad's 32-bit lane holds four neighbouring columns of one channel, so that the same instruction that multiplies four
 //! inputs of a pixel multiplies four columns of a line: depthwise filters are stored as words that are shifted to where
-//! they meet the columns, and no activation is shuffled.
+//! they meet the columns, and no activation is shuffled. NEON without `sdot` multiplies no words: there, the same 64 bytes hold
+//! four columns of sixteen channels one after the other, and a filter is stored tap by tap.
 
 mod bottleneck;
 mod depthwise;
 mod filter;
+mod filter_layout;
 mod image;
 mod isa;
 mod packed;

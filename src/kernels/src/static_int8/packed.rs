@@ -1,7 +1,8 @@
 //! Weights of static int8 layers as the kernels read them.
 
+use super::filter_layout::{FilterTaps, FilterWords};
 use crate::{
-    codes::{Codes, Products, QUAD},
+    codes::{Codes, ColumnOrder, Products, QUAD},
     dispatch::Cpu,
     isa::{Isa, Operation},
     lanes::LANES,
@@ -149,8 +150,8 @@ impl PointwiseLayer {
     }
 }
 
-/// A 3×3 convolution at stride 2 of a picture's three colours: three lines of three words, of which three bytes meet
-/// weights of zero.
+/// A 3×3 convolution at stride 2 of a picture's three colours: 27 inputs of a pointwise layer, or, where filters are words, three
+/// lines of three words, of which three bytes meet weights of zero.
 pub struct StemLayer {
     pub(super) outputs: usize,
     pub(super) panels: Panels,
@@ -160,6 +161,8 @@ pub struct StemLayer {
 impl StemLayer {
     /// Words of four bytes that cover a line of three pixels.
     pub(super) const WORDS: usize = 3;
+    /// Weights of an output that lie in a line.
+    pub(super) const LINE: usize = 9;
     /// The side of its filters.
     pub const SIZE: usize = 3;
     /// How far they move.
@@ -175,19 +178,32 @@ impl StemLayer {
         parameters: &LayerParameters<'_>,
     ) -> Result<Self, LayerError> {
         let outputs = parameters.bias.len();
-        let requantizer = Requantizer::new(cpu, parameters, outputs, 27)?;
-        let weight = |output: usize, input: usize| match (input / 12, input % 12) {
-            (line, byte @ ..9) => parameters.weights[output * 27 + line * 9 + byte],
-            _ => 0,
+        let requantizer = Requantizer::new(cpu, parameters, outputs, Self::SIZE * Self::LINE)?;
+        let inputs = Self::SIZE * Self::LINE;
+        let layout = PanelLayout::of(cpu);
+        let panels = match layout.columns {
+            ColumnOrder::Quads => {
+                let line = 4 * Self::WORDS;
+                let weight = |output: usize, input: usize| match (input / line, input % line) {
+                    (line, byte @ ..Self::LINE) => {
+                        parameters.weights[output * inputs + line * Self::LINE + byte]
+                    }
+                    _ => 0,
+                };
+                let layout = PanelLayout { depth: 4, padding: 4, ..layout };
+                Panels::pack(memory, layout, outputs, Self::SIZE * line, weight)?
+            }
+            ColumnOrder::Pixels => {
+                let weight =
+                    |output: usize, input: usize| parameters.weights[output * inputs + input];
+                Panels::pack(memory, layout, outputs, inputs, weight)?
+            }
         };
-        let layout = PanelLayout { depth: 4, padding: 4, ..PanelLayout::of(cpu) };
-        let panels = Panels::pack(memory, layout, outputs, 12 * Self::SIZE, weight)?;
         Ok(Self { outputs, panels, requantizer })
     }
 }
 
-/// Depthwise filters of 3×3 or 5×5, `[channels / 16][line][word][16][4]`: each word is a line of the filter shifted to where it
-/// meets four columns.
+/// Depthwise filters of 3×3 or 5×5: words `[channels / 16][line][word][16][4]`, or taps `[channels / 16][tap][16]`.
 pub struct DepthwiseLayer {
     pub(super) channels: usize,
     pub(super) size: usize,
@@ -217,14 +233,29 @@ impl DepthwiseLayer {
         }
         let channels = parameters.bias.len();
         let requantizer = Requantizer::new(cpu, parameters, channels, size * size)?;
-        let words = Self::words_of(size, stride);
-        let mut filters = memory.zeroed(channels.div_ceil(LANES) * size * words * QUAD)?;
+        let columns = PanelLayout::of(cpu).columns;
+        let vector = match columns {
+            ColumnOrder::Quads => size * FilterWords::of_line(size, stride) * QUAD,
+            ColumnOrder::Pixels => size * size * LANES,
+        };
+        let mut filters = memory.zeroed(channels.div_ceil(LANES) * vector)?;
         for (channel, filter) in parameters.weights.chunks_exact(size * size).enumerate() {
-            for (place, &weight) in filter.iter().enumerate() {
-                let (line, column) = (place / size, place % size);
-                let base = (channel / LANES * size + line) * words;
-                for (word, byte) in Self::places(size, stride, column) {
-                    filters.as_i8_mut()[(base + word) * QUAD + channel % LANES * 4 + byte] = weight;
+            let (start, lane) = (channel / LANES * vector, channel % LANES);
+            for tap in 0..size * size {
+                let (line, column) = match columns {
+                    ColumnOrder::Quads => (tap / size, tap % size),
+                    ColumnOrder::Pixels => {
+                        (FilterTaps::line(size, tap), FilterTaps::column(size, tap))
+                    }
+                };
+                let weight = filter[line * size + column];
+                if columns == ColumnOrder::Pixels {
+                    filters.as_i8_mut()[start + tap * LANES + lane] = weight;
+                    continue;
+                }
+                for (word, byte) in FilterWords::places(size, stride, column) {
+                    let word = line * FilterWords::of_line(size, stride) + word;
+                    filters.as_i8_mut()[start + word * QUAD + lane * 4 + byte] = weight;
                 }
             }
         }
@@ -244,35 +275,14 @@ impl DepthwiseLayer {
         self.stride
     }
 
-    /// Words of a filter's line.
-    pub(super) fn words_of(size: usize, stride: usize) -> usize {
-        match (size, stride) {
-            (3, 1) => 2,
-            (5, 1) => 8,
-            _ => 4,
-        }
-    }
-
-    /// Where a filter's column stands: in which words, at which of their four bytes.
-    ///
-    /// At stride 1, filters of 3 start at byte 0 and byte 1 of a word; outputs 2 and 3 meet columns that were moved by
-    /// two instead. Filters of 5 have two words for each of four outputs, and at stride 2 both have two for each of two.
-    fn places(size: usize, stride: usize, column: usize) -> impl Iterator<Item = (usize, usize)> {
-        let outputs = match (size, stride) {
-            (3, 1) | (_, 2) => 2,
-            _ => 4,
-        };
-        (0..outputs).map(move |output| match (size, stride) {
-            (3, 1) => (output, column + output),
-            _ => {
-                let at = output * stride + column;
-                (2 * output + at / 4, at % 4)
-            }
-        })
+    /// The words or taps of the filters of a vector of sixteen channels.
+    pub(super) fn filter(&self, vector: usize) -> *const u8 {
+        let bytes = self.filters.as_i8().len() / self.channels.div_ceil(LANES);
+        self.filters.as_i8()[vector * bytes..][..bytes].as_ptr().cast()
     }
 }
 
-/// The order in which an instruction set reads the weights of a matrix.
+/// The order in which an instruction set reads weights.
 #[derive(Clone, Copy)]
 struct PanelLayout {
     /// [`Codes::VECTORS`]
@@ -281,10 +291,12 @@ struct PanelLayout {
     depth: usize,
     /// [`Products::PADDING`]
     padding: usize,
+    /// [`Products::column_order`]
+    columns: ColumnOrder,
 }
 
 impl PanelLayout {
-    /// The layout of pointwise weights.
+    /// The layout of pointwise weights and of filters.
     fn of(cpu: Cpu) -> Self {
         cpu.run(AskLayout)
     }
@@ -303,7 +315,7 @@ pub(super) struct Panels {
 impl Panels {
     fn pack(
         memory: &WeightMemory,
-        PanelLayout { vectors: at_once, depth, padding }: PanelLayout,
+        PanelLayout { vectors: at_once, depth, padding, .. }: PanelLayout,
         outputs: usize,
         inputs: usize,
         weight: impl Fn(usize, usize) -> i8,
@@ -347,9 +359,9 @@ impl Operation for AskLayout {
     type Output = PanelLayout;
 
     #[inline(always)]
-    fn run<I: Isa>(self, _: I) -> PanelLayout {
+    fn run<I: Isa>(self, isa: I) -> PanelLayout {
         let (vectors, depth, padding) = (I::Codes::VECTORS, I::Codes::DEPTH, I::Codes::PADDING);
-        PanelLayout { vectors, depth, padding }
+        PanelLayout { vectors, depth, padding, columns: isa.codes().column_order() }
     }
 }
 

@@ -1,11 +1,12 @@
-//! Panels of expanded channels as quads: `[vector][line][quad][16 channels][4 columns]`.
+//! Panels of expanded channels as quads: `[vector][line][quad][16 channels][4 columns]`, or `[4 columns][16 channels]` where
+//! filters are taps.
 
 use super::{
     image::{CodeImage, PixelLines},
     packed::{DepthwiseLayer, Panels, PointwiseLayer, Requantizer, StemLayer},
 };
 use crate::{
-    codes::{Codes, Pixels, QUAD, Words},
+    codes::{Codes, ColumnOrder, Pixels, QUAD, Words},
     lanes::LANES,
 };
 
@@ -103,7 +104,7 @@ pub(super) struct QuadPanel<'a> {
     pub(super) vector: usize,
     /// Vectors of the panel.
     pub(super) width: usize,
-    /// `[width][lines][quads][64]`, filled with padding.
+    /// `[width][lines][quads][64]`, the columns in their [`ColumnOrder`], filled with padding.
     pub(super) quads: &'a mut [u8],
     /// The stored byte of padding.
     pub(super) padding: u8,
@@ -135,6 +136,18 @@ impl QuadPanel<'_> {
         image: &CodeImage,
     ) {
         let columns = self.shape.input[1];
+        if isa.column_order() == ColumnOrder::Pixels {
+            let first = image.start();
+            let pixels =
+                Pixels { first, block_stride: image.block_stride(), channels: layer.panels.inputs };
+            let count = self.shape.pictured_lines() * columns;
+            let source = LineSource::Pixels(pixels);
+            // SAFETY: an image has all pixels, and sixteen behind them that the last tile may read.
+            unsafe {
+                self.pixels(isa, source, &layer.panels, &layer.requantizer, 0, count);
+            }
+            return;
+        }
         let pair = N == 12 && columns == 7 && matches!(self.shape.pads[1], 1 | 2);
         let mut line = 0;
         while line < self.shape.pictured_lines() {
@@ -203,17 +216,56 @@ impl QuadPanel<'_> {
     ) {
         for line in 0..self.shape.pictured_lines() {
             let first = lines.line(line * StemLayer::STRIDE);
-            let words = Words { first, outer: StemLayer::SIZE, stride: lines.stride(), tail: 0 };
+            let (outer, bytes) = (StemLayer::SIZE, StemLayer::LINE);
+            let words = Words { first, outer, stride: lines.stride(), tail: 0, bytes };
+            let source = LineSource::Stem(words);
             // SAFETY: lines of pixels have room behind them for what the last tile reads, and `Bottleneck` has
             // compared their number with the stem's output.
             unsafe {
-                self.line::<I, N, C>(
-                    isa,
-                    LineSource::Stem(words),
-                    &layer.panels,
-                    &layer.requantizer,
-                    line,
-                );
+                if isa.column_order() == ColumnOrder::Pixels {
+                    let columns = self.shape.input[1];
+                    self.pixels(isa, source, &layer.panels, &layer.requantizer, line, columns);
+                    continue;
+                }
+                self.line::<I, N, C>(isa, source, &layer.panels, &layer.requantizer, line);
+            }
+        }
+    }
+
+    /// So many pixels from the first of a line on, four at a time, each put where its column is: in [`ColumnOrder::Pixels`].
+    ///
+    /// # Safety
+    /// The pixels can be read, and three behind them; the picture has them.
+    #[inline(always)]
+    unsafe fn pixels<I: Codes>(
+        &mut self,
+        isa: I,
+        source: LineSource,
+        panels: &Panels,
+        requantizer: &Requantizer,
+        line: usize,
+        count: usize,
+    ) {
+        let [columns, before] = [self.shape.input[1], self.shape.pads[1]];
+        let bias = requantizer.bias[self.vector * LANES..].as_ptr();
+        let mut start = (line + self.shape.pads[0]) * self.shape.line_bytes() + before * LANES;
+        let mut column = 0;
+        for first in (0..count).step_by(4) {
+            // SAFETY: the caller promises the pixels; the panel begins at `vector`.
+            let [sums] = unsafe {
+                let weights = panels.from(self.vector);
+                source.products::<I, 4, 1>(isa, first.cast_signed(), weights, bias)
+            };
+            let mut codes = [0; QUAD];
+            // SAFETY: 64 bytes are there.
+            unsafe { isa.store_quads(self.codes(isa, requantizer, sums, 0), codes.as_mut_ptr()) };
+            for pixel in codes.as_chunks::<LANES>().0.iter().take(count - first) {
+                self.quads[start + column * LANES..][..LANES].copy_from_slice(pixel);
+                column += 1;
+                if column == columns {
+                    column = 0;
+                    start += self.shape.line_bytes();
+                }
             }
         }
     }

@@ -22,6 +22,7 @@ pub(super) unsafe fn tile<
     weights: *const u8,
     bias: *const i32,
 ) -> [[D::Sums; M]; C] {
+    debug_assert!(words.bytes <= 4 * INNER, "a run of more words");
     // SAFETY: the caller promises that what is read here can be.
     unsafe {
         let mut sums = [[dots.load_sums(bias); M]; C];
@@ -58,17 +59,6 @@ unsafe fn add_word<D: Dots, const M: usize, const C: usize, const STEP: usize>(
         let mut vectors = [dots.load_quads(weights); C];
         for (c, vector) in vectors.iter_mut().enumerate().skip(1) {
             *vector = dots.load_quads(weights.add(c * QUAD));
-        }
-        if M == 4 && D::IN_ORDER {
-            let mut words = [dots.broadcast(from); 4];
-            for (m, word) in words.iter_mut().enumerate().skip(1) {
-                *word = dots.broadcast(from.add(m * STEP));
-            }
-            for (sums, &vector) in sums.iter_mut().zip(&vectors) {
-                let four = dots.dots([sums[0], sums[1], sums[2], sums[3]], words, [vector; 4]);
-                sums.copy_from_slice(&four);
-            }
-            return;
         }
         for m in 0..M {
             let word = dots.broadcast(from.add(m * STEP));

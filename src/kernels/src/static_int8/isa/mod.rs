@@ -5,6 +5,8 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod scalar;
+#[cfg(target_arch = "aarch64")]
+mod taps;
 #[cfg(target_arch = "x86_64")]
 mod ymm;
 
@@ -29,7 +31,7 @@ impl<D: Dots + Lanes> Products for D {
         bias: *const i32,
     ) -> [[Self::Sums; M]; C] {
         let (outer, tail) = (channels / LANES, channels % LANES / 4);
-        let words = Words { first, outer, stride, tail };
+        let words = Words { first, outer, stride, tail, bytes: LANES };
         // SAFETY: the caller promises the pixels, the weights and the biases.
         unsafe { tile::<D, M, C, LANES, 4>(self, words, weights, bias) }
     }

@@ -1,11 +1,14 @@
-//! NEON: four registers hold sixteen sums, or sixteen quads. Codes are stored as signed bytes.
+//! NEON: four registers hold sixteen sums, or four columns of sixteen channels. Codes are stored as signed bytes.
 
-use std::arch::{aarch64::*, asm};
+use std::{arch::aarch64::*, array::from_fn};
 
-use super::super::{filter::Filter, tile::tile};
+use super::{
+    super::{filter::Filter, tile::tile},
+    taps,
+};
 use crate::{
-    byte_product::{BLOCK, ByteProduct, Rows},
-    codes::{Codes, Dots, Pixels, Products, QuadLines, Tiled, Words},
+    byte_product::{BLOCK, ByteProduct, Rows, WordProduct},
+    codes::{Codes, ColumnOrder, Dots, Pixels, Products, QUAD, QuadLines, Tiled, Words},
     lanes::LANES,
     neon::Neon,
 };
@@ -17,78 +20,48 @@ const SIGN: u8 = 0x80;
 type Sums = [int32x4_t; 4];
 type Quads = [uint8x16_t; 4];
 
-/// Lanes of a register.
-const REGISTER: usize = 4;
-
-/// `N` registers of lanes: all four of a vector, or one.
-///
-/// One leaves registers for the products that are on their way, which a CPU needs that issues in order: four outputs of a
-/// quarter of the channels are made at once, quarter after quarter.
+/// Lanes in four registers, their products by an instruction for words.
 #[derive(Clone, Copy)]
-struct Registers<P, const N: usize>(P);
+struct Registers<W>(W);
 
 // Every intrinsic below needs NEON, which `self` proves.
-impl<P: ByteProduct, const N: usize> Dots for Registers<P, N> {
-    type Sums = [int32x4_t; N];
-    type Quads = [uint8x16_t; N];
-    const IN_ORDER: bool = N == 1;
+impl<W: WordProduct> Dots for Registers<W> {
+    type Sums = Sums;
+    type Quads = Quads;
 
     #[inline(always)]
-    unsafe fn load_sums(self, from: *const i32) -> [int32x4_t; N] {
-        // SAFETY: NEON is there; the caller promises 4 N elements, and the loads need no alignment.
-        std::array::from_fn(|i| unsafe { vld1q_s32(from.add(4 * i)) })
+    unsafe fn load_sums(self, from: *const i32) -> Sums {
+        // SAFETY: NEON is there; the caller promises sixteen elements.
+        unsafe { load_sums(from) }
     }
 
     #[inline(always)]
-    unsafe fn load_quads(self, from: *const u8) -> [uint8x16_t; N] {
-        // SAFETY: NEON is there; the caller promises 16 N bytes, and the loads need no alignment.
-        std::array::from_fn(|i| unsafe { vld1q_u8(from.add(16 * i)) })
+    unsafe fn load_quads(self, from: *const u8) -> Quads {
+        // SAFETY: NEON is there; the caller promises 64 bytes, and the loads need no alignment.
+        let quarter = |i: usize| unsafe { vld1q_u8(from.add(16 * i)) };
+        [quarter(0), quarter(1), quarter(2), quarter(3)]
     }
 
     #[inline(always)]
-    unsafe fn broadcast(self, from: *const u8) -> [uint8x16_t; N] {
+    unsafe fn broadcast(self, from: *const u8) -> Quads {
         // SAFETY: NEON is there; the caller promises four bytes.
-        unsafe { [vreinterpretq_u8_u32(vdupq_n_u32(from.cast::<u32>().read_unaligned())); N] }
+        unsafe { [vreinterpretq_u8_u32(vdupq_n_u32(from.cast::<u32>().read_unaligned())); 4] }
     }
 
     #[inline(always)]
-    fn dot(
-        self,
-        mut sums: [int32x4_t; N],
-        codes: [uint8x16_t; N],
-        weights: [uint8x16_t; N],
-    ) -> [int32x4_t; N] {
-        for ((sum, codes), weights) in sums.iter_mut().zip(codes).zip(weights) {
-            *sum = self.0.dot(*sum, signed(codes), signed(weights));
-        }
-        sums
+    fn dot(self, sums: Sums, codes: Quads, weights: Quads) -> Sums {
+        let quarter = |i: usize| self.0.dot(sums[i], signed(codes[i]), signed(weights[i]));
+        [quarter(0), quarter(1), quarter(2), quarter(3)]
     }
 
     #[inline(always)]
-    fn dots(
-        self,
-        mut sums: [[int32x4_t; N]; 4],
-        codes: [[uint8x16_t; N]; 4],
-        weights: [[uint8x16_t; N]; 4],
-    ) -> [[int32x4_t; N]; 4] {
-        if N == 1 {
-            let four = |bytes: [[uint8x16_t; N]; 4]| bytes.map(|register| signed(register[0]));
-            let dots = self.0.dots(sums.map(|sum| sum[0]), four(codes), four(weights));
-            return dots.map(|sum| [sum; N]);
-        }
-        for ((sums, codes), weights) in sums.iter_mut().zip(codes).zip(weights) {
-            *sums = self.dot(*sums, codes, weights);
-        }
-        sums
-    }
-
-    #[inline(always)]
-    fn middle(self, a: [uint8x16_t; N], b: [uint8x16_t; N]) -> [uint8x16_t; N] {
+    fn middle(self, a: Quads, b: Quads) -> Quads {
         // SAFETY: NEON is there.
-        std::array::from_fn(|i| unsafe {
+        let quarter = |i: usize| unsafe {
             let [a, b] = [vreinterpretq_u32_u8(a[i]), vreinterpretq_u32_u8(b[i])];
             vreinterpretq_u8_u32(vsliq_n_u32::<16>(vshrq_n_u32::<16>(a), b))
-        })
+        };
+        [quarter(0), quarter(1), quarter(2), quarter(3)]
     }
 }
 
@@ -98,6 +71,14 @@ impl<P: ByteProduct> Products for Neon<P> {
     const DEPTH: usize = P::DEPTH;
     const PADDING: usize = BLOCK;
 
+    #[inline(always)]
+    fn column_order(self) -> ColumnOrder {
+        match self.product().words() {
+            Some(_) => ColumnOrder::Quads,
+            None => ColumnOrder::Pixels,
+        }
+    }
+
     /// A block of a pixel is a block of a row, and a panel has one vector.
     #[inline(always)]
     unsafe fn of_pixels<const M: usize, const C: usize>(
@@ -106,14 +87,10 @@ impl<P: ByteProduct> Products for Neon<P> {
         weights: *const u8,
         bias: *const i32,
     ) -> [[Sums; M]; C] {
-        let first = std::array::from_fn(|m| pixels.first.wrapping_add(m * LANES).cast());
+        let first = from_fn(|m| pixels.first.wrapping_add(m * LANES).cast());
         let rows = Rows { first, step: pixels.block_stride, blocks: pixels.channels / BLOCK };
         // SAFETY: NEON is there; the caller promises the pixels, the weights and the biases, whose loads need no alignment.
-        unsafe {
-            let quarter = |i: usize| vld1q_s32(bias.add(REGISTER * i));
-            let bias = [quarter(0), quarter(1), quarter(2), quarter(3)];
-            [self.product().products(rows, weights.cast(), bias); C]
-        }
+        unsafe { [self.product().products(rows, weights.cast(), load_sums(bias)); C] }
     }
 
     #[inline(always)]
@@ -123,20 +100,19 @@ impl<P: ByteProduct> Products for Neon<P> {
         weights: *const u8,
         bias: *const i32,
     ) -> [[Sums; M]; C] {
-        let product = self.product();
-        // SAFETY: NEON is there; the caller promises the words, and four quarters of weights and biases.
+        // SAFETY: NEON is there; the caller promises the words, the weights and the biases, and sixteen bytes of each run.
         unsafe {
-            if !P::IN_ORDER {
-                return tile::<_, M, C, STEP, INNER>(Registers(product), words, weights, bias);
+            match self.product().words() {
+                Some(product) => {
+                    tile::<_, M, C, STEP, INNER>(Registers(product), words, weights, bias)
+                }
+                None => {
+                    let bytes = side_by_side::<M, STEP>(words);
+                    let first = from_fn(|m| bytes[m].as_ptr().cast());
+                    let rows = Rows { first, step: BLOCK, blocks: ROW / BLOCK };
+                    [self.product().products(rows, weights.cast(), load_sums(bias)); C]
+                }
             }
-            let mut all = [[[vdupq_n_s32(0); 4]; M]; C];
-            for i in quarters() {
-                let (weights, bias) = (weights.add(4 * REGISTER * i), bias.add(REGISTER * i));
-                let quarter =
-                    tile::<_, M, C, STEP, INNER>(Registers(product), words, weights, bias);
-                put_quarter(i, quarter.as_flattened(), all.as_flattened_mut());
-            }
-            all
         }
     }
 
@@ -147,20 +123,15 @@ impl<P: ByteProduct> Products for Neon<P> {
         words: *const u8,
         bias: *const i32,
     ) -> [[Sums; 4]; G] {
-        let product = self.product();
-        // SAFETY: NEON is there; the caller promises four quarters of quads, words and biases.
+        // SAFETY: NEON is there; the caller promises the quads, the words or taps, and the biases.
         unsafe {
-            // The sums of a small filter leave enough registers.
-            if !P::IN_ORDER || (K, S) == (3, 1) {
+            if let Some(product) = self.product().words() {
                 return Filter { dots: Registers(product), quads, words, bias }.sums::<K, S, G>();
             }
-            let mut all = [[[vdupq_n_s32(0); 4]; 4]; G];
-            for i in quarters() {
-                let quads = QuadLines { first: quads.first.add(4 * REGISTER * i), ..quads };
-                let (words, bias) = (words.add(4 * REGISTER * i), bias.add(REGISTER * i));
-                let filter = Filter { dots: Registers(product), quads, words, bias };
-                let quarter = filter.sums::<K, S, G>();
-                put_quarter(i, quarter.as_flattened(), all.as_flattened_mut());
+            let mut all = [[load_sums(bias); 4]; G];
+            for (g, sums) in all.iter_mut().enumerate() {
+                let quads = QuadLines { first: quads.first.add(g * S * QUAD), ..quads };
+                *sums = taps::four_outputs::<K, S>(quads, words, sums[0]);
             }
             all
         }
@@ -195,9 +166,14 @@ impl<P: ByteProduct> Codes for Neon<P> {
 
     #[inline(always)]
     fn select(self, quads: Quads, mask: u32, fill: u8) -> Quads {
+        let column = mask.to_le_bytes();
         // SAFETY: NEON is there.
         let quarter = |i: usize| unsafe {
-            vbslq_u8(vreinterpretq_u8_u32(vdupq_n_u32(mask)), quads[i], vdupq_n_u8(fill))
+            let mask = match self.column_order() {
+                ColumnOrder::Quads => vreinterpretq_u8_u32(vdupq_n_u32(mask)),
+                ColumnOrder::Pixels => vdupq_n_u8(column[i]),
+            };
+            vbslq_u8(mask, quads[i], vdupq_n_u8(fill))
         };
         [quarter(0), quarter(1), quarter(2), quarter(3)]
     }
@@ -240,6 +216,9 @@ impl<P: ByteProduct> Codes for Neon<P> {
 
     #[inline(always)]
     fn pack_quads(self, columns: [Sums; 4]) -> Quads {
+        if self.column_order() == ColumnOrder::Pixels {
+            return self.pack_pixels(columns);
+        }
         let [a, b, c, d] = columns;
         // SAFETY: NEON is there; the table has sixteen bytes.
         let quarter = |i: usize| unsafe {
@@ -256,6 +235,9 @@ impl<P: ByteProduct> Codes for Neon<P> {
 
     #[inline(always)]
     fn pixels_to_quads(self, [a, b, c, d]: Quads) -> Quads {
+        if self.column_order() == ColumnOrder::Pixels {
+            return [a, b, c, d];
+        }
         // SAFETY: NEON is there.
         unsafe {
             let halves = |pair: uint8x16_t, other: uint8x16_t| {
@@ -285,28 +267,40 @@ impl<P: ByteProduct> Neon<P> {
     }
 }
 
-/// Puts the sums of one register where quarter `i` of a vector's are.
+/// Bytes that a pixel's runs of words take side by side.
+const ROW: usize = 2 * BLOCK;
+
+/// The bytes of the runs of `M` pixels, at most four, side by side. What follows those of the last run is arbitrary.
 ///
 /// # Safety
-/// `i` is below four.
+/// Sixteen bytes of each run can be read.
 #[inline(always)]
-unsafe fn put_quarter(i: usize, quarter: &[[int32x4_t; 1]], all: &mut [Sums]) {
-    for (all, [sums]) in all.iter_mut().zip(quarter) {
-        // SAFETY: the caller promises `i`; a check would tell the compiler how many quarters there are.
-        unsafe { *all.get_unchecked_mut(i) = *sums };
+unsafe fn side_by_side<const M: usize, const STEP: usize>(words: Words) -> [[u8; ROW]; 5] {
+    let mut rows = [[0; ROW]; 5];
+    assert!(M < rows.len() && words.outer * words.bytes <= ROW, "too many pixels or words");
+    let to = rows.as_mut_ptr().cast::<u8>();
+    for m in 0..M {
+        for run in 0..words.outer {
+            // SAFETY: every 64-bit Arm CPU that Rust compiles for has NEON. The caller promises what is read. A run begins in one of
+            // the first four rows: sixteen bytes from there end in the row behind it, and the next run is written over the last.
+            unsafe {
+                let bytes = vld1q_u8(words.first.add(m * STEP + run * words.stride));
+                vst1q_u8(to.add(m * ROW + run * words.bytes), bytes);
+            }
+        }
     }
+    rows
 }
 
-/// The quarters of a vector, whose number the compiler cannot see: it would unroll a loop over them, move the loads of the last
-/// before the products of the first, and have no registers for them.
+/// Loads sixteen sums.
+///
+/// # Safety
+/// Sixteen elements can be read at `from`.
 #[inline(always)]
-fn quarters() -> std::ops::Range<usize> {
-    let mut count = 4;
-    // SAFETY: the assembly is empty.
-    unsafe {
-        asm!("// {count}", count = inout(reg) count, options(pure, nomem, nostack, preserves_flags));
-    }
-    0..count
+unsafe fn load_sums(from: *const i32) -> Sums {
+    // SAFETY: every 64-bit Arm CPU that Rust compiles for has NEON; the caller promises the elements, and the loads need no alignment.
+    let quarter = |i: usize| unsafe { vld1q_s32(from.add(4 * i)) };
+    [quarter(0), quarter(1), quarter(2), quarter(3)]
 }
 
 /// Bytes as the products take them.
