@@ -38,8 +38,8 @@ class Board:
 BOARDS = [
     Board("Raspberry Pi Zero 2 W", "Cortex-A53", 4, 1.0, 256 / 61, 256 / 61, 2.9, 256 / 88, 0.5 * 3.6),
     Board("Raspberry Pi 4", "Cortex-A72", 4, 1.8, 256 / 32, 256 / 32, 5.9, 256 / 64, 0.5 * 12.8),
-    Board("Raspberry Pi 5", "Cortex-A76", 4, 2.4, 1536 / 48, 1024 / 39, 10.1, 256 / 35, 0.5 * 17.1),
-    Board("Jetson Orin Nano", "Cortex-A78AE", 6, 1.5, 1536 / 48, 1024 / 39, 10.1, 256 / 35, 0.5 * 68.0),
+    Board("Raspberry Pi 5", "Cortex-A76", 4, 2.4, 1536 / 48, 1536 / 51, 10.1, 256 / 35, 0.5 * 17.1),
+    Board("Jetson Orin Nano", "Cortex-A78AE", 6, 1.5, 1536 / 48, 1536 / 51, 10.1, 256 / 35, 0.5 * 68.0),
 ]
 
 

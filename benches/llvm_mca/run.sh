@@ -16,14 +16,14 @@ cargo rustc --quiet --locked --package coca-kernels --lib --release --target $ta
 
 # One loop a kernel, known by how many of its instructions a pass has: rows × columns × inputs of the largest tile.
 inner_loop() {
-    awk -v wanted="$2" -v times="$3" -v unwanted="${4:-}" -f "$here/inner_loop.awk" "$emit" >"$kept/$1.s"
+    awk -v wanted="$2" -v times="$3" -v unwanted="${4:-}" -v which="${5:-1}" -f "$here/inner_loop.awk" "$emit" >"$kept/$1.s"
     [ -s "$kept/$1.s" ] || { echo "no loop of $3 $2 in $emit" >&2; exit 1; }
 }
 inner_loop neon 'smull|smlal2' 32 addp  # 4 × 4 × 16, eight multiply-adds each; pointwise layers and the stem run the same loop
 inner_loop dotprod sdot 96              # 6 × 16 × 16, sixteen each
-inner_loop i8mm smmla 24                # 6 × 16 × 8, thirty-two each
-inner_loop codes-dotprod sdot 64        # static pointwise, 4 × 16 × 16, sixteen each
-inner_loop codes-i8mm smmla 16          # static pointwise, 4 × 16 × 8, thirty-two each
+inner_loop i8mm smmla 24 '' 2           # 6 × 16 × 8, thirty-two each; static layers' loops stand around the linear layers'
+inner_loop codes-dotprod sdot 96 '' 3   # static pointwise, the same
+inner_loop codes-i8mm smmla 24 '' 4     # static pointwise, the same
 inner_loop f32 fmla 64 'fmul|fadd|fsub' # 8 × 8 × 4, four each
 
 # Depthwise layers by `sdot` and its stem: a line of four outputs × 16 channels.

@@ -16,7 +16,7 @@ pub(crate) struct Pixels {
     pub(crate) channels: usize,
 }
 
-/// Work that is written for tiles of `M` pixels: 12 or 4.
+/// Work that is written for tiles of `M` pixels, 12 or 4, or for pairs of tiles of 6.
 pub(crate) trait Tiled {
     /// Does it. Implementations are `#[inline(always)]`.
     fn run<I: Codes, const M: usize>(self, isa: I);

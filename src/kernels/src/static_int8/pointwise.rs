@@ -126,7 +126,7 @@ impl Tiled for &Projection<'_> {
                             (2, 9..) if M == 12 => self.tile::<I, 12, 2>(isa, first, vector),
                             (2, 5..) if M == 12 => self.tile::<I, 8, 2>(isa, first, vector),
                             (2, _) if M == 12 => self.tile::<I, 4, 2>(isa, first, vector),
-                            (_, 9..) if M == 12 => self.tile::<I, 12, 1>(isa, first, vector),
+                            (_, 9..) if M != 4 => self.tile::<I, 12, 1>(isa, first, vector),
                             _ => self.tile::<I, 4, 1>(isa, first, vector),
                         }
                     };

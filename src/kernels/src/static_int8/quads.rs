@@ -124,6 +124,9 @@ impl QuadPanel<'_> {
             (QuadSource::Expand(layer, image), 2) if M == 12 => {
                 self.expand::<I, 12, 2>(isa, layer, image)
             }
+            (QuadSource::Expand(layer, image), _) if M == 6 => {
+                self.expand::<I, 12, 1>(isa, layer, image)
+            }
             (QuadSource::Expand(layer, image), _) => self.expand::<I, 4, 1>(isa, layer, image),
         }
     }

@@ -79,7 +79,7 @@ impl<P: ByteProduct> Products for Neon<P> {
         }
     }
 
-    /// A block of a pixel is a block of a row, and a panel has one vector.
+    /// A block of a pixel is a block of a row, and a panel has one vector. Six pixels go through it at once or four.
     #[inline(always)]
     unsafe fn of_pixels<const M: usize, const C: usize>(
         self,
@@ -87,10 +87,23 @@ impl<P: ByteProduct> Products for Neon<P> {
         weights: *const u8,
         bias: *const i32,
     ) -> [[Sums; M]; C] {
-        let first = from_fn(|m| pixels.first.wrapping_add(m * LANES).cast());
-        let rows = Rows { first, step: pixels.block_stride, blocks: pixels.channels / BLOCK };
-        // SAFETY: NEON is there; the caller promises the pixels, the weights and the biases, whose loads need no alignment.
-        unsafe { [self.product().products(rows, weights.cast(), load_sums(bias)); C] }
+        // SAFETY: NEON is there; the caller promises the biases.
+        let bias = unsafe { load_sums(bias) };
+        let mut sums = [bias; M];
+        let mut done = 0;
+        while done < M {
+            let first = pixels.first.wrapping_add(done * LANES);
+            let left = &mut sums[done..];
+            // SAFETY: the caller promises the pixels and the weights.
+            done += unsafe {
+                if P::ROWS >= 6 && (left.len() > 8 || left.len() == 6) {
+                    self.put_pixels::<6>(Pixels { first, ..pixels }, weights, bias, left)
+                } else {
+                    self.put_pixels::<4>(Pixels { first, ..pixels }, weights, bias, left)
+                }
+            };
+        }
+        [sums; C]
     }
 
     #[inline(always)]
@@ -144,7 +157,11 @@ impl<P: ByteProduct> Codes for Neon<P> {
 
     #[inline(always)]
     fn with_tiles<T: Tiled>(self, job: T) {
-        job.run::<Self, 4>(self);
+        if P::ROWS >= 6 {
+            job.run::<Self, 6>(self);
+        } else {
+            job.run::<Self, 4>(self);
+        }
     }
 
     #[inline(always)]
@@ -255,6 +272,26 @@ impl<P: ByteProduct> Codes for Neon<P> {
 }
 
 impl<P: ByteProduct> Neon<P> {
+    /// Puts the sums of the first `R` pixels into `sums`; gives `R`.
+    ///
+    /// # Safety
+    /// All channels of the pixels can be read, and as many weights as the pixels have channels times sixteen.
+    #[inline(always)]
+    unsafe fn put_pixels<const R: usize>(
+        self,
+        pixels: Pixels,
+        weights: *const u8,
+        bias: Sums,
+        sums: &mut [Sums],
+    ) -> usize {
+        let first = from_fn(|r| pixels.first.wrapping_add(r * LANES).cast());
+        let rows = Rows { first, step: pixels.block_stride, blocks: pixels.channels / BLOCK };
+        // SAFETY: NEON is there; the caller promises the pixels and the weights.
+        let products = unsafe { self.product().products::<R>(rows, weights.cast(), bias) };
+        sums[..R].copy_from_slice(&products);
+        R
+    }
+
     /// Sixteen sums clamped to stored codes.
     #[inline(always)]
     fn pack(self, [a, b, c, d]: [int32x4_t; 4]) -> uint8x16_t {
