@@ -11,8 +11,9 @@ use std::{
 
 use crate::{Budget, Corpus, Mutator, Target};
 
-/// Time without a new input after which an execution hangs. It may have to wait for a processor.
-const HANG_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time without a new input after which an execution waits for what never comes. One that computes ends
+/// [earlier](crate::fuzz), but may have to wait for a processor.
+const HANG_TIMEOUT: Duration = Duration::from_secs(600);
 /// Time between two looks at the process.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 

@@ -9,7 +9,10 @@ use std::{
 };
 
 use cap::Cap;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    time::{ClockId, clock_gettime},
+};
 
 use crate::{Corpus, Mutator, Target};
 
@@ -18,6 +21,8 @@ pub type Allocator = Cap<System>;
 
 /// Processor time that an execution may take.
 const MAX_TIME: Duration = Duration::from_secs(1);
+/// Processor time after which the system ends the process of an execution that does not end.
+const HANG_TIME: Duration = Duration::from_secs(10);
 
 /// When to stop.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +49,8 @@ pub struct Report {
 /// Gives a target its corpus and mutations of it, inputs `0…` of a [`Mutator`] with this `seed`.
 ///
 /// `progress` gets the number of each input before it is given: 8 bytes, little-endian. So another process knows it even when
-/// this one is ended by an abort, which an allocation beyond [`Target::memory`] leads to.
+/// this one is ended by an abort, which an allocation beyond [`Target::memory`] leads to, or by the system after ten seconds of
+/// processor time.
 ///
 /// # Errors
 /// When an execution takes more than a second of processor time, and when `progress` cannot be written.
@@ -66,6 +72,8 @@ pub fn fuzz(
     let within = |limit| allocator.set_limit(limit).map_err(|()| "no limit of memory can be set");
     within(base + target.memory)?;
     let (begin, start) = (Instant::now(), processor_time());
+    let former = getrlimit(Resource::Cpu);
+    limit_processor_time(start + HANG_TIME)?;
     let mut report = Report {
         executions: 0,
         time: Duration::ZERO,
@@ -84,6 +92,9 @@ pub fn fuzz(
         (target.run)(&mutator.input(number));
         let after = processor_time();
         let (time, memory) = (after - before, allocator.max_allocated().saturating_sub(base));
+        if before.as_secs() < after.as_secs() {
+            limit_processor_time(after + HANG_TIME)?;
+        }
         before = after;
         report.executions += 1;
         report.slowest = report.slowest.max((time, number));
@@ -96,6 +107,7 @@ pub fn fuzz(
     }
     report.time = before - start;
     within(usize::MAX)?;
+    setrlimit(Resource::Cpu, former)?;
     Ok(report)
 }
 
@@ -103,4 +115,11 @@ pub fn fuzz(
 fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// Lets this process compute until its processor time is `time`.
+fn limit_processor_time(time: Duration) -> Result<(), rustix::io::Errno> {
+    let maximum = getrlimit(Resource::Cpu).maximum;
+    let current = Some(maximum.map_or(time.as_secs(), |maximum| maximum.min(time.as_secs())));
+    setrlimit(Resource::Cpu, Rlimit { current, maximum })
 }
