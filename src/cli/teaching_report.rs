@@ -19,6 +19,10 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
             lines
                 .push("the names add nothing to the pictures: the pictures alone count".to_owned());
         }
+        (true, true) if report.labels.iter().all(|label| label.pictures <= 1) => lines.push(
+            "a label's only picture leaves nothing to judge by: the more the names err, the more it counts"
+                .to_owned(),
+        ),
         (true, true) => {}
     }
     for label in &report.labels {

@@ -1,6 +1,8 @@
 //! The weight of pictures beside names, chosen by leave-one-out.
 
-use ndarray::{Array2, ArrayView1};
+use ndarray::{Array2, ArrayView1, Axis};
+
+use super::likelihood::{calibrate, likeliest};
 
 /// The largest share of shots that a mix may label worse than names alone. Below it, the difference says nothing.
 const TOLERANCE: f64 = 0.005;
@@ -8,14 +10,22 @@ const TOLERANCE: f64 = 0.005;
 /// Factor between the weights that are tried.
 const STEP: f64 = 0.8;
 
-/// Weights smaller than this share of the calibrated one are none at all.
+/// Weights smaller than this share of the likeliest one are none at all.
 const SMALLEST: f64 = 1e-3;
+
+/// Share of names' errors times this is the weight of pictures, in units of the calibrated one, where each label has one.
+const ONE_SHOT: f64 = 3.0;
+
+/// The least factor of the names' logits.
+const LEAST_SCALE: f64 = 0.02;
 
 /// Combination of names and pictures, and the accuracy of either by leave-one-out.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Mix {
     /// The factor of the pictures' logits, which are added to the names'; 0 leaves the names alone.
     pub weight: f64,
+    /// The factor of the sum that makes it a likelihood.
+    pub scale: f64,
     /// Share of shots that names alone label right.
     pub names: f64,
     /// Share of shots that the mix labels right when they are left out.
@@ -24,22 +34,46 @@ pub struct Mix {
 
 /// Mixes the logits that names give the shots, `[n, labels]`, with those of pictures by leave-one-out.
 ///
-/// Starts from the weight that makes the pictures' logits likelihoods ([`calibrate`]), and lowers it until the mix
-/// labels no more than half a percent of the shots worse than names alone. If no weight does, names stand alone: the
+/// Takes the factors of both that make the labels of left-out shots the likeliest, and lowers the pictures' until the
+/// mix labels no more than half a percent of the shots worse than names alone. If none does, names stand alone: the
 /// result is never worse than they are by more than that.
+///
+/// A label's only shot leaves nothing behind that could be judged. Such shots do not choose the weight, and where there are
+/// no others, pictures count the more the more often names are wrong, and the accuracy is that of the names.
 #[must_use]
 pub fn mix(names: &Array2<f64>, pictures: &Array2<f64>, labels: &[usize]) -> Mix {
     let names_alone = accuracy(names, labels);
-    let calibrated = calibrate(pictures, labels);
-    let mut weight = calibrated;
-    while weight > calibrated * SMALLEST {
+    let judged = with_others_of_their_label(labels);
+    if judged.is_empty() {
+        let (shots, wrong) = (labels.len() as f64, (1.0 - names_alone) * labels.len() as f64);
+        // Laplace's estimate: no share of errors is known to be 0.
+        let wrong = (wrong + 1.0) / (shots + 2.0);
+        let weight = ONE_SHOT * wrong * calibrate(pictures, labels);
+        return Mix { weight, scale: 1.0, names: names_alone, accuracy: names_alone };
+    }
+    let kept: Vec<usize> = judged.iter().map(|&shot| labels[shot]).collect();
+    let rows = |logits: &Array2<f64>| logits.select(Axis(0), &judged);
+    let (of_names, of_pictures) = likeliest(&rows(names), &rows(pictures), &kept);
+    let scale = of_names.max(LEAST_SCALE);
+    let mut weight = of_pictures.max(0.0) / scale;
+    let smallest = weight * SMALLEST;
+    while weight > smallest {
         let accuracy = accuracy(&(names + &(pictures * weight)), labels);
         if accuracy >= names_alone - TOLERANCE {
-            return Mix { weight, names: names_alone, accuracy };
+            return Mix { weight, scale, names: names_alone, accuracy };
         }
         weight *= STEP;
     }
-    Mix { weight: 0.0, names: names_alone, accuracy: names_alone }
+    Mix { weight: 0.0, scale: 1.0, names: names_alone, accuracy: names_alone }
+}
+
+/// The shots whose label has several.
+fn with_others_of_their_label(labels: &[usize]) -> Vec<usize> {
+    let mut counts = vec![0_usize; labels.iter().max().map_or(0, |&last| last + 1)];
+    for &label in labels {
+        counts[label] += 1;
+    }
+    (0..labels.len()).filter(|&shot| counts[labels[shot]] > 1).collect()
 }
 
 /// Share of rows of `logits` `[n, labels]` whose largest is that of their label.
@@ -53,40 +87,4 @@ pub fn accuracy(logits: &Array2<f64>, labels: &[usize]) -> f64 {
 pub(crate) fn best(logits: ArrayView1<'_, f64>) -> usize {
     let larger = |best: usize, i: usize| if logits[i] > logits[best] { i } else { best };
     (0..logits.len()).fold(0, larger)
-}
-
-/// The factor w of the logits `[n, labels]` for which softmax(w · logits) gives the labels the largest likelihood.
-///
-/// The negative log-likelihood is convex in w, so its derivative is bisected. Shots whose label has nothing left are
-/// not counted.
-#[must_use]
-pub fn calibrate(logits: &Array2<f64>, labels: &[usize]) -> f64 {
-    const ROUNDS: usize = 30;
-    let (mut low, mut high) = (1e-4_f64.ln(), 1e3_f64.ln());
-    for _ in 0..ROUNDS {
-        let middle = f64::midpoint(low, high);
-        if slope(logits, labels, middle.exp()) > 0.0 {
-            high = middle;
-        } else {
-            low = middle;
-        }
-    }
-    low.exp()
-}
-
-/// The derivative of the negative log-likelihood with respect to the factor `w`.
-fn slope(logits: &Array2<f64>, labels: &[usize], w: f64) -> f64 {
-    let rows = logits.rows().into_iter().zip(labels);
-    rows.filter(|(row, label)| row[**label].is_finite())
-        .map(|(row, &label)| {
-            let largest = row.fold(f64::NEG_INFINITY, |a, &b| a.max(b));
-            let (mut total, mut weighted) = (0.0, 0.0);
-            for &logit in row.iter().filter(|logit| logit.is_finite()) {
-                let power = (w * (logit - largest)).exp();
-                total += power;
-                weighted += power * logit;
-            }
-            weighted / total - row[label]
-        })
-        .sum()
 }

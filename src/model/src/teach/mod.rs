@@ -22,6 +22,7 @@
 mod cache;
 mod cholesky;
 mod gaussian;
+mod likelihood;
 mod mixing;
 mod moments;
 mod prototypes;
@@ -29,8 +30,9 @@ mod shots;
 
 pub use cache::Cache;
 pub use gaussian::Gaussian;
+pub use likelihood::calibrate;
 pub(crate) use mixing::best;
-pub use mixing::{Mix, accuracy, calibrate, mix};
+pub use mixing::{Mix, accuracy, mix};
 pub use moments::same_moments;
 pub use prototypes::Prototypes;
 pub use shots::{Anchors, Shots};

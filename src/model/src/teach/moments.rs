@@ -6,8 +6,7 @@ use super::Shots;
 /// teach no more than one of them.
 #[must_use]
 pub fn same_moments(shots: &Shots, cosine: f64) -> Vec<Vec<usize>> {
-    let cosines = shots.embeddings().dot(&shots.embeddings().t());
-    let labels = shots.labels();
+    let (labels, rows) = (shots.labels(), shots.embeddings());
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut seen = vec![false; labels.len()];
     for first in 0..labels.len() {
@@ -20,8 +19,8 @@ pub fn same_moments(shots: &Shots, cosine: f64) -> Vec<Vec<usize>> {
         while let Some(&shot) = group.get(next) {
             next += 1;
             for other in first + 1..labels.len() {
-                if !seen[other] && labels[other] == labels[shot] && cosines[[shot, other]] >= cosine
-                {
+                let comparable = !seen[other] && labels[other] == labels[shot];
+                if comparable && rows.row(shot).dot(&rows.row(other)) >= cosine {
                     seen[other] = true;
                     group.push(other);
                 }

@@ -55,6 +55,15 @@ proptest! {
     }
 
     #[test]
+    fn a_fit_takes_other_anchors_as_if_fitted_with_them(shots in shots(), weight in 0.5_f64..4.0) {
+        let anchors = anchors(&shots, weight);
+        let expected = Gaussian::fit(&shots, &anchors);
+        let found = Gaussian::fit(&shots, &Anchors::none(&shots)).with_anchors(&anchors);
+        prop_assert_eq!(found.weights(), expected.weights());
+        prop_assert_eq!(found.leave_one_out(&shots), expected.leave_one_out(&shots));
+    }
+
+    #[test]
     fn without_anchors_a_label_with_nothing_left_is_no_choice(shots in shots()) {
         let anchors = Anchors::none(&shots);
         let found = Gaussian::fit(&shots, &anchors).leave_one_out(&shots);
@@ -118,6 +127,42 @@ fn pictures_that_mislead_leave_the_names_alone() {
     let misleading = array![[0.0, 900.0], [0.0, 900.0], [900.0, 0.0], [900.0, 0.0]];
     let mix = mix(&names, &misleading, &[0, 0, 1, 1]);
     assert_eq!((mix.names, mix.accuracy), (1.0, 1.0));
+}
+
+#[test]
+fn names_and_pictures_that_are_both_overconfident_are_mixed_into_a_likelihood() {
+    // Names are right for two shots of three, pictures for three of four, and neither doubts.
+    let (names, pictures, labels): (Vec<_>, Vec<_>, Vec<_>) = (0..240)
+        .map(|i| {
+            let label = i % 2;
+            let logit = |right: bool| if right == (label == 1) { [0.0, 20.0] } else { [20.0, 0.0] };
+            (logit(i / 2 % 3 > 0), logit(i / 6 % 4 > 0), label)
+        })
+        .collect();
+    let mix = mix(&Array2::from(names), &Array2::from(pictures), &labels);
+    assert!((20.0 * mix.scale - 2_f64.ln()).abs() < 0.05, "{mix:?}");
+    assert!((20.0 * mix.scale * mix.weight - 3_f64.ln()).abs() < 0.05, "{mix:?}");
+}
+
+#[test]
+fn the_only_picture_of_a_label_counts_the_more_the_more_names_err() {
+    let labels: Vec<usize> = (0..10).collect();
+    let pictures = Array2::from_shape_fn((10, 10), |(i, j)| if i == j { 3.0 } else { 0.0 });
+    let mix_with_wrong = |wrong: usize| {
+        let named = |i: usize| if i < wrong { (i + 1) % 10 } else { i };
+        let names = Array2::from_shape_fn((10, 10), |(i, j)| if named(i) == j { 9.0 } else { 0.0 });
+        mix(&names, &pictures, &labels)
+    };
+    let weights = [0, 3, 9].map(|wrong| mix_with_wrong(wrong).weight);
+    assert!(weights.is_sorted_by(|a, b| a < b) && weights[0] > 0.0, "{weights:?}");
+}
+
+#[test]
+fn shots_that_are_all_right_do_not_make_the_next_one_certain() {
+    let logits = Array2::from_shape_fn((6, 3), |(i, j)| if i % 3 == j { 1.0 } else { 0.0 });
+    let factor = calibrate(&logits, &[0, 1, 2, 0, 1, 2]);
+    let share = factor.exp() / (factor.exp() + 2.0);
+    assert!((0.85..0.95).contains(&share), "{share}");
 }
 
 #[test]

@@ -10,8 +10,8 @@ use crate::{
     teach::{Anchors, Cache, Gaussian, Prototypes, Shots, accuracy, calibrate, mix},
 };
 
-/// Pictures that a label's name counts for: of 0, 2 and 4, the best for 4 pictures of each of 100 labels.
-const NAME_SHOTS: f64 = 4.0;
+/// Pictures that a label's name counts for: of 1, 2, 4, 16 and 64, the best for 2 to 4 pictures of each of 100 labels.
+const NAME_SHOTS: f64 = 1.0;
 
 /// Share of pictures that names must label right to be kept beside pictures that do as well without them.
 const NAMES_SAY_SOMETHING: f64 = 0.5;
@@ -41,7 +41,7 @@ impl Fit {
         let mix = mix(&names, &both.left_out, shots.labels());
 
         let without_names = anchors(&shots, &texts, 0.0);
-        let alone = Pictures::fit(&shots, &without_names, method);
+        let alone = both.with_anchors(&shots, &without_names);
         let alone_accuracy = accuracy(&alone.left_out, shots.labels());
 
         let singles = shots.counts().iter().all(|&count| count <= 1);
@@ -60,17 +60,24 @@ impl Fit {
                 accuracy: alone_accuracy,
             };
         }
-        let scaled = &texts * f64::from(labels.logit_scale());
+        // A cache's table has no place for a factor of both.
+        let scale = if matches!(both.fitted, Fitted::Cache) { 1.0 } else { mix.scale };
+        let scaled = &texts * (scale * f64::from(labels.logit_scale()));
         let classifier = match mix.weight > 0.0 {
-            true => both.fitted.classifier(mix.weight, Some(&scaled)),
+            true => both.fitted.classifier(scale * mix.weight, Some(&scaled)),
             false => Classifier::Names,
+        };
+        // Without a label's only picture, its name is left.
+        let left_out = match singles {
+            true => names,
+            false => (names + &(&both.left_out * mix.weight)) * scale,
         };
         Self {
             shots,
             anchors: with_names,
             classifier,
             uses_names: true,
-            left_out: names + &(&both.left_out * mix.weight),
+            left_out,
             names_alone: mix.names,
             accuracy: mix.accuracy,
         }
@@ -116,40 +123,49 @@ enum Fitted {
 
 impl Pictures {
     fn fit(shots: &Shots, anchors: &Anchors, method: Method) -> Self {
-        let (fitted, left_out) = match method {
-            Method::Auto | Method::Gda => {
-                let fit = Gaussian::fit(shots, anchors);
-                let left_out = fit.leave_one_out(shots);
-                (Fitted::Gaussian(fit), left_out)
+        match method {
+            Method::Auto | Method::Gda => Self::gaussian(Gaussian::fit(shots, anchors), shots),
+            Method::Prototype => Self::prototypes(shots, anchors),
+            Method::Tip => {
+                Self { fitted: Fitted::Cache, left_out: Cache::fit(shots).leave_one_out() }
             }
-            Method::Prototype => {
-                let fit = Prototypes::fit(shots, anchors);
-                let left_out = fit.leave_one_out(shots);
-                (Fitted::Prototypes(fit), left_out)
-            }
-            Method::Tip => (Fitted::Cache, Cache::fit(shots).leave_one_out()),
-        };
-        Self { fitted, left_out }
+        }
+    }
+
+    /// The same kind of classifier of the same shots.
+    fn with_anchors(&self, shots: &Shots, anchors: &Anchors) -> Self {
+        match &self.fitted {
+            Fitted::Gaussian(fit) => Self::gaussian(fit.with_anchors(anchors), shots),
+            Fitted::Prototypes(_) => Self::prototypes(shots, anchors),
+            Fitted::Cache => Self { fitted: Fitted::Cache, left_out: self.left_out.clone() },
+        }
+    }
+
+    fn gaussian(fit: Gaussian, shots: &Shots) -> Self {
+        let left_out = fit.leave_one_out(shots);
+        Self { fitted: Fitted::Gaussian(fit), left_out }
+    }
+
+    fn prototypes(shots: &Shots, anchors: &Anchors) -> Self {
+        let fit = Prototypes::fit(shots, anchors);
+        let left_out = fit.leave_one_out(shots);
+        Self { fitted: Fitted::Prototypes(fit), left_out }
     }
 }
 
 impl Fitted {
     /// `names` are the names' embeddings times the logit scale, `[labels, E]`, if they count.
     fn classifier(&self, weight: f64, names: Option<&Array2<f64>>) -> Classifier {
-        let linear = |weights: &Array2<f64>, bias: Array1<f64>| {
-            let mut weights = weights * weight;
-            if let Some(names) = names {
-                weights += names;
-            }
-            let bias = (bias * weight).mapv(|x| x as f32);
-            Classifier::Linear { weights: weights.mapv(|x| x as f32), bias }
+        let rows = match self {
+            Self::Gaussian(fit) => fit.weights(),
+            Self::Prototypes(fit) => fit.prototypes(),
+            Self::Cache => return Classifier::Cache { weight: weight as f32 },
         };
-        match self {
-            Self::Gaussian(fit) => linear(fit.weights(), fit.bias().clone()),
-            Self::Prototypes(fit) => {
-                linear(fit.prototypes(), Array1::zeros(fit.prototypes().nrows()))
-            }
-            Self::Cache => Classifier::Cache { weight: weight as f32 },
+        let mut weights = rows * weight;
+        if let Some(names) = names {
+            weights += names;
         }
+        let bias = Array1::zeros(weights.nrows());
+        Classifier::Linear { weights: weights.mapv(|x| x as f32), bias }
     }
 }

@@ -23,7 +23,7 @@ use super::{
 /// Labels and the pictures that teach them, to be fitted as often as a picture is added or removed.
 ///
 /// A label may have a name alone, pictures alone that say what the name does not ("Leo"), or both. Fitting is in closed
-/// form: a tenth of a second for 100 labels of 16 pictures, a millisecond for five of eight.
+/// form: less than a tenth of a second for 100 labels of 16 pictures, a millisecond for five of eight.
 ///
 /// ```
 /// # #[cfg(feature = "pocket")] {
