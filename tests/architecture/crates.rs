@@ -11,7 +11,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("coca-kernels", &[]),
     ("coca-onnx", &[]),
     ("coca-engine", &["coca-host", "coca-kernels", "coca-onnx"]),
-    ("coca-vision", &["coca-host"]),
+    ("coca-vision", &["coca-host", "coca-kernels"]),
     ("coca-text", &[]),
     ("coca-pocket-vision", &[]),
     ("coca-pocket", &["coca-pocket-vision"]),

@@ -82,6 +82,7 @@ mod tests;
 mod weight_memory;
 mod weights;
 mod work_queue;
+mod ycbcr;
 #[cfg(target_arch = "x86_64")]
 mod ymm;
 
@@ -104,3 +105,4 @@ pub use row_query::{ROW_PADDING, RowQuery};
 pub use rows::QuantizedRows;
 pub use weight_memory::{OutOfMemory, WeightMemory};
 pub use weights::{F32Weights, Int8Weights, Matrix, PackError, Weights};
+pub use ycbcr::Ycbcr;

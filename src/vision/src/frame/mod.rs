@@ -15,12 +15,12 @@ mod scaler;
 #[cfg(test)]
 mod tests;
 
+use coca_kernels::Cpu;
 pub use format::{FrameView, PixelFormat, YuvMatrix};
 use image::{Rgb, RgbImage};
 pub use orientation::Orientation;
 use planes::{Planes, Separator};
 use scaler::PlaneScaler;
-use yuv::{YuvPlanarImage, yuv444_to_rgb};
 
 use super::{CodeTable, Error, Interpolation, Pixels, Preprocessor, geometry::Placement};
 
@@ -212,6 +212,7 @@ impl Part {
 
 /// Resizes planes and converts them to RGB.
 struct PlaneConverter {
+    cpu: Cpu,
     luma: PlaneScaler<1>,
     chroma: [PlaneScaler<1>; 2],
     colour: PlaneScaler<3>,
@@ -222,6 +223,7 @@ impl PlaneConverter {
     fn new(interpolation: Interpolation) -> Self {
         let plane = || PlaneScaler::new(interpolation);
         Self {
+            cpu: Cpu::best(),
             luma: plane(),
             chroma: [plane(), plane()],
             colour: PlaneScaler::new(interpolation),
@@ -232,7 +234,6 @@ impl PlaneConverter {
     /// RGB rows of `size`, contiguous, not yet turned.
     fn rgb(&mut self, planes: Planes, part: Part, size: (usize, usize)) -> Result<&[u8], Error> {
         let Part { columns, rows } = part;
-        let (width, height) = (size.0 as u32, size.1 as u32);
         self.rgb.resize(3 * size.0 * size.1, 0);
         match planes {
             Planes::Rgb(plane) => return self.colour.resize(plane.crop(columns, rows), size),
@@ -248,20 +249,14 @@ impl PlaneConverter {
                     *rgb = [*grey; 3];
                 }
             }
-            Planes::Ycbcr { planes: [y, u, v], range, matrix } => {
-                let [u_scaler, v_scaler] = &mut self.chroma;
-                let small = YuvPlanarImage {
-                    y_plane: self.luma.resize(y.crop(columns, rows), size)?,
-                    y_stride: width,
-                    u_plane: u_scaler.resize(u.crop(columns, rows), size)?,
-                    u_stride: width,
-                    v_plane: v_scaler.resize(v.crop(columns, rows), size)?,
-                    v_stride: width,
-                    width,
-                    height,
-                };
-                yuv444_to_rgb(&small, &mut self.rgb, 3 * width, range, matrix)
-                    .map_err(Error::resize)?;
+            Planes::Ycbcr { planes: [y, cb, cr], encoding } => {
+                let [cb_scaler, cr_scaler] = &mut self.chroma;
+                let small = [
+                    self.luma.resize(y.crop(columns, rows), size)?,
+                    cb_scaler.resize(cb.crop(columns, rows), size)?,
+                    cr_scaler.resize(cr.crop(columns, rows), size)?,
+                ];
+                encoding.write_rgb(self.cpu, small, self.rgb.as_chunks_mut::<3>().0);
             }
         }
         Ok(&self.rgb)

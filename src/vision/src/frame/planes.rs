@@ -1,9 +1,6 @@
 //! Separating frames into planes.
 
-use yuv::{
-    BufferStoreMut, YuvPackedImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
-    yuyv422_to_yuv420,
-};
+use coca_kernels::Ycbcr;
 
 use super::{FrameView, PixelFormat, YuvMatrix, scaler::Plane};
 use crate::{
@@ -20,7 +17,7 @@ const LIMITS: Limits = Limits {
 
 /// The planes of a frame; those of chroma may be smaller.
 pub(super) enum Planes<'a> {
-    Ycbcr { planes: [Plane<'a, 1>; 3], range: YuvRange, matrix: YuvStandardMatrix },
+    Ycbcr { planes: [Plane<'a, 1>; 3], encoding: Ycbcr },
     Grey(Plane<'a, 1>),
     Rgb(Plane<'a, 3>),
     Bgr(Plane<'a, 3>),
@@ -53,8 +50,8 @@ impl Separator {
         least: (usize, usize),
     ) -> Result<Planes<'a>, Error> {
         let bytes = frame.bytes();
-        let size = frame.size();
-        let (width, height) = (size.0 as usize, size.1 as usize);
+        let (width, height) = frame.size();
+        let (width, height) = (width as usize, height as usize);
         match frame.format() {
             PixelFormat::Mjpeg => return self.decode_jpeg(bytes, least),
             PixelFormat::Rgb | PixelFormat::Bgr => {
@@ -67,7 +64,7 @@ impl Separator {
         }
         let (luma, chroma) = match frame.format() {
             PixelFormat::Yuyv => {
-                self.unpack(bytes, size)?;
+                self.unpack(bytes, (width, height));
                 self.samples.split_at(width * height)
             }
             PixelFormat::Nv12 => {
@@ -79,18 +76,16 @@ impl Separator {
         };
         let (u, v) = chroma.split_at(chroma.len() / 2);
         let (half_width, half_height) = (width.div_ceil(2), height.div_ceil(2));
-        let matrix = match frame.yuv_matrix() {
-            YuvMatrix::Bt601 => YuvStandardMatrix::Bt601,
-            YuvMatrix::Bt709 => YuvStandardMatrix::Bt709,
-        };
         Ok(Planes::Ycbcr {
             planes: [
                 Plane::tight(luma, width, height),
                 Plane::tight(u, half_width, half_height),
                 Plane::tight(v, half_width, half_height),
             ],
-            range: YuvRange::Limited,
-            matrix,
+            encoding: match frame.yuv_matrix() {
+                YuvMatrix::Bt601 => Ycbcr::Bt601,
+                YuvMatrix::Bt709 => Ycbcr::Bt709,
+            },
         })
     }
 
@@ -101,11 +96,9 @@ impl Separator {
             Scaled::Unsupported => return decode_any_jpeg(file, &mut self.samples),
         };
         Ok(match decoded {
-            [Some(y), Some(u), Some(v)] => Planes::Ycbcr {
-                planes: [y, u, v].map(Plane::from),
-                range: YuvRange::Full,
-                matrix: YuvStandardMatrix::Bt601,
-            },
+            [Some(y), Some(u), Some(v)] => {
+                Planes::Ycbcr { planes: [y, u, v].map(Plane::from), encoding: Ycbcr::FullBt601 }
+            }
             [Some(grey), ..] => Planes::Grey(Plane::from(grey)),
             [None, ..] => return Err(Error::DamagedFrame),
         })
@@ -120,26 +113,30 @@ impl Separator {
         }
     }
 
-    /// Parts YUYV into the planes of 4:2:0: the model looks at less than half of the rows.
-    fn unpack(&mut self, bytes: &[u8], (width, height): (u32, u32)) -> Result<(), Error> {
-        let luma = width as usize * height as usize;
+    /// Parts YUYV into the planes of 4:2:0: the model looks at less than half of the rows, so each pair of rows keeps the chroma
+    /// of the second.
+    fn unpack(&mut self, bytes: &[u8], (width, height): (usize, usize)) {
         let half_width = width.div_ceil(2);
-        let chroma = half_width as usize * height.div_ceil(2) as usize;
-        self.samples.resize(luma + 2 * chroma, 0);
-        let (y, uv) = self.samples.split_at_mut(luma);
+        let chroma = half_width * height.div_ceil(2);
+        self.samples.resize(width * height + 2 * chroma, 0);
+        let (y, uv) = self.samples.split_at_mut(width * height);
         let (u, v) = uv.split_at_mut(chroma);
-        let packed = YuvPackedImage { yuy: bytes, yuy_stride: half_width * 4, width, height };
-        let mut planes = YuvPlanarImageMut {
-            y_plane: BufferStoreMut::Borrowed(y),
-            y_stride: width,
-            u_plane: BufferStoreMut::Borrowed(u),
-            u_stride: half_width,
-            v_plane: BufferStoreMut::Borrowed(v),
-            v_stride: half_width,
-            width,
-            height,
-        };
-        yuyv422_to_yuv420(&mut planes, &packed).map_err(Error::resize)
+        // Shifted words become vectors; bytes taken by their index do not.
+        for (y, row) in y.chunks_exact_mut(width).zip(bytes.chunks_exact(4 * half_width)) {
+            for (y, pair) in y.iter_mut().zip(row.as_chunks::<2>().0) {
+                *y = u16::from_le_bytes(*pair) as u8;
+            }
+        }
+        let chroma_rows = u.chunks_exact_mut(half_width).zip(v.chunks_exact_mut(half_width));
+        for ((u, v), rows) in chroma_rows.zip(bytes.chunks(2 * 4 * half_width)) {
+            let (quads, _) = rows[rows.len() - 4 * half_width..].as_chunks::<4>();
+            for (u, quad) in u.iter_mut().zip(quads) {
+                *u = (u32::from_le_bytes(*quad) >> 8) as u8;
+            }
+            for (v, quad) in v.iter_mut().zip(quads) {
+                *v = (u32::from_le_bytes(*quad) >> 24) as u8;
+            }
+        }
     }
 }
 

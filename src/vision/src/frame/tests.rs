@@ -192,6 +192,14 @@ fn a_camera_that_changes_its_size_goes_on() {
     }
 }
 
+#[test]
+fn the_last_row_of_a_yuyv_frame_of_odd_height_is_seen() {
+    let white = [235, 128].repeat(6 * 5);
+    let frame = FrameView::new(PixelFormat::Yuyv, (6, 5), YuvMatrix::Bt601, &white).unwrap();
+    let shown = FrameConverter::new(Orientation::default(), 6).convert(frame).unwrap();
+    assert!(shown.pixels().all(|pixel| pixel.0 == [255; 3]), "{shown:?}");
+}
+
 fn jpeg_frame(bytes: &[u8]) -> FrameView<'_> {
     FrameView::new(PixelFormat::Mjpeg, (0, 0), YuvMatrix::Bt601, bytes).unwrap()
 }
