@@ -188,7 +188,7 @@ fn onnx_graph(bytes: &[u8]) {
     let [Some(graph), weights] = unpack(bytes) else { return };
     let Ok(model) = Model::parse(&graph) else { return };
     let weights = weights.unwrap_or_default();
-    let mut names = model.external_files();
+    let mut names = coca_onnx::external_files(model.graph());
     names.extend(FILES.map(str::to_owned));
     // Any name that the graph has for it: what the bundle allows is the bundle's business.
     let files: BTreeMap<String, Vec<u8>> =

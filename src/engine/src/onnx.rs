@@ -7,9 +7,9 @@ use std::{
 
 use coca_kernels::OutOfMemory;
 use coca_onnx::{
-    GraphIndex, Model, element_count, is_external,
+    GraphIndex, Model, element_count, external_files, is_external,
     pb::{
-        GraphProto, ModelProto, TensorProto, ValueInfoProto, tensor_proto::DataType,
+        ModelProto, TensorProto, ValueInfoProto, tensor_proto::DataType,
         tensor_shape_proto::dimension::Value,
     },
     value_info,
@@ -25,7 +25,9 @@ use crate::{
 /// A parsed ONNX graph, not yet joined with its external data.
 pub struct Onnx {
     part: String,
-    model: Model,
+    graph: GraphIndex,
+    /// The model without its graph.
+    rest: ModelProto,
     /// A tensor inside the graph that may be given or asked for.
     inner: Option<ValueInfoProto>,
 }
@@ -44,7 +46,9 @@ impl Onnx {
     /// Takes a graph that is parsed already; `part` names it in errors.
     #[must_use]
     pub fn new(part: &str, model: Model) -> Self {
-        Self { part: part.to_owned(), model, inner: None }
+        let opset = model.opset();
+        let (graph, rest) = model.into_parts();
+        Self { part: part.to_owned(), graph: GraphIndex::new(graph, opset), rest, inner: None }
     }
 
     /// The name it goes by in errors.
@@ -53,31 +57,30 @@ impl Onnx {
         &self.part
     }
 
-    /// The index of the graph, to recognise what it computes.
+    /// The graph with its index, to recognise what it computes.
     #[must_use]
-    pub fn index(&self) -> GraphIndex<&GraphProto> {
-        self.model.index()
+    pub fn graph(&self) -> &GraphIndex {
+        &self.graph
     }
 
     /// The files that its external data stands in.
     #[must_use]
     pub fn weight_files(&self) -> BTreeSet<String> {
-        self.model.external_files()
+        external_files(self.graph.graph())
     }
 
     /// About how many bytes of memory the graph takes once it is prepared: its weights, but for tables of
     /// embeddings, which stay in their mapped file.
     #[must_use]
     pub fn memory(&self, arithmetic: Arithmetic) -> u64 {
-        let index = self.model.index();
         let bytes = |tensor: &TensorProto| {
             let is_int8 = tensor.data_type == DataType::Int8 as i32;
             let size = if is_int8 && arithmetic == Arithmetic::Int8 { 1 } else { 4 };
             // A shape that cannot be asks for more than there is.
             element_count(tensor).map_or(u64::MAX, |count| count as u64).saturating_mul(size)
         };
-        let tensors = index.graph().initializer.iter();
-        let packed = tensors.filter(|tensor| !index.is_only_looked_up(&tensor.name));
+        let tensors = self.graph.graph().initializer.iter();
+        let packed = tensors.filter(|tensor| !self.graph.is_only_looked_up(&tensor.name));
         packed.map(bytes).fold(0, u64::saturating_add)
     }
 
@@ -86,9 +89,7 @@ impl Onnx {
     /// tract plans convolutions better when it knows every size: depthwise ones run twelve times faster.
     #[must_use]
     pub fn with_size(mut self, dimension: &str, size: i64) -> Self {
-        let graph = self.model.graph_mut();
-        let tensors = graph.input.iter_mut().chain(&mut graph.output);
-        for dim in tensors.flat_map(value_info::dimensions_mut) {
+        for dim in self.graph.dimensions_mut() {
             if dim.value == Some(Value::DimParam(dimension.to_owned())) {
                 dim.value = Some(Value::DimValue(size));
             }
@@ -115,9 +116,7 @@ impl Onnx {
         engine: &Engine,
     ) -> Result<FusedModel, Error> {
         self.select(inputs, outputs)?;
-        let opset = self.model.opset();
-        let graph = GraphIndex::new(std::mem::take(self.model.graph_mut()), opset);
-        let rewritten = rewrite(graph, weights, engine, arithmetic == Arithmetic::Int8);
+        let rewritten = rewrite(self.graph, weights, engine, arithmetic == Arithmetic::Int8);
         let no_memory =
             |refused: OutOfMemory| Error::Memory { part: self.part.clone(), bytes: refused.bytes };
         let mut rewritten = rewritten.map_err(no_memory)?;
@@ -127,28 +126,26 @@ impl Onnx {
         for tensor in rewritten.graph.initializer.iter_mut().filter(|t| is_external(t)) {
             weights.inline(tensor).map_err(|e| Error::in_part(&self.part, e))?;
         }
-        *self.model.graph_mut() = rewritten.graph;
+        let model = ModelProto { graph: Some(rewritten.graph), ..self.rest };
         let (operators, unfused) = (rewritten.operators, rewritten.unfused);
-        Ok(FusedModel { model: self.model.into_proto(), operators, layouts, unfused })
+        Ok(FusedModel { model, operators, layouts, unfused })
     }
 
     /// Leaves the inputs and outputs asked for, in order.
     fn select(&mut self, inputs: &[String], outputs: &[String]) -> Result<(), Error> {
         let (part, inner) = (&self.part, self.inner.take());
-        let graph = self.model.graph_mut();
-        let weights: BTreeSet<&str> =
-            graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
-        graph.input.retain(|input| !weights.contains(input.name.as_str()));
-        let found = std::mem::take(&mut graph.input);
-        match inner {
-            Some(inner) if inputs.contains(&inner.name) => graph.input = vec![inner],
+        let graph = self.graph.graph();
+        let mut found_outputs = graph.output.clone();
+        let inputs = match inner {
+            Some(inner) if inputs.contains(&inner.name) => vec![inner],
             inner => {
-                graph.input = in_order(part, "input", found, inputs)?;
-                graph.output.extend(inner);
+                found_outputs.extend(inner);
+                let found = graph.input.iter().filter(|input| self.graph.is_input(&input.name));
+                in_order(part, "input", found.cloned().collect(), inputs)?
             }
-        }
-        let found = std::mem::take(&mut graph.output);
-        graph.output = in_order(part, "output", found, outputs)?;
+        };
+        let outputs = in_order(part, "output", found_outputs, outputs)?;
+        self.graph.set_signature(inputs, outputs);
         Ok(())
     }
 }

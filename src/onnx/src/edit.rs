@@ -1,8 +1,10 @@
 //! Rewriting an indexed graph.
 
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
+use tract_onnx::pb::{
+    GraphProto, NodeProto, TensorProto, ValueInfoProto, tensor_shape_proto::Dimension,
+};
 
-use crate::{Consumer, GraphIndex, NodeId};
+use crate::{Consumer, GraphIndex, NodeId, value_info};
 
 impl GraphIndex<GraphProto> {
     /// Takes out the nodes whose results nothing needs. A tensor that is an input of the graph is given, and needs no
@@ -20,6 +22,18 @@ impl GraphIndex<GraphProto> {
         for at in (0..self.graph.node.len()).rev() {
             self.remove_if_unused(at);
         }
+    }
+
+    /// The dimensions that inputs and outputs are described with.
+    pub fn dimensions_mut(&mut self) -> impl Iterator<Item = &mut Dimension> {
+        let tensors = self.graph.input.iter_mut().chain(&mut self.graph.output);
+        tensors.flat_map(value_info::dimensions_mut)
+    }
+
+    /// Gives the graph other inputs and outputs, which may be tensors inside it.
+    pub fn set_signature(&mut self, inputs: Vec<ValueInfoProto>, outputs: Vec<ValueInfoProto>) {
+        (self.graph.input, self.graph.output) = (inputs, outputs);
+        self.note_signature();
     }
 
     /// Adds an initializer.
@@ -148,6 +162,22 @@ mod tests {
         index.replace(add, builder::node("Sub", &["x", &shared], "sum", Vec::new()));
         let left: Vec<_> = index.into_graph().node.into_iter().map(|n| n.op_type).collect();
         assert_eq!(left, ["Exp", "Sub"]);
+    }
+
+    #[test]
+    fn a_graph_that_is_asked_for_an_inner_tensor_keeps_the_nodes_that_make_it() {
+        let mut graph = GraphBuilder::new("chain");
+        let x = graph.input_f32("x", &[2.into()]);
+        let [y, z] = ["Exp", "Neg"].map(|operator| graph.op(operator, &[&x]));
+        graph.output("y", &y, &[2.into()]);
+        graph.output("z", &z, &[2.into()]);
+        let mut index = GraphIndex::new(graph.into_graph(), Opset::new(17));
+        let (x, z) = (index.graph().input.clone(), index.graph().output[1].clone());
+        index.set_signature(x, vec![z]);
+        index.remove_unused();
+        assert!(!index.is_output("y") && index.is_output("z"));
+        let left: Vec<_> = index.nodes().map(|(_, node)| node.op_type.as_str()).collect();
+        assert_eq!(left, ["Neg"]);
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! External data: tensors whose bytes stand in a file beside the graph.
 
-use std::{borrow::Cow, collections::BTreeMap, ops::Range};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
-use tract_onnx::pb::{TensorProto, tensor_proto::DataLocation};
+use tract_onnx::pb::{GraphProto, TensorProto, tensor_proto::DataLocation};
 
 use crate::Error;
 
@@ -22,6 +26,14 @@ impl ExternalFiles for BTreeMap<String, Vec<u8>> {
 #[must_use]
 pub fn is_external(tensor: &TensorProto) -> bool {
     tensor.data_location == Some(DataLocation::External as i32)
+}
+
+/// Names of the files that external data of `graph` stands in.
+#[must_use]
+pub fn external_files(graph: &GraphProto) -> BTreeSet<String> {
+    let external = graph.initializer.iter().filter(|tensor| is_external(tensor));
+    let entries = external.flat_map(|tensor| &tensor.external_data);
+    entries.filter(|entry| entry.key == "location").map(|entry| entry.value.clone()).collect()
 }
 
 /// The range of a file that the bytes of a tensor are.

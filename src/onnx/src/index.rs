@@ -72,15 +72,10 @@ impl<G: Borrow<GraphProto>> GraphIndex<G> {
     pub fn new(graph: G, opset: Opset) -> Self {
         let proto = graph.borrow();
         let initializers = proto.initializer.iter().enumerate();
-        let initializers: HashMap<_, _> =
-            initializers.map(|(at, tensor)| (tensor.name.clone(), at)).collect();
-        // Older files list their weights among the inputs.
-        let inputs = proto.input.iter().enumerate();
-        let inputs = inputs.filter(|(_, input)| !initializers.contains_key(&input.name));
         let mut index = Self {
-            inputs: inputs.map(|(at, input)| (input.name.clone(), at)).collect(),
-            initializers,
-            outputs: proto.output.iter().map(|output| output.name.clone()).collect(),
+            initializers: initializers.map(|(at, tensor)| (tensor.name.clone(), at)).collect(),
+            inputs: HashMap::new(),
+            outputs: HashSet::new(),
             removed: HashSet::new(),
             producers: HashMap::with_capacity(proto.node.len()),
             consumers: HashMap::with_capacity(2 * proto.node.len()),
@@ -88,10 +83,21 @@ impl<G: Borrow<GraphProto>> GraphIndex<G> {
             opset,
             graph,
         };
+        index.note_signature();
         for at in 0..index.graph.borrow().node.len() {
             index.connect(at);
         }
         index
+    }
+
+    /// Notes the inputs and outputs of the graph.
+    pub(crate) fn note_signature(&mut self) {
+        let proto = self.graph.borrow();
+        // Older files list their weights among the inputs.
+        let inputs = proto.input.iter().enumerate();
+        let inputs = inputs.filter(|(_, input)| !self.initializers.contains_key(&input.name));
+        self.inputs = inputs.map(|(at, input)| (input.name.clone(), at)).collect();
+        self.outputs = proto.output.iter().map(|output| output.name.clone()).collect();
     }
 
     /// Notes what node `at` produces and consumes.

@@ -34,7 +34,7 @@ mod weight_uses;
 
 pub use constants::{Constants, Elements, StoredWeight, element_count};
 pub use error::Error;
-pub use external::{ExternalFiles, ExternalRange, is_external, tensor_bytes};
+pub use external::{ExternalFiles, ExternalRange, external_files, is_external, tensor_bytes};
 pub use index::{Consumer, GraphIndex, NodeId};
 pub use layer::{Convolution, Layer, Linear, Lookup, Spatial};
 pub use model::Model;

@@ -1,11 +1,9 @@
 //! A parsed ONNX file.
 
-use std::collections::BTreeSet;
-
 use prost::Message;
 use tract_onnx::pb::{GraphProto, ModelProto};
 
-use crate::{Error, GraphIndex, Opset, check::check, decoded_size, is_external};
+use crate::{Error, GraphIndex, Opset, check::check, decoded_size};
 
 /// A parsed ONNX file, whose external data is not read.
 ///
@@ -90,13 +88,5 @@ impl Model {
     #[must_use]
     pub fn index(&self) -> GraphIndex<&GraphProto> {
         GraphIndex::new(&self.graph, self.opset())
-    }
-
-    /// Names of the files that its external data stands in.
-    #[must_use]
-    pub fn external_files(&self) -> BTreeSet<String> {
-        let external = self.graph.initializer.iter().filter(|tensor| is_external(tensor));
-        let entries = external.flat_map(|tensor| &tensor.external_data);
-        entries.filter(|entry| entry.key == "location").map(|entry| entry.value.clone()).collect()
     }
 }

@@ -27,7 +27,7 @@ impl<'a> Runtime<'a> {
     pub(super) fn new(engine: &Engine, origin: &Origin, part: &'a Part) -> Result<Self, Error> {
         let (engine, weights) = (engine.clone(), Weights::new());
         let mut runtime = Self { engine, part: &part.name, rest: part.rest(), weights };
-        for file in runtime.model(part.graph().clone())?.external_files() {
+        for file in coca_onnx::external_files(part.graph()) {
             runtime.weights = runtime.weights.with(&file, origin.weights_of(&file, part.graph())?);
         }
         Ok(runtime)

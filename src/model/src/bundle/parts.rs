@@ -18,7 +18,7 @@ impl Bundle {
     pub fn load_image_encoder(&self, engine: &Engine) -> Result<Graph, Error> {
         let onnx = self.parse(IMAGE_ENCODER, "encoding pictures")?.with_size("N", 1);
         let mut outputs = vec!["image_embedding".to_owned()];
-        let pooler_input = pooler_input(&onnx.index(), IMAGE_TOKENS);
+        let pooler_input = pooler_input(onnx.graph(), IMAGE_TOKENS);
         if self.has_decoder() {
             outputs.push(pooler_input.clone().unwrap_or_else(|| IMAGE_TOKENS.to_owned()));
         }
@@ -33,7 +33,7 @@ impl Bundle {
     /// As [`Bundle::load_image_encoder`].
     pub fn load_pooler(&self, engine: &Engine) -> Result<Option<Graph>, Error> {
         let onnx = self.parse(IMAGE_ENCODER, "captions")?;
-        let Some(pooler_input) = pooler_input(&onnx.index(), IMAGE_TOKENS) else { return Ok(None) };
+        let Some(pooler_input) = pooler_input(onnx.graph(), IMAGE_TOKENS) else { return Ok(None) };
         let onnx = onnx.with_inner(&pooler_input);
         let outputs = [IMAGE_TOKENS.to_owned()];
         self.prepare(onnx, "captions", &[pooler_input], &outputs, engine).map(Some)
