@@ -41,6 +41,7 @@ mod geometry;
 mod jpeg;
 mod preprocess;
 mod reader;
+mod resize;
 mod sources;
 mod spec;
 #[cfg(test)]
@@ -54,6 +55,7 @@ pub use frame::{
 };
 pub use preprocess::{CodeTable, Pixels, Preprocessor};
 pub use reader::ImageReader;
+pub use resize::{Area, RgbResizer};
 pub use sources::{ReadError, Source, Sources, extension_of, has_image_extension, sources};
 pub use spec::{Interpolation, PixelSpec, Resize};
 pub use upright_image::Image;

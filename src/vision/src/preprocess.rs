@@ -1,13 +1,10 @@
 //! Resizing and normalising images.
 
-use fast_image_resize::{
-    FilterType, ResizeAlg, ResizeOptions, Resizer,
-    images::{TypedCroppedImageMut, TypedImage, TypedImageRef},
-    pixels::U8x3,
-};
 use ndarray::{Array4, ArrayView4};
 
-use crate::{Detail, Error, Image, Interpolation, PixelSpec, geometry::Placement};
+use crate::{
+    Area, Detail, Error, Image, Interpolation, PixelSpec, RgbResizer, geometry::Placement,
+};
 
 /// Factor by which a scaled-down JPEG must at least exceed the input's size.
 ///
@@ -228,33 +225,31 @@ impl Preprocessor {
             Placement::new(self.spec.resize, picture.size(), input_size);
         let (left, top) = picture.locate((across.from.0, down.from.0));
         let (right, bottom) = picture.locate((across.from.1, down.from.1));
-        let (filter, radius) = match self.spec.interpolation {
-            Interpolation::Bicubic => (FilterType::CatmullRom, 2.0),
-            Interpolation::Bilinear => (FilterType::Bilinear, 1.0),
+        let interpolation = self.spec.interpolation;
+        let radius = match interpolation {
+            Interpolation::Bicubic => 2.0,
+            Interpolation::Bilinear => 1.0,
         };
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
-        let mut resizer = Resizer::new();
+        let mut resizer = RgbResizer::default();
 
         // Rows first, columns second, as Pillow does: each pass rounds to 8 bits and cuts off what overshoots.
         let rgb = picture.rgb();
-        let source = TypedImageRef::<U8x3>::from_buffer(rgb.width(), rgb.height(), rgb)
-            .map_err(Error::resize)?;
         let reach = radius * ((bottom - top) / f64::from(down.length)).max(1.0);
         let first = (top - reach).floor().max(0.0);
         let rows = (bottom + reach).ceil().min(f64::from(rgb.height())) - first;
-        let mut narrowed = TypedImage::<U8x3>::new(across.length, rows as u32);
-        let kept = options.crop(left, first, right - left, rows);
-        resizer.resize_typed(&source, &mut narrowed, &kept).map_err(Error::resize)?;
+        let size = (across.length, rows as u32);
+        let mut narrowed = vec![0; size.0 as usize * size.1 as usize * 3];
+        let kept = Area { left, top: first, width: right - left, height: rows };
+        let whole = Area { left: 0, top: 0, width: size.0, height: size.1 };
+        let source = (rgb.as_raw().as_slice(), rgb.dimensions());
+        resizer.resize(interpolation, source, kept, (&mut narrowed, size), whole)?;
 
         let mut input = vec![0; input_size.0 as usize * input_size.1 as usize * 3];
-        let whole = TypedImage::<U8x3>::from_buffer(input_size.0, input_size.1, &mut input)
-            .map_err(Error::resize)?;
-        let mut part =
-            TypedCroppedImageMut::new(whole, across.start, down.start, across.length, down.length)
-                .map_err(Error::resize)?;
-        let kept = options.crop(0.0, top - first, f64::from(across.length), bottom - top);
-        resizer.resize_typed(&narrowed, &mut part, &kept).map_err(Error::resize)?;
-        drop(part);
+        let (width, height) = (f64::from(across.length), bottom - top);
+        let kept = Area { left: 0.0, top: top - first, width, height };
+        let (width, height) = (across.length, down.length);
+        let place = Area { left: across.start, top: down.start, width, height };
+        resizer.resize(interpolation, (&narrowed, size), kept, (&mut input, input_size), place)?;
         Ok(input)
     }
 }

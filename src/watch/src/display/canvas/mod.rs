@@ -4,17 +4,13 @@ mod overlay;
 
 use std::convert::Infallible;
 
+use coca_vision::{Area, Interpolation, RgbResizer};
 use embedded_graphics::{
     Pixel,
     draw_target::DrawTarget,
     geometry::{Dimensions, OriginDimensions, Point, Size},
     pixelcolor::{Rgb888, RgbColor},
     primitives::Rectangle,
-};
-use fast_image_resize::{
-    FilterType, ResizeAlg, ResizeOptions, Resizer,
-    images::{TypedCroppedImageMut, TypedImage, TypedImageRef},
-    pixels::U8x3,
 };
 use image::RgbImage;
 
@@ -37,7 +33,7 @@ pub struct Canvas {
     width: u32,
     height: u32,
     rgb: Vec<u8>,
-    resizer: Resizer,
+    resizer: RgbResizer,
 }
 
 impl Canvas {
@@ -45,7 +41,7 @@ impl Canvas {
     #[must_use]
     pub fn new(width: u32, height: u32) -> Self {
         let rgb = vec![0; width as usize * height as usize * 3];
-        Self { width, height, rgb, resizer: Resizer::new() }
+        Self { width, height, rgb, resizer: RgbResizer::default() }
     }
 
     /// Columns.
@@ -78,22 +74,19 @@ impl Canvas {
     /// Draws `picture` in the middle, as large as it fits without a change of its proportions.
     fn fit(&mut self, picture: &RgbImage) {
         let Some(place) = fitted(picture.dimensions(), (self.width, self.height)) else { return };
-        let filter = ResizeAlg::Convolution(FilterType::Bilinear);
-        let options = ResizeOptions::new().resize_alg(filter);
-        // Sizes and places come from the pictures themselves, so none of the three steps can refuse them.
-        let Ok(source) =
-            TypedImageRef::<U8x3>::from_buffer(picture.width(), picture.height(), picture.as_raw())
-        else {
-            return;
+        let (width, height) = picture.dimensions();
+        let whole =
+            Area { left: 0.0, top: 0.0, width: f64::from(width), height: f64::from(height) };
+        let place = Area {
+            left: place.top_left.x as u32,
+            top: place.top_left.y as u32,
+            width: place.size.width,
+            height: place.size.height,
         };
-        let Ok(whole) = TypedImage::<U8x3>::from_buffer(self.width, self.height, &mut self.rgb)
-        else {
-            return;
-        };
-        let (left, top) = (place.top_left.x as u32, place.top_left.y as u32);
-        let (width, height) = (place.size.width, place.size.height);
-        if let Ok(mut part) = TypedCroppedImageMut::new(whole, left, top, width, height)
-            && let Err(error) = self.resizer.resize_typed(&source, &mut part, &options)
+        let source = (picture.as_raw().as_slice(), (width, height));
+        let target = (self.rgb.as_mut_slice(), (self.width, self.height));
+        if let Err(error) =
+            self.resizer.resize(Interpolation::Bilinear, source, whole, target, place)
         {
             log::warn!("a picture could not be drawn: {error}");
         }
