@@ -71,7 +71,9 @@ mod packed_keys;
 mod pool;
 mod row_query;
 mod rows;
+// Other tests run the same scalar code; what these compare are machines.
 #[cfg(test)]
+#[cfg(not(miri))]
 mod same_everywhere_tests;
 mod scalar;
 #[cfg(target_arch = "aarch64")]

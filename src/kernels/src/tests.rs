@@ -28,6 +28,11 @@ pub(crate) fn cases() -> ProptestConfig {
     }
 }
 
+/// A bound of made-up sizes: an interpreter takes a thousand times as long, and gets shapes of a quarter a side.
+pub(crate) const fn below(bound: usize) -> usize {
+    if cfg!(miri) { bound / 4 + 1 } else { bound }
+}
+
 /// Elements of all sizes, zeros and equal ones more often than chance would have it.
 fn element() -> impl Strategy<Value = f32> {
     prop_oneof![6 => -4.0_f32..4.0, 1 => Just(0.0), 1 => Just(1.0), 1 => -1e4_f32..1e4, 1 => -1e-4_f32..1e-4]
@@ -61,7 +66,7 @@ fn layer() -> impl Strategy<Value = Layer> {
         Just(Activation::Clamp { low: 0.0, high: 6.0 }),
     ];
     let flags = (any::<bool>(), any::<bool>());
-    (1_usize..32, 1_usize..80, 1_usize..80, activation, flags).prop_flat_map(
+    (1..below(32), 1..below(80), 1..below(80), activation, flags).prop_flat_map(
         |(rows, inputs, outputs, activation, (with_norm, without_negatives))| {
             let sign = move |element: f32| if without_negatives { element.abs() } else { element };
             let parts = (
@@ -241,7 +246,7 @@ struct Heads {
 }
 
 fn heads() -> impl Strategy<Value = Heads> {
-    let sizes = (1_usize..3, 1_usize..3, 1_usize..40, 1_usize..12, 1_usize..40, any::<bool>());
+    let sizes = (1_usize..3, 1_usize..3, 1..below(40), 1..below(12), 1..below(40), any::<bool>());
     sizes.prop_flat_map(|(batch, heads, head_width, queries, keys, masked)| {
         let shape = AttentionShape { batch, heads, head_width, queries, keys };
         let width = heads * head_width;

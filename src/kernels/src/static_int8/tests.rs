@@ -12,6 +12,7 @@ use crate::{
     conv2d::Conv2d,
     dispatch::{Cpu, InstructionSet},
     pool::Pool,
+    tests::below,
     weight_memory::WeightMemory,
 };
 
@@ -19,13 +20,15 @@ use crate::{
 static MEMORY: WeightMemory = WeightMemory::new();
 
 /// Few where an interpreter runs them, and fewer than elsewhere on Arm, which is emulated.
-const CASES: u32 = if cfg!(miri) {
-    3
-} else if cfg!(target_arch = "aarch64") {
-    16
-} else {
-    64
-};
+fn cases() -> ProptestConfig {
+    if cfg!(miri) {
+        crate::tests::cases()
+    } else if cfg!(target_arch = "aarch64") {
+        ProptestConfig::with_cases(16)
+    } else {
+        ProptestConfig::with_cases(64)
+    }
+}
 
 fn cpus() -> impl Iterator<Item = Cpu> {
     InstructionSet::ALL.into_iter().filter_map(Cpu::with)
@@ -82,11 +85,11 @@ fn assert_same(found: &CodeImage, expected: &CodeImage, what: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(CASES))]
+    #![proptest_config(cases())]
 
     #[test]
     fn a_pointwise_layer_gives_the_codes_of_the_reference(
-        seed in any::<u64>(), height in 1_usize..9, width in 1_usize..20, inputs in 1_usize..70, outputs in 1_usize..70,
+        seed in any::<u64>(), height in 1..below(9), width in 1..below(20), inputs in 1..below(70), outputs in 1..below(70),
         zero_points in any::<[u8; 2]>(),
     ) {
         for (cpu, pool) in cpus_and_pools() {
@@ -103,10 +106,10 @@ proptest! {
     #[test]
     fn a_bottleneck_gives_the_codes_of_its_layers_one_after_the_other(
         seed in any::<u64>(),
-        (height, width) in prop_oneof![(1_usize..30, 1_usize..30), Just((7, 7)), Just((14, 14))],
-        inputs in 1_usize..40,
-        expanded in 1_usize..70,
-        outputs in 1_usize..40,
+        (height, width) in prop_oneof![(1..below(30), 1..below(30)), Just((below(7), below(7))), Just((below(14), below(14)))],
+        inputs in 1..below(40),
+        expanded in 1..below(70),
+        outputs in 1..below(40),
         (size, stride) in prop_oneof![Just((3, 1)), Just((5, 1)), Just((3, 2)), Just((5, 2))],
         pads in (0_usize..3, 0_usize..3),
         (expands, adds, middle) in any::<(bool, bool, u8)>(),
@@ -142,7 +145,7 @@ proptest! {
 
     #[test]
     fn a_stem_gives_the_codes_of_the_reference(
-        seed in any::<u64>(), height in 2_usize..40, width in 2_usize..40, channels in 1_usize..40, outputs in 1_usize..40,
+        seed in any::<u64>(), height in 2..below(40), width in 2..below(40), channels in 1..below(40), outputs in 1..below(40),
         (above, before) in (0_usize..2, 0_usize..2),
     ) {
         for (cpu, pool) in cpus_and_pools() {
@@ -172,11 +175,11 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(CASES))]
+    #![proptest_config(cases())]
 
     #[test]
     fn a_depthwise_layer_alone_gives_the_codes_of_the_reference(
-        seed in any::<u64>(), height in 1_usize..30, width in 1_usize..30, channels in 1_usize..70,
+        seed in any::<u64>(), height in 1..below(30), width in 1..below(30), channels in 1..below(70),
         (size, stride) in prop_oneof![Just((3, 1)), Just((5, 2))], zero_points in any::<[u8; 2]>(),
     ) {
         for (cpu, pool) in cpus_and_pools() {
@@ -195,7 +198,7 @@ proptest! {
 
     #[test]
     fn a_pointwise_layer_of_patches_is_a_convolution(
-        seed in any::<u64>(), height in 3_usize..12, width in 3_usize..12, channels in 1_usize..20, outputs in 1_usize..40,
+        seed in any::<u64>(), height in 3..below(12), width in 3..below(12), channels in 1..below(20), outputs in 1..below(40),
         stride in 1_usize..3, pads in any::<[bool; 4]>(), zero_points in any::<[u8; 2]>(),
     ) {
         let [above, before, below, behind] = pads.map(usize::from);
@@ -216,7 +219,7 @@ proptest! {
 
     #[test]
     fn a_sum_of_images_gives_the_codes_of_the_reference(
-        seed in any::<u64>(), height in 1_usize..9, width in 1_usize..9, channels in 1_usize..40, zero_points in any::<[u8; 3]>(),
+        seed in any::<u64>(), height in 1..below(9), width in 1..below(9), channels in 1..below(40), zero_points in any::<[u8; 3]>(),
     ) {
         let [own_zero, other_zero_point, zero_point] = zero_points;
         let residual = Residual { own_multiplier: 0.73, other_multiplier: 0.61, other_zero_point, zero_point };
