@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 /// Time that helpers are out of use after a first delay, and after many in a row.
 const PAUSE: [Duration; 2] = [Duration::from_millis(4), Duration::from_millis(128)];
 
-/// Time without a delay after which the next one counts as the first.
-const CALM: Duration = Duration::from_millis(100);
+/// Time without a delay after which the next one counts as the first: in it, helpers have won more than a delay costs. Beside a
+/// process that wants a core all the time the scheduler takes it away every few milliseconds; beside one that wakes for each frame
+/// of a camera, a few times in a hundred.
+const CALM: Duration = Duration::from_millis(20);
 
 /// Helpers in use.
 pub(super) struct Pace {
