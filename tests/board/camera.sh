@@ -30,8 +30,9 @@ echo 100000 >most-memory
 watches_on() {
     "$bed/boot.sh" "$1" $megabytes 900 "v4l2loopback devices=1 video_nr=0 max_buffers=4" "$bed/guest/watch.sh" \
         pictures labels most-memory ./*.jpg ./*.yuyv | tee "$1.found"
-    # A JPEG decoder of another SIMD makes pixels a step apart: enough to turn a word of the doubtful caption.
-    python3 "$bed/agree.py" expected "$1.found" --score 0.03 --words 0.5
+    # A JPEG decoder of another SIMD makes pixels a step apart, and chroma of pairs of pixels changes more: enough to turn a word of the
+    # doubtful caption, and the cup's share, 0.92 in its file, to 0.96.
+    python3 "$bed/agree.py" expected "$1.found" --score 0.06 --words 0.5
     "$bed/boot.sh" "$1" $megabytes 900 "vivid n_devs=1 node_types=0x1 num_inputs=1 input_types=0" "$bed/guest/faults.sh"
 }
 side_by_side watches_on "$@"
