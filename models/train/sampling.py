@@ -23,7 +23,6 @@ class Past:
         self.value = value if self.value is None else torch.cat([self.value, value], 1)
         return x + block.attention(h, self.key, self.value)
 
-
     def keep(self, rows: Tensor) -> None:
         self.key, self.value = self.key[rows], self.value[rows]
 

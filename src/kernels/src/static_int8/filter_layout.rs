@@ -13,7 +13,7 @@ impl FilterWords {
         }
     }
 
-    /// Where a filter's column stands: in which words, at which of their four bytes.
+    /// The words of a line that hold a filter's column, and the byte of each that does.
     ///
     /// At stride 1, filters of 3 start at byte 0 and byte 1 of a word; outputs 2 and 3 meet columns that were moved by
     /// two instead. Filters of 5 have two words for each of four outputs, and at stride 2 both have two for each of two.
@@ -36,8 +36,8 @@ impl FilterWords {
     }
 }
 
-/// Filters tap by tap, under columns in the order of pixels: all columns but the last, line by line, then the last column. Two taps that follow each other at an even
-/// place are neighbours in a line, if they are not of the last column.
+/// Filters tap by tap, under columns in the order of pixels: all columns but the last, line by line, then the last column. Two
+/// taps that follow each other at an even place are neighbours in a line, if they are not of the last column.
 pub(super) struct FilterTaps;
 
 impl FilterTaps {

@@ -178,8 +178,8 @@ impl StemLayer {
         parameters: &LayerParameters<'_>,
     ) -> Result<Self, LayerError> {
         let outputs = parameters.bias.len();
-        let requantizer = Requantizer::new(cpu, parameters, outputs, Self::SIZE * Self::LINE)?;
         let inputs = Self::SIZE * Self::LINE;
+        let requantizer = Requantizer::new(cpu, parameters, outputs, inputs)?;
         let layout = PanelLayout::of(cpu);
         let panels = match layout.columns {
             ColumnOrder::Quads => {
@@ -241,21 +241,22 @@ impl DepthwiseLayer {
         let mut filters = memory.zeroed(channels.div_ceil(LANES) * vector)?;
         for (channel, filter) in parameters.weights.chunks_exact(size * size).enumerate() {
             let (start, lane) = (channel / LANES * vector, channel % LANES);
-            for tap in 0..size * size {
-                let (line, column) = match columns {
-                    ColumnOrder::Quads => (tap / size, tap % size),
-                    ColumnOrder::Pixels => {
-                        (FilterTaps::line(size, tap), FilterTaps::column(size, tap))
+            let packed = &mut filters.as_i8_mut()[start..][..vector];
+            match columns {
+                ColumnOrder::Quads => {
+                    for (tap, &weight) in filter.iter().enumerate() {
+                        let first = tap / size * FilterWords::of_line(size, stride);
+                        for (word, byte) in FilterWords::places(size, stride, tap % size) {
+                            packed[(first + word) * QUAD + lane * 4 + byte] = weight;
+                        }
                     }
-                };
-                let weight = filter[line * size + column];
-                if columns == ColumnOrder::Pixels {
-                    filters.as_i8_mut()[start + tap * LANES + lane] = weight;
-                    continue;
                 }
-                for (word, byte) in FilterWords::places(size, stride, column) {
-                    let word = line * FilterWords::of_line(size, stride) + word;
-                    filters.as_i8_mut()[start + word * QUAD + lane * 4 + byte] = weight;
+                ColumnOrder::Pixels => {
+                    for tap in 0..size * size {
+                        let (line, column) =
+                            (FilterTaps::line(size, tap), FilterTaps::column(size, tap));
+                        packed[tap * LANES + lane] = filter[line * size + column];
+                    }
                 }
             }
         }

@@ -228,14 +228,14 @@ impl QuadPanel<'_> {
                 if isa.column_order() == ColumnOrder::Pixels {
                     let columns = self.shape.input[1];
                     self.pixels(isa, source, &layer.panels, &layer.requantizer, line, columns);
-                    continue;
+                } else {
+                    self.line::<I, N, C>(isa, source, &layer.panels, &layer.requantizer, line);
                 }
-                self.line::<I, N, C>(isa, source, &layer.panels, &layer.requantizer, line);
             }
         }
     }
 
-    /// So many pixels from the first of a line on, four at a time, each put where its column is: in [`ColumnOrder::Pixels`].
+    /// Computes `count` pixels from the first of a line on, four at a time, in [`ColumnOrder::Pixels`].
     ///
     /// # Safety
     /// The pixels can be read, and three behind them; the picture has them.

@@ -65,13 +65,10 @@ impl Within {
         solved
     }
 
-    /// Degrees of freedom, prior included, of all shots but those of one in `left_out`'s label.
-    fn degrees(&self, left_out: Option<usize>) -> f64 {
-        let freedom = self.counts.iter().enumerate().map(|(label, &count)| {
-            let count = count - usize::from(left_out == Some(label));
-            count.saturating_sub(1) as f64
-        });
-        freedom.sum::<f64>() + PRIOR_SHOTS
+    /// Degrees of freedom, prior included.
+    fn degrees(&self) -> f64 {
+        let freedom: usize = self.counts.iter().map(|count| count.saturating_sub(1)).sum();
+        freedom as f64 + PRIOR_SHOTS
     }
 }
 
@@ -93,7 +90,7 @@ impl Gaussian {
         let solved = within.solve(&means);
         let squares: Array1<f64> =
             means.rows().into_iter().zip(solved.rows()).map(|(mean, row)| mean.dot(&row)).collect();
-        let mut weights = &solved * within.degrees(None).sqrt();
+        let mut weights = &solved * within.degrees().sqrt();
         for (mut row, &square) in weights.rows_mut().into_iter().zip(&squares) {
             row /= length(square);
         }
@@ -124,10 +121,12 @@ impl Gaussian {
         let x_q_means = shots.embeddings().dot(&self.solved.t());
         let own_q_means = within.means.dot(&self.solved.t());
 
+        let degrees = within.degrees();
         let mut logits = Array2::zeros((shots.labels().len(), shots.classes()));
         for (i, (x, k)) in shots.iter().enumerate() {
             let removal = Removal::of(within, q_own.row(k), i, x, k);
-            let degrees = within.degrees(Some(k)).sqrt();
+            // A label's only shot takes no freedom with it.
+            let degrees = if within.counts[k] > 1 { degrees - 1.0 } else { degrees }.sqrt();
             for j in 0..shots.classes() {
                 let mut x_q_m = x_q_means[[i, j]];
                 let mut v_q_m = x_q_m - own_q_means[[k, j]];
