@@ -9,8 +9,9 @@
 //! ```
 //!
 //! Rules put a fused operator in the place of each linear layer, convolution, attention, layer norm and embedding that
-//! they recognise, and of what selects the largest elements of rows. What no rule recognises runs on tract alone; [`Graph::execution`] tells which operators did, and why
-//! those that begin like a known pattern are none. [`Rules::Off`] leaves everything to tract.
+//! they recognise, and of what selects the largest elements of rows. What no rule recognises runs on tract alone;
+//! [`Graph::execution`] tells which operators did, and why those that begin like a known pattern are none. [`Rules::Off`]
+//! leaves everything to tract.
 
 #![forbid(unsafe_code)]
 
