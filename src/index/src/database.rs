@@ -26,7 +26,7 @@ const MAX_WIDTH: u64 = 1 << 16;
 const MAX_ROWS: u64 = 1 << 28;
 /// Bytes of the database that are kept in memory.
 const CACHE: usize = 8 << 20;
-/// Attempts of a reader to open a database that is being mended, and the time between them.
+/// Attempts to open a database that another process mends, and the time between them.
 const ATTEMPTS: usize = 50;
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -121,7 +121,7 @@ impl Database {
         loop {
             attempts += 1;
             let opened = match builder().open_read_only(path) {
-                Err(DatabaseError::RepairAborted) => match Self::mend(path) {
+                Err(DatabaseError::RepairAborted) => match Self::try_open_for_writing(path) {
                     Err(Error::Busy { .. }) if attempts < ATTEMPTS => {
                         thread::sleep(PAUSE);
                         continue;
@@ -130,8 +130,8 @@ impl Database {
                         let path = path.to_path_buf();
                         return Err(Error::Interrupted { path, source: Box::new(error) });
                     }
-                    Ok(()) if attempts < ATTEMPTS => continue,
-                    Ok(()) => Err(DatabaseError::RepairAborted),
+                    Ok(_mended) if attempts < ATTEMPTS => continue,
+                    Ok(_mended) => Err(DatabaseError::RepairAborted),
                 },
                 opened => opened,
             };
@@ -140,13 +140,21 @@ impl Database {
         }
     }
 
-    /// Brings a database in order whose writer was interrupted.
-    fn mend(path: &Path) -> Result<(), Error> {
-        Self::open_for_writing(path).map(drop)
+    /// Opens the database at `path` for writing: other processes can read it, not write.
+    ///
+    /// A reader that finds a database whose writer was interrupted mends it, as a writer of a
+    /// moment: that moment is waited for.
+    pub(crate) fn open_for_writing(path: &Path) -> Result<Self, Error> {
+        for _ in 1..ATTEMPTS {
+            match Self::try_open_for_writing(path) {
+                Err(Error::Busy { .. }) => thread::sleep(PAUSE),
+                opened => return opened,
+            }
+        }
+        Self::try_open_for_writing(path)
     }
 
-    /// Opens the database at `path` for writing: other processes can read it, not write.
-    pub(crate) fn open_for_writing(path: &Path) -> Result<Self, Error> {
+    fn try_open_for_writing(path: &Path) -> Result<Self, Error> {
         let opened = guarded(path, || match builder().open(path) {
             Err(DatabaseError::DatabaseAlreadyOpen) => {
                 Err(Error::Busy { path: path.to_path_buf() })

@@ -335,3 +335,17 @@ fn a_folder_without_an_index_is_named() {
     let error = Index::open(folder.path()).map(drop).unwrap_err();
     assert!(matches!(error, Error::NotAnIndex { .. }), "{error}");
 }
+
+/// A reader mends what an interrupted writer left, and holds the database while it does.
+#[test]
+fn a_writer_waits_for_a_moment_while_another_process_holds_the_index() {
+    let folder = tempfile::tempdir().unwrap();
+    write_batch(&mut open(folder.path()).unwrap(), 0);
+    let held = open(folder.path()).unwrap();
+    let mender = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(100));
+        drop(held);
+    });
+    assert!(open(folder.path()).is_ok());
+    mender.join().unwrap();
+}
