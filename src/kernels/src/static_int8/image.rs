@@ -79,7 +79,8 @@ impl CodeImage {
 
     /// The stored bytes of the first block's first pixel and all that follow; [`GUARD`] pixels stand before and behind.
     pub(super) fn start(&self) -> *const u8 {
-        self.stored[GUARD * LANES..].as_ptr()
+        // Of the whole, so that the guard before it may be read too.
+        self.stored.as_ptr().wrapping_add(GUARD * LANES)
     }
 
     /// All blocks, without the guards.
@@ -193,7 +194,10 @@ impl PixelLines {
 
     /// The first byte of a line and its padding; [`LEAD`] pixels stand before it.
     pub(super) fn line(&self, line: usize) -> *const u8 {
-        self.stored[line * self.stride + LEAD * Self::CHANNELS..].as_ptr()
+        let at = line * self.stride + LEAD * Self::CHANNELS;
+        assert!(at <= self.stored.len(), "no such line");
+        // Of the whole, so that the pixels before it may be read too.
+        self.stored.as_ptr().wrapping_add(at)
     }
 
     /// Padded lines.
