@@ -1,6 +1,7 @@
 """What `coca ask` and `--none` call a yes: thresholds on held-back photos, so that `benches/ask` only measures.
 
-Everything is in standard deviations of a photo's cosines with the everyday names.
+Everything is in standard deviations of a photo's cosines with the everyday names. Of a question's statement, half of its usual
+cosine is taken off, that with the mean of `background.bin`.
 """
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ from names import names_of
 ASKED, NAMED_BY, CERTAIN = 100, 3, 4  # names asked for; captions that make a thing present, and certainly so
 LABELS, DRAWS = 4, 4000
 STEPS = np.arange(0.5, 2.6, 0.05)
+USUAL_SHARE = 0.5
 
 
 def counts(pictures: list[Picture], names: list[str]) -> np.ndarray:
@@ -28,9 +30,17 @@ def counts(pictures: list[Picture], names: list[str]) -> np.ndarray:
     return np.array([[sum(bool(word.search(caption)) for caption in p.captions) for word in words] for p in pictures])
 
 
-def deviations(embeddings: Tensor, names: Tensor) -> np.ndarray:
+def deviations(embeddings: Tensor, names: Tensor, usual: np.ndarray) -> np.ndarray:
+    """[pictures, names], with `usual` [names] taken off each name's cosines."""
     cosines = (embeddings @ names.T).numpy()
-    return (cosines - cosines.mean(1, keepdims=True)) / cosines.std(1, keepdims=True)
+    return (cosines - usual - cosines.mean(1, keepdims=True)) / cosines.std(1, keepdims=True)
+
+
+def usual_cosines(bundle: Path, names: Tensor) -> np.ndarray:
+    """[names]: the share of each name's cosine with the mean picture that is taken off."""
+    mean = np.fromfile(bundle / "background.bin", "<f2", names.shape[1]).astype(np.float32)
+    cosines = names.numpy() @ mean
+    return USUAL_SHARE * (cosines - cosines.mean())
 
 
 def report_yes(z: np.ndarray, named: np.ndarray) -> None:
@@ -63,6 +73,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--checkpoint", default="pocket.pt")
+    parser.add_argument("--bundle", type=Path, default=Path("../pocket"))
     parser.add_argument("--int8", action="store_true")
     parser.add_argument("--splits", nargs="+", default=["choose", "flickr"])
     args = parser.parse_args()
@@ -77,9 +88,9 @@ def main() -> None:
         with torch.no_grad():
             parts.append(model.coca.encode_image(run.seen(name, rows))[0])
         pictures += found
-    z, named = deviations(torch.cat(parts), run.name_embeddings(names)), counts(pictures, names)
-    report_yes(z, named)
-    report_none(z, named)
+    embeddings, texts, named = torch.cat(parts), run.name_embeddings(names).detach(), counts(pictures, names)
+    report_yes(deviations(embeddings, texts, usual_cosines(args.bundle, texts)), named)
+    report_none(deviations(embeddings, texts, np.zeros(len(names))), named)
 
 
 if __name__ == "__main__":

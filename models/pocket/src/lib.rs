@@ -15,6 +15,7 @@ static FILES: &[(&str, &[u8])] = &[
     ("text_encoder.onnx", include_bytes!("../text_encoder.onnx")),
     ("cross_kv.onnx", include_bytes!("../cross_kv.onnx")),
     ("caption_decoder.onnx", include_bytes!("../caption_decoder.onnx")),
+    ("background.bin", include_bytes!("../background.bin")),
     ("text.bin", include_bytes!("../text.bin")),
     ("decoder.bin", include_bytes!("../decoder.bin")),
 ];

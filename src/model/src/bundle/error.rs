@@ -78,6 +78,14 @@ pub enum Error {
         /// Purpose of the file.
         needed_for: &'static str,
     },
+    /// Mean and covariance of image embeddings are not this model's.
+    #[error("{}: expected {reason}", path.display())]
+    Background {
+        /// The file.
+        path: PathBuf,
+        /// Expected and found contents.
+        reason: String,
+    },
     /// int8 arithmetic is asked of a model whose weights are not quantized.
     #[error("{}: expected int8 weights, found {precision}", path.display())]
     NotQuantized {

@@ -8,12 +8,14 @@
 //! cross_kv.onnx             image_tokens → cross-attention keys and values
 //! caption_decoder.onnx      one cached step: ids, caches → logits [B,V], new keys and values
 //! *.bin                     weights, as ONNX external data
+//! background.bin            mean and covariance of image embeddings; may be absent
 //! ```
 //!
 //! A bundle is a folder, or the copy that is compiled into the program. Length and SHA-256 of a file are
 //! compared when the file is first needed, so that labelling never reads the decoder and no answer comes from an
 //! altered file.
 
+mod background;
 mod config;
 mod error;
 mod files;
@@ -24,6 +26,7 @@ mod pooler;
 
 use std::{collections::BTreeSet, path::Path, sync::Mutex};
 
+pub use background::Background;
 use coca_engine::Arithmetic;
 use coca_host::AvailableMemory;
 pub use config::{Config, ConfigError, Dimensions, FORMAT, FileEntry, Precision};
