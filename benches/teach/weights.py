@@ -14,7 +14,8 @@ import numpy as np
 
 from caltech101 import Draws
 
-PRIOR_SHOTS, NAME_SHOTS, ONE_SHOT, LEAST_SCALE, TOLERANCE = 200.0, 1.0, 3.0, 0.02, 0.005
+PRIOR_SHOTS, NAME_SHOTS, ONE_SHOT, LEAST_SCALE, TOLERANCE = 400.0, 1.0, 3.0, 0.02, 0.005
+BACKGROUND, BACKGROUND_SHARE = os.path.join(os.path.dirname(__file__), "../../models/pocket/background.bin"), 0.75
 WEIGHTS = np.r_[0, np.geomspace(0.01, 300, 80)]
 
 
@@ -29,7 +30,16 @@ def accuracy(logits, labels):
     return (logits.argmax(1) == labels).mean()
 
 
-def gaussian(x, y, texts, name_shots):
+def prior_covariance(width):
+    """[E, E], of trace 1."""
+    rows = np.fromfile(BACKGROUND, "<f2").reshape(-1, width).astype(float)
+    mean, axes = rows[0], rows[1:]
+    covariance = axes.T @ axes
+    covariance += np.eye(width) * (1 - mean @ mean - np.trace(covariance)) / width
+    return BACKGROUND_SHARE * covariance / np.trace(covariance) + (1 - BACKGROUND_SHARE) * np.eye(width) / width
+
+
+def gaussian(x, y, texts, name_shots, prior):
     """(weights [labels, E], logits [n, labels] of left-out shots)"""
     count, (n, width) = np.bincount(y, minlength=len(texts)).astype(float), x.shape
     sums = np.zeros_like(texts)
@@ -39,7 +49,7 @@ def gaussian(x, y, texts, name_shots):
     means = (sums + anchored[:, None] * anchors) / np.maximum(count + anchored, 1e-12)[:, None]
     own = sums / np.maximum(count, 1)[:, None]
     spread = x - own[y]
-    q = np.linalg.inv(spread.T @ spread + np.eye(width) * PRIOR_SHOTS / width)
+    q = np.linalg.inv(spread.T @ spread + PRIOR_SHOTS * prior)
     degrees = PRIOR_SHOTS + np.maximum(count - 1, 0).sum()
     weights = np.sqrt(degrees) * means @ q / np.sqrt(np.einsum("ij,ij->i", means @ q, means))[:, None]
     left_out = np.empty((n, len(texts)))
@@ -122,6 +132,7 @@ def main():
     draws = Draws(arguments.data, not arguments.train)
     rows = embed(arguments.coca, [os.path.join(arguments.data, picture["file"]) for picture in draws.pictures])
     texts = embed(arguments.coca, [word for label in draws.labels for word in ("--text", f"a photo of a {label}.")])
+    prior = prior_covariance(rows.shape[1])
     number = {picture["file"]: i for i, picture in enumerate(draws.pictures)}
 
     def arrays(pictures):
@@ -133,7 +144,7 @@ def main():
         for seed in range(arguments.first, arguments.first + arguments.draws):
             taught, unseen = draws.draw(seed, shots)
             (x, y), (new, right) = arrays(taught), arrays(unseen)
-            weights, left_out = gaussian(x, y, texts, NAME_SHOTS)
+            weights, left_out = gaussian(x, y, texts, NAME_SHOTS, prior)
             names, pictures = arguments.scale * new @ texts.T, new @ weights.T
             weight = mix(arguments.scale * x @ texts.T, left_out, y)
             alone = accuracy(names, right)

@@ -7,7 +7,10 @@ use coca_text::Tokenizer;
 use coca_vision::Preprocessor;
 
 use super::{Cohort, EncodedImage, Error, on_demand::OnDemand};
-use crate::{bundle::Bundle, generate::CaptionSettings};
+use crate::{
+    bundle::{Background, Bundle},
+    generate::CaptionSettings,
+};
 
 /// An opened CoCa model: the entry point of the library.
 ///
@@ -35,6 +38,7 @@ pub struct Coca {
     pub(super) image_encoder: Arc<OnDemand<Graph>>,
     text_encoder: Arc<OnDemand<Graph>>,
     pub(super) cohort: Arc<OnDemand<Cohort>>,
+    background: Arc<OnDemand<Option<Background>>>,
     pub(super) caption_parts: Arc<CaptionParts>,
 }
 
@@ -119,6 +123,7 @@ impl Coca {
             image_encoder: Arc::new(OnDemand::new()),
             text_encoder: Arc::new(OnDemand::new()),
             cohort: Arc::new(OnDemand::new()),
+            background: Arc::new(OnDemand::new()),
             caption_parts: CaptionParts::new(engine),
         })
     }
@@ -216,6 +221,11 @@ impl Coca {
             let file = self.bundle.read("tokenizer.json", "texts")?;
             Ok(Tokenizer::new((*file).as_ref(), self.bundle.config().text.clone())?)
         })
+    }
+
+    /// Mean and covariance of other pictures' embeddings, if the model has them.
+    pub(super) fn background(&self) -> Result<Option<&Background>, Error> {
+        Ok(self.background.get_or_load(|| self.bundle.load_background())?.as_ref())
     }
 
     /// The model's own caption settings.

@@ -130,6 +130,11 @@ impl TextScorer {
         &self.texts
     }
 
+    /// The text embeddings, `[texts, E]`.
+    pub(super) fn embeddings(&self) -> &Array2<f32> {
+        &self.embeddings
+    }
+
     /// The evidence that scores are made of.
     #[must_use]
     pub fn evidence(&self) -> Evidence {

@@ -1,18 +1,14 @@
 //! Gaussian discriminant analysis with one covariance for all labels.
 //!
 //! After Wang et al., "A Hard-to-Beat Baseline for Training-free CLIP-Based Adaptation" (ICLR 2024), with three changes for
-//! few shots: a label's mean counts an anchor among its shots, the covariance counts an isotropic one, and means are
+//! few shots: a label's mean counts an anchor among its shots, the covariance counts an expected one, and means are
 //! brought to one length, for the mean of a few shots is the longer the fewer they are.
 
 use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
-use super::{Anchors, Shots, cholesky::Cholesky};
-
-/// Shots that the isotropic covariance I / E counts for, that of vectors of length 1 spread evenly: of 50, 100, 200, 400
-/// and 1600, the best for 2, 4 and 16 shots of 100 labels.
-const PRIOR_SHOTS: f64 = 200.0;
+use super::{Anchors, Prior, Shots, cholesky::Cholesky};
 
 /// Squared lengths below this are those of no mean at all.
 const NO_LENGTH: f64 = 1e-12;
@@ -40,20 +36,24 @@ struct Within {
     means: Array2<f64>,
     /// Of the scatter matrix within labels, prior included: Σ times its degrees of freedom.
     scatter: Cholesky,
+    /// Degrees of freedom, prior included.
+    degrees: f64,
     /// xᵀQx of each shot, where Q is the inverse of the scatter.
     x_q_x: Vec<f64>,
 }
 
 impl Within {
-    fn of(shots: &Shots) -> Self {
+    fn of(shots: &Shots, prior: &Prior) -> Self {
         let (counts, sums) = (shots.counts(), shots.sums());
         let mut means = sums.clone();
         for (mut mean, &count) in means.rows_mut().into_iter().zip(&counts) {
             mean /= count.max(1) as f64;
         }
-        let scatter = factorised_scatter(shots, &means);
+        let scatter = factorised_scatter(shots, &means, prior);
+        let freedom: usize = counts.iter().map(|count| count.saturating_sub(1)).sum();
+        let degrees = freedom as f64 + prior.shots;
         let x_q_x = shots.iter().map(|(x, _)| scatter.inverse_quadratic(x)).collect();
-        Self { counts, sums, means, scatter, x_q_x }
+        Self { counts, sums, means, scatter, degrees, x_q_x }
     }
 
     /// Q times each row.
@@ -64,19 +64,13 @@ impl Within {
         }
         solved
     }
-
-    /// Degrees of freedom, prior included.
-    fn degrees(&self) -> f64 {
-        let freedom: usize = self.counts.iter().map(|count| count.saturating_sub(1)).sum();
-        freedom as f64 + PRIOR_SHOTS
-    }
 }
 
 impl Gaussian {
     /// Fits means and covariance; labels with neither shots nor anchor get the mean 0.
     #[must_use]
-    pub fn fit(shots: &Shots, anchors: &Anchors) -> Self {
-        Self::of(Arc::new(Within::of(shots)), anchors)
+    pub fn fit(shots: &Shots, anchors: &Anchors, prior: &Prior) -> Self {
+        Self::of(Arc::new(Within::of(shots, prior)), anchors)
     }
 
     /// The fit of the same shots with other anchors, which costs less than one from the beginning.
@@ -90,7 +84,7 @@ impl Gaussian {
         let solved = within.solve(&means);
         let squares: Array1<f64> =
             means.rows().into_iter().zip(solved.rows()).map(|(mean, row)| mean.dot(&row)).collect();
-        let mut weights = &solved * within.degrees().sqrt();
+        let mut weights = &solved * within.degrees.sqrt();
         for (mut row, &square) in weights.rows_mut().into_iter().zip(&squares) {
             row /= length(square);
         }
@@ -121,7 +115,7 @@ impl Gaussian {
         let x_q_means = shots.embeddings().dot(&self.solved.t());
         let own_q_means = within.means.dot(&self.solved.t());
 
-        let degrees = within.degrees();
+        let degrees = within.degrees;
         let mut logits = Array2::zeros((shots.labels().len(), shots.classes()));
         for (i, (x, k)) in shots.iter().enumerate() {
             let removal = Removal::of(within, q_own.row(k), i, x, k);
@@ -190,14 +184,13 @@ fn length(square: f64) -> f64 {
 }
 
 /// Σ (x - mean)(x - mean)ᵀ over the shots, and the prior's share.
-fn factorised_scatter(shots: &Shots, means: &Array2<f64>) -> Cholesky {
+fn factorised_scatter(shots: &Shots, means: &Array2<f64>, prior: &Prior) -> Cholesky {
     let mut deviations = shots.embeddings().clone();
     for (mut row, &label) in deviations.rows_mut().into_iter().zip(shots.labels()) {
         row -= &means.row(label);
     }
     let mut scatter = deviations.t().dot(&deviations);
-    let prior = PRIOR_SHOTS / scatter.nrows() as f64;
-    scatter.diag_mut().mapv_inplace(|variance| variance + prior);
-    #[expect(clippy::expect_used, reason = "a sum of squares and a positive diagonal")]
+    scatter.scaled_add(prior.shots, &prior.covariance);
+    #[expect(clippy::expect_used, reason = "a sum of squares and a positive definite prior")]
     Cholesky::factorise(&scatter).expect("a scatter matrix with its prior is positive definite")
 }

@@ -9,11 +9,11 @@
 //! that no shot has to be set aside for validation.
 //!
 //! ```
-//! use coca_model::teach::{Anchors, Gaussian, Shots};
+//! use coca_model::teach::{Anchors, Gaussian, Prior, Shots};
 //! use ndarray::array;
 //!
 //! let shots = Shots::new(array![[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]], vec![0, 0, 1, 1], 2);
-//! let fit = Gaussian::fit(&shots, &Anchors::none(&shots));
+//! let fit = Gaussian::fit(&shots, &Anchors::none(&shots), &Prior::isotropic(2));
 //! let logits = fit.logits(array![[0.95, 0.05]].view());
 //! assert!(logits[[0, 0]] > logits[[0, 1]]);
 //! assert_eq!(fit.leave_one_out(&shots).dim(), (4, 2));
@@ -25,6 +25,7 @@ mod gaussian;
 mod likelihood;
 mod mixing;
 mod moments;
+mod prior;
 mod prototypes;
 mod shots;
 
@@ -34,6 +35,7 @@ pub use likelihood::calibrate;
 pub(crate) use mixing::best;
 pub use mixing::{Mix, accuracy, mix};
 pub use moments::same_moments;
+pub use prior::Prior;
 pub use prototypes::Prototypes;
 pub use shots::{Anchors, Shots};
 

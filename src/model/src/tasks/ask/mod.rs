@@ -6,6 +6,7 @@
 mod question;
 mod words;
 
+use ndarray::ArrayView1;
 use question::{Form, Question};
 use serde::Serialize;
 
@@ -15,9 +16,16 @@ use super::{
 
 /// Standard deviations by which a statement's cosine must exceed those of everyday names for the answer yes.
 ///
-/// Chosen with the embedded model on 1,300 photos that it was not trained on (`models/train/thresholds.py`);
-/// `benches/ask/RESULTS.md` measures it on others.
+/// Both thresholds were chosen with the embedded model on 1,300 photos that it was not trained on
+/// (`models/train/thresholds.py`); `benches/ask/RESULTS.md` measures them on others.
 const YES_THRESHOLD: f32 = 2.15;
+
+/// The same where [`USUAL_SHARE`] is taken off.
+const YES_THRESHOLD_ABOVE_USUAL: f32 = 1.35;
+
+/// Share of a statement's usual cosine with pictures that is taken off, everyday names' being its zero: of 0, a quarter, half,
+/// three quarters and all, the best for the embedded model.
+const USUAL_SHARE: f32 = 0.5;
 
 /// Nats by which the odds of yes change with a standard deviation.
 const NATS_PER_DEVIATION: f32 = 2.0;
@@ -71,7 +79,13 @@ enum Rule {
     /// A statement for each answer; they compete.
     Choice,
     /// One statement, which holds if it stands out from everyday names.
-    Threshold(Cohort),
+    Threshold {
+        cohort: Cohort,
+        /// Taken off the statement's cosine.
+        usual: f32,
+        /// Standard deviations.
+        threshold: f32,
+    },
 }
 
 impl Coca {
@@ -88,17 +102,32 @@ impl Coca {
             .ok_or_else(|| Error::NoAnswers { question: question.to_owned() })?;
         let Question { answers, form } = question;
         let mut options = ScoreOptions { alpha: ALPHA, ..ScoreOptions::default() };
-        let (statements, rule) = match form {
-            Form::Choice(statements) => (statements, Rule::Choice),
+        let (scorer, rule) = match form {
+            Form::Choice(statements) => (self.text_scorer(statements, options)?, Rule::Choice),
             Form::YesNo(statement) => {
                 // In the form of the names that it is compared with.
                 let statement = format!("a photo of {statement}.");
                 options.by = Some(Evidence::Contrastive);
-                (vec![statement], Rule::Threshold(self.cohort()?.clone()))
+                let scorer = self.text_scorer([statement], options)?;
+                let rule = self.threshold(scorer.embeddings().row(0))?;
+                (scorer, rule)
             }
         };
-        let scorer = self.text_scorer(statements, options)?;
         Ok(Asker { answers, scorer, rule })
+    }
+
+    /// The rule for a statement with the text embedding `statement` `[E]`.
+    ///
+    /// Some statements are near to every picture and others to none. Where the model knows what pictures are like, half of
+    /// that is taken off.
+    fn threshold(&self, statement: ArrayView1<'_, f32>) -> Result<Rule, Error> {
+        let cohort = self.cohort()?.clone();
+        let Some(background) = self.background()? else {
+            return Ok(Rule::Threshold { cohort, usual: 0.0, threshold: YES_THRESHOLD });
+        };
+        let mean = background.mean().view();
+        let usual = USUAL_SHARE * (statement.dot(&mean) - cohort.scale(mean).mean);
+        Ok(Rule::Threshold { cohort, usual, threshold: YES_THRESHOLD_ABOVE_USUAL })
     }
 }
 
@@ -117,9 +146,9 @@ impl Asker {
         let scored = self.scorer.score(image)?;
         let logits = match &self.rule {
             Rule::Choice => scored.iter().map(|text| text.evidence).collect(),
-            Rule::Threshold(cohort) => {
-                let z = cohort.scale(image.embedding.view()).z(scored[0].cosine);
-                vec![NATS_PER_DEVIATION * (z - YES_THRESHOLD), 0.0]
+            Rule::Threshold { cohort, usual, threshold } => {
+                let z = cohort.scale(image.embedding.view()).z(scored[0].cosine - usual);
+                vec![NATS_PER_DEVIATION * (z - threshold), 0.0]
             }
         };
         let scores = self.answers.iter().zip(softmax(&logits));

@@ -7,7 +7,7 @@ use crate::{
         Labels, Method,
         taught::{Classifier, NONE, Shot},
     },
-    teach::{Anchors, Cache, Gaussian, Prototypes, Shots, accuracy, calibrate, mix},
+    teach::{Anchors, Cache, Gaussian, Prior, Prototypes, Shots, accuracy, calibrate, mix},
 };
 
 /// Pictures that a label's name counts for: of 1, 2, 4, 16 and 64, the best for 2 to 4 pictures of each of 100 labels.
@@ -31,13 +31,13 @@ pub(super) struct Fit {
 }
 
 impl Fit {
-    pub(super) fn of(labels: &Labels, all_shots: &[Shot], method: Method) -> Self {
+    pub(super) fn of(labels: &Labels, all_shots: &[Shot], method: Method, prior: &Prior) -> Self {
         let shots = shots(all_shots, labels.named().len());
         let texts = labels.embeddings().mapv(f64::from);
         let names = shots.embeddings().dot(&texts.t()) * f64::from(labels.logit_scale());
 
         let with_names = anchors(&shots, &texts, NAME_SHOTS);
-        let both = Pictures::fit(&shots, &with_names, method);
+        let both = Pictures::fit(&shots, &with_names, method, prior);
         let mix = mix(&names, &both.left_out, shots.labels());
 
         let without_names = anchors(&shots, &texts, 0.0);
@@ -122,9 +122,11 @@ enum Fitted {
 }
 
 impl Pictures {
-    fn fit(shots: &Shots, anchors: &Anchors, method: Method) -> Self {
+    fn fit(shots: &Shots, anchors: &Anchors, method: Method, prior: &Prior) -> Self {
         match method {
-            Method::Auto | Method::Gda => Self::gaussian(Gaussian::fit(shots, anchors), shots),
+            Method::Auto | Method::Gda => {
+                Self::gaussian(Gaussian::fit(shots, anchors, prior), shots)
+            }
             Method::Prototype => Self::prototypes(shots, anchors),
             Method::Tip => {
                 Self { fitted: Fitted::Cache, left_out: Cache::fit(shots).leave_one_out() }

@@ -19,6 +19,7 @@ use super::{
     Coca, Embedding, Error, Labels, Method, is_same_name,
     taught::{NONE, Shot, Taught},
 };
+use crate::teach::Prior;
 
 /// Labels and the pictures that teach them, to be fitted as often as a picture is added or removed.
 ///
@@ -222,7 +223,8 @@ impl Teacher {
     /// Fits the labels to the pictures, and says what came of it.
     ///
     /// # Errors
-    /// [`Error::NoLabels`] and [`Error::NoPictures`].
+    /// [`Error::NoLabels`] and [`Error::NoPictures`]; [`Error::Model`] when the model's statistics of other pictures are
+    /// damaged.
     pub fn fit(&self, method: Method) -> Result<(Labels, Report), Error> {
         if self.names().is_empty() {
             return Err(Error::NoLabels);
@@ -230,7 +232,7 @@ impl Teacher {
         if !self.has_pictures() {
             return Err(Error::NoPictures);
         }
-        let fit = fit::Fit::of(&self.labels, &self.shots, method);
+        let fit = fit::Fit::of(&self.labels, &self.shots, method, &self.prior()?);
         let none = self.none.as_ref().map(|name| none_fit::NoneFit::of(name, &fit, &self.shots));
         let report = report::report(&self.labels, &self.shots, &fit, none.as_ref());
         let mut labels = self.labels.clone();
@@ -241,6 +243,13 @@ impl Teacher {
         let (uses_names, classifier) = (fit.uses_names, fit.classifier);
         labels.taught = Some(Taught { shots, method, uses_names, classifier });
         Ok((labels, report))
+    }
+
+    /// The covariance within labels that is expected of this model.
+    fn prior(&self) -> Result<Prior, Error> {
+        let width = self.coca.bundle().config().dimensions.embedding;
+        let background = self.coca.background()?;
+        Ok(background.map_or_else(|| Prior::isotropic(width), Prior::of_background))
     }
 
     /// The elements of an embedding of this teacher's model.
