@@ -87,6 +87,7 @@ impl Bundle {
 #[cfg(test)]
 mod tests {
     use ndarray::array;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -112,6 +113,17 @@ mod tests {
             (&[0.0, 1.0, 0.0, 0.0], "a mean shorter than 1, found one of 1"),
         ] {
             assert_eq!(Background::parse(&bytes(elements), 2).unwrap_err(), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_statistics_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..60), width in 1_usize..5) {
+            if let Ok(background) = Background::parse(&bytes, width) {
+                let covariance = background.covariance();
+                prop_assert!(covariance.iter().all(|element| element.is_finite()));
+                prop_assert!(covariance.diag().sum() > 0.0);
+            }
         }
     }
 
