@@ -11,7 +11,7 @@ use crate::Error;
 
 /// Most tokens beside the vocabulary: start, end and their kin.
 const MAX_ADDED_TOKENS: usize = 256;
-/// Bytes of a prefix or suffix of words, and of what a rule replaces.
+/// Bytes of a suffix of words, of an added token, and of what a rule replaces.
 const MAX_AFFIX_BYTES: usize = 64;
 /// Steps that follow each other.
 const MAX_STEPS: usize = 8;
@@ -54,6 +54,11 @@ struct AddedToken {
 
 #[derive(Deserialize)]
 struct Model {
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
+    /// A number for tokens that are drawn by chance.
+    #[serde(default)]
+    dropout: Option<Value>,
     #[serde(default)]
     continuing_subword_prefix: Option<String>,
     #[serde(default)]
@@ -73,17 +78,34 @@ pub(crate) fn check(json: &[u8]) -> Result<(), Error> {
         let expected = format!("{MAX_ADDED_TOKENS} at most");
         return Err(refused("added_tokens", &expected, &added.len().to_string()));
     }
-    let affixes = [&file.model.continuing_subword_prefix, &file.model.end_of_word_suffix];
-    let texts = affixes.into_iter().flatten().chain(added.iter().map(|token| &token.content));
-    if texts.into_iter().any(|text| text.len() > MAX_AFFIX_BYTES) {
-        let expected =
-            format!("prefixes, suffixes and added tokens of {MAX_AFFIX_BYTES} bytes at most");
+    check_model(&file.model)?;
+    let suffix = file.model.end_of_word_suffix.iter();
+    let mut texts = suffix.chain(added.iter().map(|token| &token.content));
+    if texts.any(|text| text.len() > MAX_AFFIX_BYTES) {
+        let expected = format!("suffixes and added tokens of {MAX_AFFIX_BYTES} bytes at most");
         return Err(refused("model", &expected, "a longer one"));
     }
     check_steps("normalizer", &file.normalizer, "normalizers", is_normalizer)?;
     check_steps("pre_tokenizer", &file.pre_tokenizer, "pretokenizers", is_pre_tokenizer)?;
     check_steps("post_processor", &file.post_processor, "processors", is_post_processor)?;
     check_steps("decoder", &file.decoder, "decoders", is_decoder)
+}
+
+/// Makes sure that the model is byte pair encoding, and the same tokens come of the same text.
+///
+/// Tokens that go on with a word have no prefix: the library takes its length from the second half of every merge,
+/// however short that is.
+fn check_model(model: &Model) -> Result<(), Error> {
+    if let Some(kind) = model.kind.as_deref().filter(|kind| *kind != "BPE") {
+        return Err(refused("model.type", "BPE", kind));
+    }
+    if let Some(dropout) = &model.dropout {
+        return Err(refused("model.dropout", "null", &dropout.to_string()));
+    }
+    match model.continuing_subword_prefix.as_deref() {
+        None | Some("") => Ok(()),
+        Some(prefix) => Err(refused("model.continuing_subword_prefix", "none", prefix)),
+    }
 }
 
 /// Makes sure that each step of a part is known; `list` is the key of the steps of a sequence.
@@ -191,7 +213,8 @@ mod tests {
             "post_processor": {"type": "RobertaProcessing", "sep": ["</s>", 4], "cls": ["<s>", 3],
                 "trim_offsets": false, "add_prefix_space": false},
             "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true},
-            "model": {"type": "BPE", "end_of_word_suffix": "</w>", "vocab": {}, "merges": []},
+            "model": {"type": "BPE", "dropout": null, "continuing_subword_prefix": "",
+                "end_of_word_suffix": "</w>", "vocab": {}, "merges": []},
         })
     }
 
@@ -228,6 +251,9 @@ mod tests {
             ("/post_processor", json!({"type": "TemplateProcessing"}), "post_processor"),
             ("/decoder", json!({"type": "Strip", "start": 1_u64 << 40, "stop": 0}), "decoder"),
             ("/added_tokens", json!(tokens), "256 at most"),
+            ("/model/type", json!("WordPiece"), "model.type: BPE"),
+            ("/model/dropout", json!(0.5), "model.dropout: null"),
+            ("/model/continuing_subword_prefix", json!("##"), "continuing_subword_prefix: none"),
             ("/model/end_of_word_suffix", json!("x".repeat(1 << 20)), "64 bytes at most"),
         ] {
             let refusal = refusal(pointer, value).unwrap();
