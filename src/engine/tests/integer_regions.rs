@@ -185,6 +185,40 @@ fn means_over_height_and_width_are_taken_of_the_codes() {
     assert_close(&case.run(&engine(Rules::On))[0], &means(&head));
 }
 
+/// Mean and variance of the rows of an image in the middle of a network, which others read too if `is_read_too`.
+fn moments(is_read_too: bool) -> (Codes, Vec<Vec<f32>>, usize) {
+    let mut net = Net::new(22);
+    let [head, middle] = trunk(&mut net, [32, 32]).try_into().unwrap();
+    let last = || vec![attribute::of_integers("axes", &[2])];
+    let rows = net.graph.reshape(&middle.value, &[0, 24, -1]);
+    let mean = net.graph.node("ReduceMean", &[&rows], last());
+    let difference = net.graph.op("Sub", &[&rows, &mean]);
+    let square = net.graph.op("Mul", &[&difference, &difference]);
+    let variance = net.graph.node("ReduceMean", &[&square], last());
+    let outputs = [&mean, &variance, &head.value, &rows];
+    let case = net.finish(&outputs[..if is_read_too { 4 } else { 3 }]);
+    let on_tract = case.execution().tract.values().sum();
+    (middle, case.run(&engine(Rules::On)), on_tract)
+}
+
+#[test]
+fn mean_and_variance_of_rows_are_taken_of_the_codes_that_layers_read_too() {
+    for is_read_too in [false, true] {
+        let (middle, found, on_tract) = moments(is_read_too);
+        assert_eq!(on_tract == 0, !is_read_too);
+        let expected = means(&middle);
+        assert_close(&found[0], &expected);
+        let values = middle.values();
+        let pixels = values.len() / middle.channels;
+        let planes = values.chunks(pixels).zip(&expected);
+        for ((plane, mean), found) in planes.zip(&found[1]) {
+            let squares = plane.iter().map(|value| (value - mean).powi(2));
+            let expected = squares.sum::<f32>() / pixels as f32;
+            assert!((found - expected).abs() <= 1e-4 * expected, "{found} instead of {expected}");
+        }
+    }
+}
+
 #[test]
 fn a_mean_of_values_that_others_read_too_is_taken_of_the_values() {
     let mut net = Net::new(21);

@@ -126,18 +126,43 @@ impl Quantization {
     /// When there are more or fewer elements than the image has channels.
     pub fn dequantize_means(self, cpu: Cpu, image: &CodeImage, means: &mut [f32]) {
         assert_eq!(means.len(), image.channels(), "means of other channels than the image's");
-        let (pixels, flip) = (image.pixels(), image.flip());
-        for (vector, means) in means.chunks_mut(LANES).enumerate() {
-            let block = &image.blocks()[vector * image.block_stride()..][..image.block_stride()];
-            for (mean, sum) in means.iter_mut().zip(cpu.run(SumCodes { block, flip })) {
-                let steps = sum as f64 / pixels as f64 - f64::from(self.zero_point);
-                *mean = (steps * f64::from(self.scale)) as f32;
-            }
+        let pixels = image.pixels() as f64;
+        for (mean, sum) in means.iter_mut().zip(power_sums::<1>(cpu, image)) {
+            let steps = sum / pixels - f64::from(self.zero_point);
+            *mean = (steps * f64::from(self.scale)) as f32;
+        }
+    }
+
+    /// Writes the mean squared difference of each channel's values from their mean to `variances` `[channels]`; NaN without
+    /// pixels.
+    ///
+    /// # Panics
+    /// When there are more or fewer elements than the image has channels.
+    pub fn dequantize_variances(self, cpu: Cpu, image: &CodeImage, variances: &mut [f32]) {
+        assert_eq!(
+            variances.len(),
+            image.channels(),
+            "variances of other channels than the image's"
+        );
+        let (pixels, scale) = (image.pixels() as f64, f64::from(self.scale));
+        let sums = power_sums::<1>(cpu, image).zip(power_sums::<2>(cpu, image));
+        for (variance, (sum, squares)) in variances.iter_mut().zip(sums) {
+            let mean = sum / pixels;
+            *variance = ((squares / pixels - mean * mean) * scale * scale) as f32;
         }
     }
 }
 
-/// Pixels whose codes are summed in 32 bits.
+/// The sum of each channel's codes to the power `P`, which is 1 or 2, and of what stands behind the last channel.
+fn power_sums<const P: u32>(cpu: Cpu, image: &CodeImage) -> impl Iterator<Item = f64> {
+    let (stride, flip) = (image.block_stride(), image.flip());
+    let block = move |vector: usize| &image.blocks()[vector * stride..][..stride];
+    let vectors = 0..image.channels().div_ceil(LANES);
+    let sums = vectors.flat_map(move |v| cpu.run(PowerSums::<P> { block: block(v), flip }));
+    sums.map(|sum| sum as f64)
+}
+
+/// Pixels whose squared codes are summed in 32 bits.
 const SUMMED: usize = 1 << 16;
 
 /// Bytes of which every `step`th is written.
@@ -214,14 +239,14 @@ impl Operation for Dequantize<'_> {
     }
 }
 
-/// The sums of the codes of each of a block's sixteen channels.
-struct SumCodes<'a> {
+/// The sums of the codes of each of a block's sixteen channels, to the power `P`.
+struct PowerSums<'a, const P: u32> {
     /// `[pixels][16]`
     block: &'a [u8],
     flip: u8,
 }
 
-impl Operation for SumCodes<'_> {
+impl<const P: u32> Operation for PowerSums<'_, P> {
     type Output = [u64; LANES];
 
     #[inline(always)]
@@ -231,7 +256,7 @@ impl Operation for SumCodes<'_> {
             let mut part = [0_u32; LANES];
             for pixel in pixels.as_chunks::<LANES>().0 {
                 for (sum, &code) in part.iter_mut().zip(pixel) {
-                    *sum += u32::from(code ^ self.flip);
+                    *sum += u32::from(code ^ self.flip).pow(P);
                 }
             }
             sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += u64::from(part));
@@ -287,6 +312,35 @@ mod tests {
                 assert!((f64::from(found) - expected).abs() < 1e-5, "{cpu:?}: {found}, {expected}");
             }
         }
+    }
+
+    #[test]
+    fn variances_are_those_of_the_values() {
+        let quantization = Quantization { scale: 0.05, zero_point: 100 };
+        let planes: Vec<f32> = (0..19 * 5 * 17).map(|i| (i % 301) as f32 * 0.05 - 6.0).collect();
+        for cpu in cpus() {
+            let mut image = CodeImage::new(cpu, [5, 17], 19);
+            assert!(quantization.quantize(cpu, &planes, &mut image));
+            let (mut values, mut variances) = (vec![0.0; planes.len()], [0.0; 19]);
+            quantization.dequantize(cpu, &image, &mut values);
+            quantization.dequantize_variances(cpu, &image, &mut variances);
+            for (plane, found) in values.chunks(85).zip(variances) {
+                let mean = plane.iter().map(|&v| f64::from(v)).sum::<f64>() / 85.0;
+                let squares = plane.iter().map(|&v| (f64::from(v) - mean).powi(2));
+                let expected = squares.sum::<f64>() / 85.0;
+                assert!((f64::from(found) - expected).abs() < 1e-5, "{cpu:?}: {found}, {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn sums_of_squares_of_the_largest_codes_do_not_overflow() {
+        let (cpu, quantization) = (Cpu::best(), Quantization { scale: 1.0, zero_point: 0 });
+        let mut image = CodeImage::new(cpu, [SUMMED + 1, 1], 1);
+        assert!(quantization.quantize(cpu, &[255.0; SUMMED + 1], &mut image));
+        let mut variance = [1.0];
+        quantization.dequantize_variances(cpu, &image, &mut variance);
+        assert_eq!(variance, [0.0]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! f32 [N, C, H, W] ── QuantizeLinear ──▶ image ── step ──▶ image ── step ──▶ image ── DequantizeLinear ──▶ f32
-//!                                                            └── DequantizeLinear ── ReduceMean ──▶ f32 [N, C, 1, 1]
+//!                                                            └── DequantizeLinear ── mean, variance ──▶ f32 [N, C, 1, 1]
 //! ```
 
 mod memory;
@@ -19,7 +19,7 @@ use tract_onnx::tract_hir::internal::*;
 use super::{FusedOperator, NotFinite, numbers};
 use crate::Engine;
 
-/// Steps over images of codes, `[N, C, H, W]` of f32 in, the same or means over height and width out.
+/// Steps over images of codes, `[N, C, H, W]` of f32 in, the same or means and variances over height and width out.
 #[derive(Debug)]
 pub(crate) struct IntegerRegion {
     pub(crate) inputs: Vec<RegionInput>,
@@ -86,14 +86,19 @@ pub(crate) enum OutputForm {
     Planes,
     /// Each channel's mean, f32 `[N, C, 1, 1]`.
     Means,
+    /// The same, f32 `[N, C, 1]`.
+    RowMeans,
+    /// Each channel's mean squared difference from its mean, f32 `[N, C, 1]`.
+    RowVariances,
 }
 
 impl OutputForm {
-    /// Height and width of the output of an image of this height and width.
-    fn size<D: From<usize>>(self, image: [D; 2]) -> [D; 2] {
+    /// The axes behind the channels, of an image of this height and width.
+    fn size<D: From<usize>>(self, image: [D; 2]) -> TVec<D> {
         match self {
-            Self::Planes => image,
-            Self::Means => [1.into(), 1.into()],
+            Self::Planes => image.into_iter().collect(),
+            Self::Means => tvec![1.into(), 1.into()],
+            Self::RowMeans | Self::RowVariances => tvec![1.into()],
         }
     }
 }
@@ -192,7 +197,12 @@ impl IntegerRegion {
             let elements = &mut elements[at * length..][..length];
             match output.form {
                 OutputForm::Planes => output.quantization.dequantize(cpu, image, elements),
-                OutputForm::Means => output.quantization.dequantize_means(cpu, image, elements),
+                OutputForm::Means | OutputForm::RowMeans => {
+                    output.quantization.dequantize_means(cpu, image, elements);
+                }
+                OutputForm::RowVariances => {
+                    output.quantization.dequantize_variances(cpu, image, elements);
+                }
             }
         }
         Ok(())
@@ -220,8 +230,9 @@ impl FusedOperator for IntegerRegion {
         }
         let (images, _) = self.sizes(&sizes);
         let shape = |output: &RegionOutput| {
-            let [height, width] = output.form.size(images[output.image].clone());
-            tvec![inputs[0][0].clone(), self.channels[output.image].to_dim(), height, width]
+            let mut shape = tvec![inputs[0][0].clone(), self.channels[output.image].to_dim()];
+            shape.extend(output.form.size(images[output.image].clone()));
+            shape
         };
         Ok(self.outputs.iter().map(shape).collect())
     }
@@ -243,8 +254,8 @@ impl FusedOperator for IntegerRegion {
         let mut outputs = TVec::new();
         for output in &self.outputs {
             let image = memory.images.get(output.image).context("an image is missing")?;
-            let [height, width] = output.form.size(image.size());
-            let shape = [batch, image.channels(), height, width];
+            let mut shape: TVec<usize> = tvec![batch, image.channels()];
+            shape.extend(output.form.size(image.size()));
             outputs.push(engine.buffers().take(&shape)?);
         }
         for at in 0..batch {

@@ -7,7 +7,7 @@
 //! passes      layers that run as one: expand → depthwise → project → residual
 //! regions     passes that one operator holds, with no other node between them
 //! operator    images, inputs and outputs of a region
-//! means       outputs of which the graph reads the mean alone
+//! means       outputs of which the graph reads mean and variance alone
 //! ```
 //!
 //! Where everything is computed in f32, `unrounded` keeps of `QuantizeLinear` only that it clamps.

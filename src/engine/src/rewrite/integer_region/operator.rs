@@ -35,20 +35,10 @@ impl Rewriter<'_> {
         let name = self.derived("integer region", self.operators.len());
         let mut readers: Vec<(String, Vec<NodeId>)> = Vec::new();
         for codes in made {
-            let (mut planes, mut means) = (Vec::new(), Vec::new());
-            for dequantizer in self.read_outside(&codes, &nodes) {
-                match self.mean_of(dequantizer) {
-                    Some(mean) => means.push(mean),
-                    None => planes.push(dequantizer),
-                }
-            }
-            for (form, made) in [(OutputForm::Planes, planes), (OutputForm::Means, means)] {
-                if !made.is_empty() {
-                    let image = region.images[&codes.name];
-                    let quantization = codes.quantization;
-                    region.outputs.push(RegionOutput { image, quantization, form });
-                    readers.push((format!("{name} output {}", readers.len()), made));
-                }
+            let (image, quantization) = (region.images[&codes.name], codes.quantization);
+            for (form, made) in self.read_in_forms(&codes, region.channels[image], &nodes) {
+                region.outputs.push(RegionOutput { image, quantization, form });
+                readers.push((format!("{name} output {}", readers.len()), made));
             }
         }
         let outputs = readers.iter().map(|(name, _)| name.clone()).collect();
@@ -99,6 +89,31 @@ impl Rewriter<'_> {
         let read = nodes.flat_map(|(layer, node)| layer.inputs.iter().zip(&node.input));
         let source = |value| self.quantized_from(value).unwrap_or(value).to_owned();
         read.map(|(input, value)| (input.codes.name.clone(), source(value))).collect()
+    }
+
+    /// The forms in which others than `nodes` read codes, and the nodes that make each of them.
+    fn read_in_forms(
+        &self,
+        codes: &Codes,
+        channels: usize,
+        nodes: &BTreeSet<NodeId>,
+    ) -> Vec<(OutputForm, Vec<NodeId>)> {
+        let mut made: Vec<(OutputForm, Vec<NodeId>)> = Vec::new();
+        let mut add = |form, node| match made.iter_mut().find(|(other, _)| *other == form) {
+            Some((_, nodes)) => nodes.push(node),
+            None => made.push((form, vec![node])),
+        };
+        for dequantizer in self.read_outside(codes, nodes) {
+            if let Some(mean) = self.mean_of(dequantizer) {
+                add(OutputForm::Means, mean);
+            } else if let Some(moments) = self.moments_of(dequantizer, channels, nodes) {
+                add(OutputForm::RowMeans, moments.mean);
+                add(OutputForm::RowVariances, moments.variance);
+            } else {
+                add(OutputForm::Planes, dequantizer);
+            }
+        }
+        made
     }
 
     /// The nodes that dequantise codes for others than `nodes`.
