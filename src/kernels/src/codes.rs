@@ -107,7 +107,7 @@ pub(crate) trait Products: Copy {
     type Sums: Copy;
     /// Sixteen lanes of four stored codes.
     type Quads: Copy;
-    /// Inputs of an output that stand side by side in a panel of pointwise weights, `[inputs / DEPTH][vector][16][DEPTH]`.
+    /// Inputs of an output that stand side by side in a panel of pointwise weights, `[inputs / DEPTH][16][DEPTH]`.
     const DEPTH: usize;
     /// The inputs of pointwise weights are padded with zeros to a multiple of this, at most sixteen.
     const PADDING: usize;
@@ -118,29 +118,29 @@ pub(crate) trait Products: Copy {
         ColumnOrder::Quads
     }
 
-    /// The sums of `M` neighbouring pixels with a panel of `C` vectors of sixteen outputs.
+    /// The sums of `M` neighbouring pixels with a panel of sixteen outputs.
     ///
     /// # Safety
-    /// All channels of the pixels can be read, as many weights as the pixels have channels times `16 C`, and `16 C` biases.
-    unsafe fn of_pixels<const M: usize, const C: usize>(
+    /// All channels of the pixels can be read, sixteen times as many weights, and sixteen biases.
+    unsafe fn of_pixels<const M: usize>(
         self,
         pixels: Pixels,
         weights: *const u8,
         bias: *const i32,
-    ) -> [[Self::Sums; M]; C];
+    ) -> [Self::Sums; M];
 
-    /// The sums of the words of `M` pixels, `STEP` bytes apart, with `C` vectors of sixteen outputs; a run has `INNER` words.
+    /// The sums of the words of `M` pixels, `STEP` bytes apart, with a panel of sixteen outputs; a run has `INNER` words.
     /// In [`ColumnOrder::Pixels`] the bytes of all runs meet weights as so many channels of [`Products::of_pixels`] do.
     ///
     /// # Safety
-    /// All words of all pixels can be read, and sixteen bytes of each run; as many weights as there are words times `C` vectors, or
-    /// channels; and `C` vectors of biases.
-    unsafe fn of_words<const M: usize, const C: usize, const STEP: usize, const INNER: usize>(
+    /// All words of all pixels can be read, and sixteen bytes of each run; a vector of weights for each word, or for four
+    /// channels; and sixteen biases.
+    unsafe fn of_words<const M: usize, const STEP: usize, const INNER: usize>(
         self,
         words: Words,
         weights: *const u8,
         bias: *const i32,
-    ) -> [[Self::Sums; M]; C];
+    ) -> [Self::Sums; M];
 
     /// The sums of `G` times four neighbouring outputs of a depthwise filter of `K` lines that moves by `S`.
     ///
@@ -161,8 +161,6 @@ pub(crate) trait Products: Copy {
 pub(crate) trait Codes: Lanes + Products {
     /// `0x80` where products take signed activations, else 0.
     const FLIP: u8;
-    /// Vectors of sixteen outputs that a panel of weights holds.
-    const VECTORS: usize;
 
     /// Runs a job with as many pixels at once as the registers hold sums for.
     fn with_tiles<T: Tiled>(self, job: T);

@@ -1,11 +1,11 @@
-//! An inverted residual in one pass: expand, depthwise, project and residual, sixteen or thirty-two channels at a time.
+//! An inverted residual in one pass: expand, depthwise, project and residual, sixteen channels at a time.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
     depthwise::DepthwisePanel,
     image::{CodeImage, PixelLines},
-    packed::{DepthwiseLayer, PointwiseLayer, StemLayer, vectors_at_once},
+    packed::{DepthwiseLayer, PointwiseLayer, StemLayer},
     pointwise::{Blocks, Projection},
     quads::{QuadPanel, QuadShape, QuadSource},
     residual::Residual,
@@ -108,7 +108,6 @@ impl<'a> Bottleneck<'a> {
     pub fn run(self, pool: Option<&Pool>) {
         let (vectors, block) =
             (self.depthwise.channels.div_ceil(LANES), self.output.pixels() * LANES);
-        let width = vectors_at_once(self.cpu);
         let shape = QuadShape::new(self.depthwise, self.size, self.output.size());
         let convolved = match self.project {
             Some(_) => {
@@ -124,16 +123,14 @@ impl<'a> Bottleneck<'a> {
             source: self.source,
             depthwise: self.depthwise,
             shape,
-            vectors,
-            width,
             quads: &self.scratch.quads,
             convolved: DisjointMut::new(convolved),
-            queue: WorkQueue::new(vectors.div_ceil(width), 1),
+            queue: WorkQueue::new(vectors, 1),
         };
         Pool::broadcast(pool, || self.cpu.run(&panels));
         let Some((project, residual)) = self.project else { return };
         let source = Blocks { start: self.scratch.convolved.as_ptr(), stride: block };
-        let projection = Projection::new(self.cpu, project, source, residual, self.output);
+        let projection = Projection::new(project, source, residual, self.output);
         Pool::broadcast(pool, || self.cpu.run(&projection));
     }
 }
@@ -172,9 +169,6 @@ struct Panels<'a> {
     source: Source<'a>,
     depthwise: &'a DepthwiseLayer,
     shape: QuadShape,
-    vectors: usize,
-    /// Vectors of a panel.
-    width: usize,
     quads: &'a Mutex<Vec<Vec<u8>>>,
     convolved: DisjointMut<'a, u8>,
     queue: WorkQueue,
@@ -195,10 +189,10 @@ impl Tiled for &Panels<'_> {
         let mut quads = lock(self.quads).pop().unwrap_or_default();
         let padding = self.depthwise.input_zero_point ^ I::FLIP;
         quads.clear();
-        quads.resize(self.width * self.shape.vector_bytes(), padding);
+        quads.resize(self.shape.panel_bytes(), padding);
         while let Some(panels) = self.queue.take() {
-            for panel in panels {
-                self.panel::<I, M>(isa, panel * self.width, &mut quads, padding);
+            for vector in panels {
+                self.panel::<I, M>(isa, vector, &mut quads, padding);
             }
         }
         lock(self.quads).push(quads);
@@ -214,17 +208,12 @@ impl Panels<'_> {
         quads: &mut [u8],
         padding: u8,
     ) {
-        let (shape, width) = (self.shape, self.width.min(self.vectors - vector));
+        let shape = self.shape;
         let block = shape.output[0] * shape.output[1] * LANES;
-        QuadPanel { shape, vector, width, quads, padding }
-            .fill::<I, M>(isa, self.source.for_quads());
-        for c in 0..width {
-            let quads = &quads[c * shape.vector_bytes()..];
-            // SAFETY: a panel is taken once, and the blocks of its vectors are written only with it.
-            let output = unsafe { self.convolved.slice_mut((vector + c) * block, block) };
-            DepthwisePanel { layer: self.depthwise, shape, vector: vector + c, quads, output }
-                .run::<I, M>(isa);
-        }
+        QuadPanel { shape, vector, quads, padding }.fill::<I, M>(isa, self.source.for_quads());
+        // SAFETY: a panel is taken once, and its block is written only with it.
+        let output = unsafe { self.convolved.slice_mut(vector * block, block) };
+        DepthwisePanel { layer: self.depthwise, shape, vector, quads, output }.run::<I, M>(isa);
     }
 }
 

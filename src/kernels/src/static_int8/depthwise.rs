@@ -41,7 +41,7 @@ impl DepthwisePanel<'_> {
             zero_point: i32::from(requantizer.zero_point),
             line_bytes: self.shape.line_bytes(),
         };
-        assert!(self.quads.len() >= self.shape.vector_bytes(), "too few quads");
+        assert!(self.quads.len() >= self.shape.panel_bytes(), "too few quads");
         assert!(
             self.output.len() == self.shape.output[0] * self.shape.output[1] * LANES,
             "another output"

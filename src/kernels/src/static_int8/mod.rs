@@ -13,7 +13,7 @@
 //! # Layouts
 //! A [`CodeImage`] holds blocks of sixteen channels, `[channels / 16][height × width][16]`: four neighbouring inputs of a pixel
 //! are one 32-bit word, and neighbouring pixels stand behind each other. An inverted residual never stores its expanded
-//! channels as an image. It makes sixteen or thirty-two of them at a time, as *quads*, convolves them and forgets them:
+//! channels as an image. It makes sixteen of them at a time, as *quads*, convolves them and forgets them:
 //!
 //! ```text
 //!             expand (1×1)                  depthwise k×k                     project (1×1)

@@ -286,8 +286,6 @@ impl DepthwiseLayer {
 /// The order in which an instruction set reads weights.
 #[derive(Clone, Copy)]
 struct PanelLayout {
-    /// [`Codes::VECTORS`]
-    vectors: usize,
     /// [`Products::DEPTH`]
     depth: usize,
     /// [`Products::PADDING`]
@@ -303,20 +301,19 @@ impl PanelLayout {
     }
 }
 
-/// Weights of a matrix in panels of [`Codes::VECTORS`] times sixteen outputs, `[group][vector][16][depth]`; the last panel may
-/// have fewer.
+/// Weights of a matrix in panels of sixteen outputs, `[vector][group][16][depth]`.
 pub(super) struct Panels {
     pub(super) bytes: AlignedBytes,
     /// Inputs with their padding.
     pub(super) inputs: usize,
-    /// Vectors of sixteen outputs, in all panels.
+    /// Vectors of sixteen outputs, a panel each.
     pub(super) vectors: usize,
 }
 
 impl Panels {
     fn pack(
         memory: &WeightMemory,
-        PanelLayout { vectors: at_once, depth, padding, .. }: PanelLayout,
+        PanelLayout { depth, padding, .. }: PanelLayout,
         outputs: usize,
         inputs: usize,
         weight: impl Fn(usize, usize) -> i8,
@@ -325,10 +322,8 @@ impl Panels {
         let mut bytes = memory.zeroed(padded * vectors * LANES)?;
         for output in 0..outputs {
             let (vector, lane) = (output / LANES, output % LANES);
-            let first = vector / at_once * at_once;
-            let width = at_once.min(vectors - first);
             for input in 0..inputs {
-                let group = first * padded / depth + input / depth * width + (vector - first);
+                let group = vector * padded / depth + input / depth;
                 bytes.as_i8_mut()[(group * LANES + lane) * depth + input % depth] =
                     weight(output, input);
             }
@@ -336,7 +331,7 @@ impl Panels {
         Ok(Self { bytes, inputs: padded, vectors })
     }
 
-    /// The panel that begins with a vector.
+    /// The panel of a vector.
     pub(super) fn from(&self, vector: usize) -> *const u8 {
         self.bytes.as_i8()[vector * self.inputs * LANES..].as_ptr().cast()
     }
@@ -361,17 +356,12 @@ impl Operation for AskLayout {
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) -> PanelLayout {
-        let (vectors, depth, padding) = (I::Codes::VECTORS, I::Codes::DEPTH, I::Codes::PADDING);
-        PanelLayout { vectors, depth, padding, columns: isa.codes().column_order() }
+        let (depth, padding) = (I::Codes::DEPTH, I::Codes::PADDING);
+        PanelLayout { depth, padding, columns: isa.codes().column_order() }
     }
 }
 
 /// How codes are stored for a CPU: see [`Codes::FLIP`].
 pub(super) fn flip(cpu: Cpu) -> u8 {
     cpu.run(Flip)
-}
-
-/// Vectors of sixteen outputs in every panel of weights but the last.
-pub(super) fn vectors_at_once(cpu: Cpu) -> usize {
-    PanelLayout::of(cpu).vectors
 }

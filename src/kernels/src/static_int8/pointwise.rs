@@ -1,10 +1,6 @@
 //! Pointwise layers: every pixel times a panel of weights after the other, codes written to an image.
 
-use super::{
-    image::CodeImage,
-    packed::{PointwiseLayer, vectors_at_once},
-    residual::Residual,
-};
+use super::{image::CodeImage, packed::PointwiseLayer, residual::Residual};
 use crate::{
     codes::{Codes, Pixels, QUAD, Tiled},
     disjoint::DisjointMut,
@@ -47,7 +43,7 @@ impl<'a> Pointwise<'a> {
     /// Computes it on the threads of `pool`.
     pub fn run(self, pool: Option<&Pool>) {
         let source = Blocks { start: self.input.start(), stride: self.input.block_stride() };
-        let projection = Projection::new(self.cpu, self.layer, source, self.residual, self.output);
+        let projection = Projection::new(self.layer, source, self.residual, self.output);
         Pool::broadcast(pool, || self.cpu.run(&projection));
     }
 }
@@ -65,8 +61,6 @@ pub(super) struct Projection<'a> {
     source: Blocks,
     residual: Option<(&'a Residual, &'a CodeImage)>,
     pixels: usize,
-    /// Vectors of sixteen outputs in a panel.
-    width: usize,
     output: DisjointMut<'a, u8>,
     /// Strips of pixels, panel by panel.
     queue: WorkQueue,
@@ -79,24 +73,22 @@ impl<'a> Projection<'a> {
     /// Prepares the layer for the blocks of `source`, which hold its inputs for every pixel of `output` and stay as they are
     /// while the projection lives.
     pub(super) fn new(
-        cpu: Cpu,
         layer: &'a PointwiseLayer,
         source: Blocks,
         residual: Option<(&'a Residual, &'a CodeImage)>,
         output: &'a mut CodeImage,
     ) -> Self {
-        let (pixels, width) = (output.pixels(), vectors_at_once(cpu));
-        let queue =
-            WorkQueue::new(pixels.div_ceil(STRIP) * layer.panels.vectors.div_ceil(width), 1);
+        let pixels = output.pixels();
+        let queue = WorkQueue::new(pixels.div_ceil(STRIP) * layer.panels.vectors, 1);
         let output = DisjointMut::new(output.blocks_mut());
-        Self { layer, source, residual, pixels, width, output, queue }
+        Self { layer, source, residual, pixels, output, queue }
     }
 
-    /// The pixels and the first vector of an item of the queue.
+    /// The pixels and the vector of outputs of an item of the queue.
     fn item(&self, item: usize) -> (std::ops::Range<usize>, usize) {
-        let panels = self.layer.panels.vectors.div_ceil(self.width);
-        let first = item / panels * STRIP;
-        (first..(first + STRIP).min(self.pixels), item % panels * self.width)
+        let vectors = self.layer.panels.vectors;
+        let first = item / vectors * STRIP;
+        (first..(first + STRIP).min(self.pixels), item % vectors)
     }
 }
 
@@ -115,19 +107,15 @@ impl Tiled for &Projection<'_> {
         while let Some(items) = self.queue.take() {
             for item in items {
                 let (pixels, vector) = self.item(item);
-                let width = self.width.min(self.layer.panels.vectors - vector);
                 let mut first = pixels.start;
                 while first < pixels.end {
                     let left = pixels.end - first;
-                    // SAFETY: an item is taken once, and its pixels of its vectors are written only with it; `width` vectors
-                    // are there.
+                    // SAFETY: an item is taken once, and its pixels of its vector are written only with it.
                     first += unsafe {
-                        match (width, left) {
-                            (2, 9..) if M == 12 => self.tile::<I, 12, 2>(isa, first, vector),
-                            (2, 5..) if M == 12 => self.tile::<I, 8, 2>(isa, first, vector),
-                            (2, _) if M == 12 => self.tile::<I, 4, 2>(isa, first, vector),
-                            (_, 9..) if M != 4 => self.tile::<I, 12, 1>(isa, first, vector),
-                            _ => self.tile::<I, 4, 1>(isa, first, vector),
+                        match left {
+                            9.. if M != 4 => self.tile::<I, 12>(isa, first, vector),
+                            5.. if M == 12 => self.tile::<I, 8>(isa, first, vector),
+                            _ => self.tile::<I, 4>(isa, first, vector),
                         }
                     };
                 }
@@ -137,46 +125,38 @@ impl Tiled for &Projection<'_> {
 }
 
 impl Projection<'_> {
-    /// Computes and writes the codes of `N` pixels, or as many as are left, of `C` vectors; gives `N`.
+    /// Computes and writes the codes of `N` pixels, or as many as are left, of sixteen outputs; gives `N`.
     ///
     /// # Safety
-    /// The panel that begins at `vector` has `C` vectors, and nobody else writes these pixels of theirs.
+    /// Nobody else writes these pixels of theirs.
     #[inline(always)]
-    unsafe fn tile<I: Codes, const N: usize, const C: usize>(
-        &self,
-        isa: I,
-        first: usize,
-        vector: usize,
-    ) -> usize {
+    unsafe fn tile<I: Codes, const N: usize>(&self, isa: I, first: usize, vector: usize) -> usize {
         let panels = &self.layer.panels;
-        let bias = self.layer.requantizer.bias[vector * LANES..][..C * LANES].as_ptr();
+        let bias = self.layer.requantizer.bias[vector * LANES..][..LANES].as_ptr();
         // SAFETY: pixel `first` lies in the source, and sixteen can be read behind its last; so can the panel and its biases.
         let sums = unsafe {
             let first = self.source.start.add(first * LANES);
             let block_stride = self.source.stride;
             let pixels = Pixels { first, block_stride, channels: panels.inputs };
-            isa.of_pixels::<N, C>(pixels, panels.from(vector), bias)
+            isa.of_pixels::<N>(pixels, panels.from(vector), bias)
         };
-        for (c, sums) in sums.iter().enumerate() {
-            for (group, four) in sums.as_chunks::<4>().0.iter().enumerate() {
-                let pixel = first + 4 * group;
-                let bytes = self.pixels.saturating_sub(pixel).min(4) * LANES;
-                if bytes == 0 {
-                    break;
-                }
-                let codes = self.codes(isa, *four, vector + c, pixel);
-                // SAFETY: the caller promises that these pixels are nobody else's; 64 bytes are there in the first case
-                // and in the array.
-                unsafe {
-                    let to =
-                        self.output.slice_mut(((vector + c) * self.pixels + pixel) * LANES, bytes);
-                    if bytes == QUAD {
-                        isa.store_quads(codes, to.as_mut_ptr());
-                    } else {
-                        let mut part = [0; QUAD];
-                        isa.store_quads(codes, part.as_mut_ptr());
-                        to.copy_from_slice(&part[..bytes]);
-                    }
+        for (group, four) in sums.as_chunks::<4>().0.iter().enumerate() {
+            let pixel = first + 4 * group;
+            let bytes = self.pixels.saturating_sub(pixel).min(4) * LANES;
+            if bytes == 0 {
+                break;
+            }
+            let codes = self.codes(isa, *four, vector, pixel);
+            // SAFETY: the caller promises that these pixels are nobody else's; 64 bytes are there in the first case and
+            // in the array.
+            unsafe {
+                let to = self.output.slice_mut((vector * self.pixels + pixel) * LANES, bytes);
+                if bytes == QUAD {
+                    isa.store_quads(codes, to.as_mut_ptr());
+                } else {
+                    let mut part = [0; QUAD];
+                    isa.store_quads(codes, part.as_mut_ptr());
+                    to.copy_from_slice(&part[..bytes]);
                 }
             }
         }

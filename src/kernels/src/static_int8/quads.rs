@@ -1,4 +1,4 @@
-//! Panels of expanded channels as quads: `[vector][line][quad][16 channels][4 columns]`, or `[4 columns][16 channels]` where
+//! Panels of sixteen expanded channels as quads: `[line][quad][16 channels][4 columns]`, or `[4 columns][16 channels]` where
 //! filters are taps.
 
 use super::{
@@ -40,8 +40,8 @@ impl QuadShape {
         self.quads * QUAD
     }
 
-    /// Bytes of one vector of sixteen channels.
-    pub(super) fn vector_bytes(&self) -> usize {
+    /// Bytes of sixteen channels.
+    pub(super) fn panel_bytes(&self) -> usize {
         self.lines * self.line_bytes()
     }
 
@@ -70,15 +70,15 @@ impl LineSource {
     /// The sums of `N` pixels from a column on, which may be one of the padding.
     ///
     /// # Safety
-    /// The pixels can be read; so can a panel of weights for them, and the biases of `C` vectors.
+    /// The pixels can be read; so can a panel of weights for them, and sixteen biases.
     #[inline(always)]
-    unsafe fn products<I: Codes, const N: usize, const C: usize>(
+    unsafe fn products<I: Codes, const N: usize>(
         self,
         isa: I,
         column: isize,
         weights: *const u8,
         bias: *const i32,
-    ) -> [[I::Sums; N]; C] {
+    ) -> [I::Sums; N] {
         const STEM_STEP: usize = StemLayer::STRIDE * PixelLines::CHANNELS;
         // SAFETY: the caller promises what is read.
         unsafe {
@@ -86,11 +86,11 @@ impl LineSource {
                 Self::Stem(words) => {
                     let first = words.first.wrapping_offset(column * STEM_STEP.cast_signed());
                     let words = Words { first, ..words };
-                    isa.of_words::<N, C, STEM_STEP, { StemLayer::WORDS }>(words, weights, bias)
+                    isa.of_words::<N, STEM_STEP, { StemLayer::WORDS }>(words, weights, bias)
                 }
                 Self::Pixels(pixels) => {
                     let first = pixels.first.wrapping_offset(column * LANES.cast_signed());
-                    isa.of_pixels::<N, C>(Pixels { first, ..pixels }, weights, bias)
+                    isa.of_pixels::<N>(Pixels { first, ..pixels }, weights, bias)
                 }
             }
         }
@@ -100,11 +100,9 @@ impl LineSource {
 /// Where a panel's quads are written.
 pub(super) struct QuadPanel<'a> {
     pub(super) shape: QuadShape,
-    /// The first vector of the panel.
+    /// Which sixteen channels.
     pub(super) vector: usize,
-    /// Vectors of the panel.
-    pub(super) width: usize,
-    /// `[width][lines][quads][64]`, the columns in their [`ColumnOrder`], filled with padding.
+    /// `[lines][quads][64]`, the columns in their [`ColumnOrder`], filled with padding.
     pub(super) quads: &'a mut [u8],
     /// The stored byte of padding.
     pub(super) padding: u8,
@@ -114,25 +112,18 @@ impl QuadPanel<'_> {
     /// Fills the panel with the picture; the padding around it stays.
     #[inline(always)]
     pub(super) fn fill<I: Codes, const M: usize>(&mut self, isa: I, source: QuadSource<'_>) {
-        assert!(self.quads.len() >= self.width * self.shape.vector_bytes(), "too few quads");
-        match (source, self.width) {
-            (QuadSource::Image(image), _) => self.transpose(isa, image),
-            (QuadSource::Stem(layer, lines), 2) if M == 12 => {
-                self.stem::<I, 12, 2>(isa, layer, lines)
-            }
-            (QuadSource::Stem(layer, lines), _) => self.stem::<I, 4, 1>(isa, layer, lines),
-            (QuadSource::Expand(layer, image), 2) if M == 12 => {
-                self.expand::<I, 12, 2>(isa, layer, image)
-            }
-            (QuadSource::Expand(layer, image), _) if M == 6 => {
-                self.expand::<I, 12, 1>(isa, layer, image)
-            }
-            (QuadSource::Expand(layer, image), _) => self.expand::<I, 4, 1>(isa, layer, image),
+        assert!(self.quads.len() >= self.shape.panel_bytes(), "too few quads");
+        match source {
+            QuadSource::Image(image) => self.transpose(isa, image),
+            QuadSource::Stem(layer, lines) if M == 12 => self.stem::<I, 12>(isa, layer, lines),
+            QuadSource::Stem(layer, lines) => self.stem::<I, 4>(isa, layer, lines),
+            QuadSource::Expand(layer, image) if M >= 6 => self.expand::<I, 12>(isa, layer, image),
+            QuadSource::Expand(layer, image) => self.expand::<I, 4>(isa, layer, image),
         }
     }
 
     #[inline(always)]
-    fn expand<I: Codes, const N: usize, const C: usize>(
+    fn expand<I: Codes, const N: usize>(
         &mut self,
         isa: I,
         layer: &PointwiseLayer,
@@ -162,42 +153,22 @@ impl QuadPanel<'_> {
             // pixels of two lines of seven, or of one of fourteen, are there.
             unsafe {
                 match (N, columns, self.shape.pads[1], both) {
-                    (12, 7, 1, true) => self.whole::<I, 7, 1, C>(
-                        isa,
-                        pixels,
-                        &layer.panels,
-                        &layer.requantizer,
-                        line,
-                    ),
-                    (12, 7, 2, true) => self.whole::<I, 7, 2, C>(
-                        isa,
-                        pixels,
-                        &layer.panels,
-                        &layer.requantizer,
-                        line,
-                    ),
-                    (12, 14, 0, _) => self.whole::<I, 14, 0, C>(
-                        isa,
-                        pixels,
-                        &layer.panels,
-                        &layer.requantizer,
-                        line,
-                    ),
-                    (12, 14, 1, _) => self.whole::<I, 14, 1, C>(
-                        isa,
-                        pixels,
-                        &layer.panels,
-                        &layer.requantizer,
-                        line,
-                    ),
-                    (12, 14, 2, _) => self.whole::<I, 14, 2, C>(
-                        isa,
-                        pixels,
-                        &layer.panels,
-                        &layer.requantizer,
-                        line,
-                    ),
-                    _ => self.line::<I, N, C>(
+                    (12, 7, 1, true) => {
+                        self.whole::<I, 7, 1>(isa, pixels, &layer.panels, &layer.requantizer, line)
+                    }
+                    (12, 7, 2, true) => {
+                        self.whole::<I, 7, 2>(isa, pixels, &layer.panels, &layer.requantizer, line)
+                    }
+                    (12, 14, 0, _) => {
+                        self.whole::<I, 14, 0>(isa, pixels, &layer.panels, &layer.requantizer, line)
+                    }
+                    (12, 14, 1, _) => {
+                        self.whole::<I, 14, 1>(isa, pixels, &layer.panels, &layer.requantizer, line)
+                    }
+                    (12, 14, 2, _) => {
+                        self.whole::<I, 14, 2>(isa, pixels, &layer.panels, &layer.requantizer, line)
+                    }
+                    _ => self.line::<I, N>(
                         isa,
                         LineSource::Pixels(pixels),
                         &layer.panels,
@@ -211,12 +182,7 @@ impl QuadPanel<'_> {
     }
 
     #[inline(always)]
-    fn stem<I: Codes, const N: usize, const C: usize>(
-        &mut self,
-        isa: I,
-        layer: &StemLayer,
-        lines: &PixelLines,
-    ) {
+    fn stem<I: Codes, const N: usize>(&mut self, isa: I, layer: &StemLayer, lines: &PixelLines) {
         for line in 0..self.shape.pictured_lines() {
             let first = lines.line(line * StemLayer::STRIDE);
             let (outer, bytes) = (StemLayer::SIZE, StemLayer::LINE);
@@ -229,7 +195,7 @@ impl QuadPanel<'_> {
                     let columns = self.shape.input[1];
                     self.pixels(isa, source, &layer.panels, &layer.requantizer, line, columns);
                 } else {
-                    self.line::<I, N, C>(isa, source, &layer.panels, &layer.requantizer, line);
+                    self.line::<I, N>(isa, source, &layer.panels, &layer.requantizer, line);
                 }
             }
         }
@@ -254,14 +220,14 @@ impl QuadPanel<'_> {
         let mut start = (line + self.shape.pads[0]) * self.shape.line_bytes() + before * LANES;
         let mut column = 0;
         for first in (0..count).step_by(4) {
-            // SAFETY: the caller promises the pixels; the panel begins at `vector`.
-            let [sums] = unsafe {
+            // SAFETY: the caller promises the pixels; the panel is that of `vector`.
+            let sums = unsafe {
                 let weights = panels.from(self.vector);
-                source.products::<I, 4, 1>(isa, first.cast_signed(), weights, bias)
+                source.products::<I, 4>(isa, first.cast_signed(), weights, bias)
             };
             let mut codes = [0; QUAD];
             // SAFETY: 64 bytes are there.
-            unsafe { isa.store_quads(self.codes(isa, requantizer, sums, 0), codes.as_mut_ptr()) };
+            unsafe { isa.store_quads(self.codes(isa, requantizer, sums), codes.as_mut_ptr()) };
             for pixel in codes.as_chunks::<LANES>().0.iter().take(count - first) {
                 self.quads[start + column * LANES..][..LANES].copy_from_slice(pixel);
                 column += 1;
@@ -278,7 +244,7 @@ impl QuadPanel<'_> {
     /// # Safety
     /// All pixels of the line, sixteen behind it and as many before it as the padding is wide can be read.
     #[inline(always)]
-    unsafe fn line<I: Codes, const N: usize, const C: usize>(
+    unsafe fn line<I: Codes, const N: usize>(
         &mut self,
         isa: I,
         source: LineSource,
@@ -293,19 +259,16 @@ impl QuadPanel<'_> {
             // The last tile of a line begins where it ends with the line: what stands there is made twice.
             let start = quad.min(pictured.saturating_sub(N / 4));
             let column = (4 * start).cast_signed() - before.cast_signed();
-            let bias = requantizer.bias[self.vector * LANES..][..C * LANES].as_ptr();
-            // SAFETY: the caller promises the pixels; the panel begins at `vector` and has C vectors.
+            let bias = requantizer.bias[self.vector * LANES..][..LANES].as_ptr();
+            // SAFETY: the caller promises the pixels; the panel is that of `vector`.
             let sums =
-                unsafe { source.products::<I, N, C>(isa, column, panels.from(self.vector), bias) };
-            for (c, sums) in sums.into_iter().enumerate() {
-                for (i, four) in sums.as_chunks::<4>().0.iter().enumerate() {
-                    let at = start + i;
-                    if at < pictured {
-                        let codes = self.codes(isa, requantizer, *four, c);
-                        let codes =
-                            isa.select(codes, column_mask(4 * at, before, columns), self.padding);
-                        self.store(isa, codes, c, line, at);
-                    }
+                unsafe { source.products::<I, N>(isa, column, panels.from(self.vector), bias) };
+            for (i, four) in sums.as_chunks::<4>().0.iter().enumerate() {
+                let at = start + i;
+                if at < pictured {
+                    let codes = self.codes(isa, requantizer, *four);
+                    let mask = column_mask(4 * at, before, columns);
+                    self.store(isa, isa.select(codes, mask, self.padding), line, at);
                 }
             }
             quad = start + N / 4;
@@ -317,7 +280,7 @@ impl QuadPanel<'_> {
     /// # Safety
     /// Fourteen pixels can be read.
     #[inline(always)]
-    unsafe fn whole<I: Codes, const W: usize, const BEFORE: usize, const C: usize>(
+    unsafe fn whole<I: Codes, const W: usize, const BEFORE: usize>(
         &mut self,
         isa: I,
         pixels: Pixels,
@@ -325,46 +288,36 @@ impl QuadPanel<'_> {
         requantizer: &Requantizer,
         line: usize,
     ) {
-        let bias = requantizer.bias[self.vector * LANES..][..C * LANES].as_ptr();
-        // SAFETY: the caller promises the pixels; the panel begins at `vector` and has C vectors.
-        let sums = unsafe { isa.of_pixels::<14, C>(pixels, panels.from(self.vector), bias) };
+        let bias = requantizer.bias[self.vector * LANES..][..LANES].as_ptr();
+        // SAFETY: the caller promises the pixels; the panel is that of `vector`.
+        let sums = unsafe { isa.of_pixels::<14>(pixels, panels.from(self.vector), bias) };
         let padding = isa.to_sums(isa.splat(f32::from(self.padding ^ I::FLIP)));
-        for (c, sums) in sums.iter().enumerate() {
-            for (quad, columns) in const { quads_of(W, BEFORE) }.into_iter().enumerate() {
-                if columns == [NONE; 4] {
-                    continue;
-                }
-                let multipliers = isa.load(&requantizer.multipliers[(self.vector + c) * LANES..]);
-                let zero_point = i32::from(requantizer.zero_point);
-                let mut codes = [padding; 4];
-                for (codes, &pixel) in codes.iter_mut().zip(&columns) {
-                    if pixel != NONE {
-                        *codes = isa.requantize(sums[pixel], multipliers, zero_point);
-                    }
-                }
-                self.store(isa, isa.pack_quads(codes), c, line + quad / 4, quad % 4);
+        let multipliers = isa.load(&requantizer.multipliers[self.vector * LANES..]);
+        let zero_point = i32::from(requantizer.zero_point);
+        for (quad, columns) in const { quads_of(W, BEFORE) }.into_iter().enumerate() {
+            if columns == [NONE; 4] {
+                continue;
             }
+            let mut codes = [padding; 4];
+            for (codes, &pixel) in codes.iter_mut().zip(&columns) {
+                if pixel != NONE {
+                    *codes = isa.requantize(sums[pixel], multipliers, zero_point);
+                }
+            }
+            self.store(isa, isa.pack_quads(codes), line + quad / 4, quad % 4);
         }
     }
 
     #[inline(always)]
-    fn codes<I: Codes>(
-        &self,
-        isa: I,
-        requantizer: &Requantizer,
-        sums: [I::Sums; 4],
-        c: usize,
-    ) -> I::Quads {
-        let multipliers = isa.load(&requantizer.multipliers[(self.vector + c) * LANES..]);
+    fn codes<I: Codes>(&self, isa: I, requantizer: &Requantizer, sums: [I::Sums; 4]) -> I::Quads {
+        let multipliers = isa.load(&requantizer.multipliers[self.vector * LANES..]);
         let zero_point = i32::from(requantizer.zero_point);
         isa.pack_quads(isa.requantize_four(sums, multipliers, zero_point))
     }
 
     #[inline(always)]
-    fn store<I: Codes>(&mut self, isa: I, codes: I::Quads, c: usize, line: usize, quad: usize) {
-        let at = c * self.shape.vector_bytes()
-            + (line + self.shape.pads[0]) * self.shape.line_bytes()
-            + quad * QUAD;
+    fn store<I: Codes>(&mut self, isa: I, codes: I::Quads, line: usize, quad: usize) {
+        let at = (line + self.shape.pads[0]) * self.shape.line_bytes() + quad * QUAD;
         let to = &mut self.quads[at..at + QUAD];
         // SAFETY: 64 bytes are there.
         unsafe { isa.store_quads(codes, to.as_mut_ptr()) };
@@ -374,19 +327,16 @@ impl QuadPanel<'_> {
     #[inline(always)]
     fn transpose<I: Codes>(&mut self, isa: I, image: &CodeImage) {
         let (columns, before) = (self.shape.input[1], self.shape.pads[1]);
-        for c in 0..self.width {
-            let block = image.start().wrapping_add((self.vector + c) * image.block_stride());
-            for line in 0..self.shape.pictured_lines() {
-                for quad in 0..(columns + before).div_ceil(4) {
-                    let pixel = (line * columns + 4 * quad).cast_signed() - before.cast_signed();
-                    // SAFETY: an image has guards of sixteen pixels around its pixels.
-                    let pixels = unsafe {
-                        isa.load_pixels(block.wrapping_offset(pixel * LANES.cast_signed()))
-                    };
-                    let mask = column_mask(4 * quad, before, columns);
-                    let codes = isa.select(isa.pixels_to_quads(pixels), mask, self.padding);
-                    self.store(isa, codes, c, line, quad);
-                }
+        let block = image.start().wrapping_add(self.vector * image.block_stride());
+        for line in 0..self.shape.pictured_lines() {
+            for quad in 0..(columns + before).div_ceil(4) {
+                let pixel = (line * columns + 4 * quad).cast_signed() - before.cast_signed();
+                // SAFETY: an image has guards of sixteen pixels around its pixels.
+                let pixels =
+                    unsafe { isa.load_pixels(block.wrapping_offset(pixel * LANES.cast_signed())) };
+                let mask = column_mask(4 * quad, before, columns);
+                let codes = isa.select(isa.pixels_to_quads(pixels), mask, self.padding);
+                self.store(isa, codes, line, quad);
             }
         }
     }

@@ -50,7 +50,6 @@ impl Dots for Avx512Vnni {
 
 impl Codes for Avx512Vnni {
     const FLIP: u8 = 0;
-    const VECTORS: usize = 2;
 
     #[inline(always)]
     fn with_tiles<T: Tiled>(self, job: T) {

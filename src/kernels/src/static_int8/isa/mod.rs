@@ -24,27 +24,27 @@ impl<D: Dots + Lanes> Products for D {
     const PADDING: usize = 4;
 
     #[inline(always)]
-    unsafe fn of_pixels<const M: usize, const C: usize>(
+    unsafe fn of_pixels<const M: usize>(
         self,
         Pixels { first, block_stride: stride, channels }: Pixels,
         weights: *const u8,
         bias: *const i32,
-    ) -> [[Self::Sums; M]; C] {
+    ) -> [Self::Sums; M] {
         let (outer, tail) = (channels / LANES, channels % LANES / 4);
         let words = Words { first, outer, stride, tail, bytes: LANES };
         // SAFETY: the caller promises the pixels, the weights and the biases.
-        unsafe { tile::<D, M, C, LANES, 4>(self, words, weights, bias) }
+        unsafe { tile::<D, M, LANES, 4>(self, words, weights, bias) }
     }
 
     #[inline(always)]
-    unsafe fn of_words<const M: usize, const C: usize, const STEP: usize, const INNER: usize>(
+    unsafe fn of_words<const M: usize, const STEP: usize, const INNER: usize>(
         self,
         words: Words,
         weights: *const u8,
         bias: *const i32,
-    ) -> [[Self::Sums; M]; C] {
+    ) -> [Self::Sums; M] {
         // SAFETY: the caller promises the words, the weights and the biases.
-        unsafe { tile::<D, M, C, STEP, INNER>(self, words, weights, bias) }
+        unsafe { tile::<D, M, STEP, INNER>(self, words, weights, bias) }
     }
 
     #[inline(always)]

@@ -79,14 +79,14 @@ impl<P: ByteProduct> Products for Neon<P> {
         }
     }
 
-    /// A block of a pixel is a block of a row, and a panel has one vector. Six pixels go through it at once or four.
+    /// A block of a pixel is a block of a row. Six pixels go through it at once or four.
     #[inline(always)]
-    unsafe fn of_pixels<const M: usize, const C: usize>(
+    unsafe fn of_pixels<const M: usize>(
         self,
         pixels: Pixels,
         weights: *const u8,
         bias: *const i32,
-    ) -> [[Sums; M]; C] {
+    ) -> [Sums; M] {
         // SAFETY: NEON is there; the caller promises the biases.
         let bias = unsafe { load_sums(bias) };
         let mut sums = [bias; M];
@@ -103,27 +103,27 @@ impl<P: ByteProduct> Products for Neon<P> {
                 }
             };
         }
-        [sums; C]
+        sums
     }
 
     #[inline(always)]
-    unsafe fn of_words<const M: usize, const C: usize, const STEP: usize, const INNER: usize>(
+    unsafe fn of_words<const M: usize, const STEP: usize, const INNER: usize>(
         self,
         words: Words,
         weights: *const u8,
         bias: *const i32,
-    ) -> [[Sums; M]; C] {
+    ) -> [Sums; M] {
         // SAFETY: NEON is there; the caller promises the words, the weights and the biases, and sixteen bytes of each run.
         unsafe {
             match self.product().words() {
                 Some(product) => {
-                    tile::<_, M, C, STEP, INNER>(Registers(product), words, weights, bias)
+                    tile::<_, M, STEP, INNER>(Registers(product), words, weights, bias)
                 }
                 None => {
                     let bytes = side_by_side::<M, STEP>(words);
                     let first = from_fn(|m| bytes[m].as_ptr().cast());
                     let rows = Rows { first, step: BLOCK, blocks: ROW / BLOCK };
-                    [self.product().products(rows, weights.cast(), load_sums(bias)); C]
+                    self.product().products(rows, weights.cast(), load_sums(bias))
                 }
             }
         }
@@ -153,7 +153,6 @@ impl<P: ByteProduct> Products for Neon<P> {
 
 impl<P: ByteProduct> Codes for Neon<P> {
     const FLIP: u8 = SIGN;
-    const VECTORS: usize = 1;
 
     #[inline(always)]
     fn with_tiles<T: Tiled>(self, job: T) {

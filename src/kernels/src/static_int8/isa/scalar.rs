@@ -45,7 +45,6 @@ impl Dots for Scalar {
 
 impl Codes for Scalar {
     const FLIP: u8 = 0;
-    const VECTORS: usize = 1;
 
     #[inline(always)]
     fn with_tiles<T: Tiled>(self, job: T) {

@@ -53,7 +53,6 @@ impl<P: ByteProduct> Dots for Ymm<P> {
 
 impl<P: ByteProduct> Codes for Ymm<P> {
     const FLIP: u8 = P::FLIP;
-    const VECTORS: usize = 1;
 
     #[inline(always)]
     fn with_tiles<T: Tiled>(self, job: T) {
