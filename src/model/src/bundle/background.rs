@@ -9,9 +9,19 @@ use super::{Bundle, Error};
 /// its standard deviation.
 const FILE: &str = "background.bin";
 
-/// Mean and covariance of a model's image embeddings over pictures of all kinds, for models that have been told.
+/// Mean and covariance of a model's image embeddings over pictures of all kinds.
 ///
-/// They say which cosines a text has with most pictures, and in which directions embeddings differ anyway.
+/// A text's cosine with the mean is its usual one with pictures; pictures of one label differ most in the directions in which
+/// all pictures do.
+///
+/// ```
+/// # #[cfg(feature = "pocket")] {
+/// let bundle = coca_model::Bundle::pocket()?;
+/// let background = bundle.load_background()?.expect("the embedded model has them");
+/// assert_eq!(background.mean().len(), bundle.config().dimensions.embedding);
+/// # }
+/// # Ok::<(), coca_model::bundle::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Background {
     /// `[E]`, shorter than 1.
