@@ -21,10 +21,10 @@ AXES = 64
 MAX_PHOTOS = 2500  # the first ones
 
 
-def embed(coca: Path, model: Path, files: list[str]) -> np.ndarray:
+def embed(coca: Path, model: Path, photos: list[Path]) -> np.ndarray:
     with tempfile.TemporaryDirectory() as scratch:
         rows = Path(scratch) / "rows.npy"
-        subprocess.run([coca, "embed", "--model", model, "--format", "npy", "-o", rows, "--quiet", *files], check=True)
+        subprocess.run([coca, "embed", "--model", model, "--format", "npy", "-o", rows, "--quiet", *photos], check=True)
         return np.load(rows).astype(float)
 
 
@@ -42,8 +42,9 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     args = parser.parse_args()
-    photos = [p for p in load_pictures(args.data, "photos") if p.split == "train" and (args.data / p.file).exists()][:MAX_PHOTOS]
-    rows = embed(args.coca, args.model, [str(args.data / p.file) for p in photos])
+    photos = [args.data / p.file for p in load_pictures(args.data, "photos") if p.split == "train"]
+    photos = [photo for photo in photos if photo.exists()][:MAX_PHOTOS]
+    rows = embed(args.coca, args.model, photos)
     found = statistics(rows).astype("<f2").tobytes()
     (args.model / "background.bin").write_bytes(found)
     description = args.model / "coca.json"

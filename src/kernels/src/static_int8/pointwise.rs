@@ -128,7 +128,7 @@ impl Projection<'_> {
     /// Computes and writes the codes of `N` pixels, or as many as are left, of sixteen outputs; gives `N`.
     ///
     /// # Safety
-    /// Nobody else writes these pixels of theirs.
+    /// Nobody else writes these pixels of the outputs.
     #[inline(always)]
     unsafe fn tile<I: Codes, const N: usize>(&self, isa: I, first: usize, vector: usize) -> usize {
         let panels = &self.layer.panels;

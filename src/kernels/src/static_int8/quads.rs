@@ -100,7 +100,7 @@ impl LineSource {
 /// Where a panel's quads are written.
 pub(super) struct QuadPanel<'a> {
     pub(super) shape: QuadShape,
-    /// Which sixteen channels.
+    /// The panel's place among those of sixteen channels.
     pub(super) vector: usize,
     /// `[lines][quads][64]`, the columns in their [`ColumnOrder`], filled with padding.
     pub(super) quads: &'a mut [u8],

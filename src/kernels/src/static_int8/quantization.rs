@@ -148,6 +148,7 @@ impl Quantization {
         let sums = power_sums::<1>(cpu, image).zip(power_sums::<2>(cpu, image));
         for (variance, (sum, squares)) in variances.iter_mut().zip(sums) {
             let mean = sum / pixels;
+            // Sums of integers are exact, so that codes that are all the same give 0 and no others less.
             *variance = ((squares / pixels - mean * mean) * scale * scale) as f32;
         }
     }
