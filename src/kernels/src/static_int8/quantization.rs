@@ -298,40 +298,42 @@ mod tests {
         }
     }
 
-    #[test]
-    fn means_are_those_of_the_values() {
+    /// Holds a statistic of each channel, as `of_codes` writes it, to `of_values` of the channel's values.
+    fn check_channels(
+        of_codes: impl Fn(Quantization, Cpu, &CodeImage, &mut [f32]),
+        of_values: impl Fn(&[f64]) -> f64,
+    ) {
         let quantization = Quantization { scale: 0.05, zero_point: 100 };
         let planes: Vec<f32> = (0..19 * 5 * 17).map(|i| (i % 301) as f32 * 0.05 - 6.0).collect();
         for cpu in cpus() {
             let mut image = CodeImage::new(cpu, [5, 17], 19);
             assert!(quantization.quantize(cpu, &planes, &mut image));
-            let (mut values, mut means) = (vec![0.0; planes.len()], [0.0; 19]);
+            let (mut values, mut found) = (vec![0.0; planes.len()], [0.0; 19]);
             quantization.dequantize(cpu, &image, &mut values);
-            quantization.dequantize_means(cpu, &image, &mut means);
-            for (plane, found) in values.chunks(85).zip(means) {
-                let expected = plane.iter().map(|&v| f64::from(v)).sum::<f64>() / 85.0;
+            of_codes(quantization, cpu, &image, &mut found);
+            let values: Vec<f64> = values.into_iter().map(f64::from).collect();
+            for (plane, found) in values.chunks(85).zip(found) {
+                let expected = of_values(plane);
                 assert!((f64::from(found) - expected).abs() < 1e-5, "{cpu:?}: {found}, {expected}");
             }
         }
     }
 
+    fn mean(values: &[f64]) -> f64 {
+        values.iter().sum::<f64>() / values.len() as f64
+    }
+
+    #[test]
+    fn means_are_those_of_the_values() {
+        check_channels(Quantization::dequantize_means, mean);
+    }
+
     #[test]
     fn variances_are_those_of_the_values() {
-        let quantization = Quantization { scale: 0.05, zero_point: 100 };
-        let planes: Vec<f32> = (0..19 * 5 * 17).map(|i| (i % 301) as f32 * 0.05 - 6.0).collect();
-        for cpu in cpus() {
-            let mut image = CodeImage::new(cpu, [5, 17], 19);
-            assert!(quantization.quantize(cpu, &planes, &mut image));
-            let (mut values, mut variances) = (vec![0.0; planes.len()], [0.0; 19]);
-            quantization.dequantize(cpu, &image, &mut values);
-            quantization.dequantize_variances(cpu, &image, &mut variances);
-            for (plane, found) in values.chunks(85).zip(variances) {
-                let mean = plane.iter().map(|&v| f64::from(v)).sum::<f64>() / 85.0;
-                let squares = plane.iter().map(|&v| (f64::from(v) - mean).powi(2));
-                let expected = squares.sum::<f64>() / 85.0;
-                assert!((f64::from(found) - expected).abs() < 1e-5, "{cpu:?}: {found}, {expected}");
-            }
-        }
+        check_channels(Quantization::dequantize_variances, |values| {
+            let squares: Vec<f64> = values.iter().map(|v| (v - mean(values)).powi(2)).collect();
+            mean(&squares)
+        });
     }
 
     #[test]
