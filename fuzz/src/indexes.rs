@@ -1,4 +1,4 @@
-//! An index on a disk that somebody else wrote.
+//! An index on a disk that somebody else wrote, searched and written to.
 
 use std::{error::Error, fs, path::Path};
 
@@ -67,7 +67,7 @@ fn indexes() -> Seeds {
     Ok(vec![pack(parts()), pack([facts].into_iter().chain(parts()))])
 }
 
-/// Writes the files of an input to a folder and searches there.
+/// Writes the files of an input to a folder, searches there and adds a picture.
 fn search(bytes: &[u8]) -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let files: [Option<Vec<u8>>; 5] = unpack(bytes);
@@ -90,13 +90,18 @@ fn search(bytes: &[u8]) -> Result<(), Box<dyn Error>> {
     let _ = index.search(&near()?.top_k(2).dedup(0.9));
     let _ = index.search(&near()?.filter(Filter::default().label("cat")));
     let _ = index.search(&Query::in_captions("cat mat"));
-    Ok(())
+    drop(index);
+    let mut writer = IndexWriter::open(folder.path(), MODEL, "made up", WIDTH)?;
+    let picture = Picture { path: "new.jpg".to_owned(), ..Picture::default() };
+    writer.add(picture, &embedding(3).ok_or("a zero")?)?;
+    Ok(writer.commit()?)
 }
 
 /// Puts lines `key=value` into the table of facts.
 fn write_facts(path: &Path, facts: &str) -> Result<(), Box<dyn Error>> {
     let mut builder = Builder::new();
-    let database = builder.set_concurrency_mode(ConcurrencyMode::SingleWriter).create(path)?;
+    builder.set_concurrency_mode(ConcurrencyMode::SingleWriter).set_check_integrity_on_open(true);
+    let database = builder.open(path)?;
     let transaction = database.begin_write()?;
     {
         let mut table = transaction.open_table(FACTS_TABLE)?;

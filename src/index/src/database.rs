@@ -20,7 +20,7 @@ use redb::{
 use crate::{Error, Picture, memory::Memory};
 
 /// The format that this version reads and writes.
-const FORMAT: &str = "coca-index-1";
+const FORMAT: &str = "coca-index-2";
 /// Most elements of an embedding, and most rows: a quarter of a billion pictures.
 const MAX_WIDTH: u64 = 1 << 16;
 const MAX_ROWS: u64 = 1 << 28;
@@ -42,7 +42,9 @@ const CONTENTS: MultimapTableDefinition<'_, u128, u64> = MultimapTableDefinition
 const HOLES: TableDefinition<'_, u64, ()> = TableDefinition::new("holes");
 
 /// Path, size, modified, taken, content, camera, labels, caption; what is absent is an empty text.
-type Columns<'a> = (&'a str, u64, i64, Option<i64>, u128, &'a str, Vec<&'a str>, &'a str);
+///
+/// Labels stand in one text, a line each: of a list, redb would reserve memory for as many as a damaged length says.
+type Columns<'a> = (&'a str, u64, i64, Option<i64>, u128, &'a str, &'a str, &'a str);
 
 /// The facts about an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,7 +157,10 @@ impl Database {
     }
 
     fn try_open_for_writing(path: &Path) -> Result<Self, Error> {
-        let opened = guarded(path, || match builder().open(path) {
+        let mut builder = builder();
+        // In the middle of a commit redb would panic at a damaged page where nothing can catch it.
+        builder.set_check_integrity_on_open(true);
+        let opened = guarded(path, || match builder.open(path) {
             Err(DatabaseError::DatabaseAlreadyOpen) => {
                 Err(Error::Busy { path: path.to_path_buf() })
             }
@@ -245,7 +250,7 @@ impl Database {
         };
         let transact = || {
             let mut transaction = database.begin_write()?;
-            // An interrupted writer then costs the next one nothing.
+            // A reader can then open what an interrupted writer left.
             transaction.set_quick_repair(true);
             let result = work(&transaction)?;
             transaction.commit()?;
@@ -271,6 +276,7 @@ fn row_at(transaction: &WriteTransaction, path: &str) -> Result<Option<u64>, red
 }
 
 fn insert(transaction: &WriteTransaction, row: u64, picture: &Picture) -> Result<(), redb::Error> {
+    let labels = picture.labels.join("\n");
     let columns = (
         picture.path.as_str(),
         picture.size,
@@ -278,7 +284,7 @@ fn insert(transaction: &WriteTransaction, row: u64, picture: &Picture) -> Result
         picture.taken,
         picture.content,
         picture.camera.as_deref().unwrap_or_default(),
-        picture.labels.iter().map(String::as_str).collect(),
+        labels.as_str(),
         picture.caption.as_deref().unwrap_or_default(),
     );
     transaction.open_table(PICTURES)?.insert(row, columns)?;
@@ -312,7 +318,7 @@ fn picture(columns: &AccessGuard<'_, Columns<'static>>) -> Picture {
         taken,
         content,
         camera: present(camera),
-        labels: labels.into_iter().map(str::to_owned).collect(),
+        labels: labels.lines().map(str::to_owned).collect(),
         caption: present(caption),
     }
 }

@@ -1,5 +1,7 @@
 //! Searches held to multiplying every embedding, and the conditions of queries.
 
+use std::{fs, path::Path};
+
 use coca_model::{Embedding, bundle::Fingerprint};
 use proptest::{collection::vec, prelude::*};
 
@@ -361,28 +363,67 @@ fn a_caption_of_a_row_without_an_embedding_is_an_error() {
     assert!(error.contains("expected a row 1099511627776, found 1 rows"), "{error}");
 }
 
+/// Calls `visit` with a folder whose index has other bytes in its database, over and over, `step` bytes further each time;
+/// then mends it.
+fn for_each_damage(folder: &Path, step: usize, mut visit: impl FnMut()) {
+    let database = folder.join(DATABASE);
+    let whole = fs::read(&database).unwrap();
+    for (at, value) in (0..whole.len()).step_by(step).zip([0xFF, 0, 1, 4, 0x80].into_iter().cycle())
+    {
+        let mut damaged = whole.clone();
+        let end = damaged.len().min(at + 8);
+        damaged[at..end].fill(value);
+        fs::write(&database, damaged).unwrap();
+        visit();
+    }
+    fs::write(&database, whole).unwrap();
+}
+
 #[test]
 fn whatever_is_damaged_in_a_database_a_search_ends_in_an_answer_or_an_error() {
     let (folder, index) = index_of(&at_angles([0.0, 30.0, 60.0]));
     let path = folder.path().join("index");
     drop(index);
-    let whole = std::fs::read(path.join(DATABASE)).unwrap();
     let search = || {
         let index = Index::open(&path)?;
         index.pictures()?;
         index.search(&Query::near_or_in_captions(right(), "cat"))
     };
     let mut refused = 0;
-    for (at, value) in (0..whole.len()).step_by(61).zip([0xFF, 0, 1, 4, 0x80].into_iter().cycle()) {
-        let mut damaged = whole.clone();
-        let end = damaged.len().min(at + 8);
-        damaged[at..end].fill(value);
-        std::fs::write(path.join(DATABASE), damaged).unwrap();
-        refused += usize::from(search().is_err());
-    }
+    for_each_damage(&path, 61, || refused += usize::from(search().is_err()));
     assert!(refused > 0);
-    std::fs::write(path.join(DATABASE), whole).unwrap();
     assert_eq!(found(&search().unwrap()).len(), 3);
+}
+
+#[test]
+fn whatever_is_damaged_in_a_database_a_writer_writes_to_a_whole_one_or_refuses() {
+    let (folder, index) = index_of(&at_angles([0.0, 30.0, 60.0]));
+    let path = folder.path().join("index");
+    drop(index);
+    let write = || -> Result<(), Error> {
+        let mut writer = IndexWriter::open(&path, MODEL, "made up", 2)?;
+        writer.add(picture("d"), &right())?;
+        writer.commit()?;
+        drop(writer);
+        assert_eq!(found(&Index::open(&path)?.search(&Query::near(right()))?).len(), 4);
+        Ok(())
+    };
+    let mut refused = 0;
+    for_each_damage(&path, 499, || refused += usize::from(write().is_err()));
+    assert!(refused > 0);
+    write().unwrap();
+}
+
+#[test]
+fn labels_are_read_as_they_were_written() {
+    let labels = vec!["cat".to_owned(), "cup of coffee".to_owned()];
+    let labelled = Picture { labels: labels.clone(), ..picture("a") };
+    let (_folder, index) = index_of(&[(labelled, right()), (picture("b"), right())]);
+    let pictures = index.pictures().unwrap();
+    assert_eq!(
+        pictures.iter().map(|picture| &picture.labels).collect::<Vec<_>>(),
+        [&labels, &vec![]]
+    );
 }
 
 /// Bytes of the database after so many commits of 64 pictures, beside a reader that sees the newest of them or the first.
@@ -401,7 +442,7 @@ fn bytes_after_commits(commits: u32, sees_the_newest: bool) -> u64 {
             }
         }
     }
-    std::fs::metadata(folder.path().join(DATABASE)).unwrap().len()
+    fs::metadata(folder.path().join(DATABASE)).unwrap().len()
 }
 
 #[test]

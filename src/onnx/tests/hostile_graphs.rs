@@ -233,6 +233,10 @@ fn attributes_out_of_their_range_are_refused_with_the_node() {
     let taps = "the node y (Conv): expected a kernel of at most 16384 taps, found 16777216";
     assert_eq!(refusal(conv("kernel_shape", &[4_096; 2])), taps);
     assert!(refusal(conv("perm", &[0; 100])).contains("100 values of an attribute"));
+    assert!(parse(conv("perm", &[2, 0, 1])).is_ok());
+    let perm = "the node y (Conv): expected perm with every axis once, found [0, 2, 0]";
+    assert_eq!(refusal(conv("perm", &[0, 2, 0])), perm);
+    assert!(refusal(conv("perm", &[1, 2, 3])).ends_with("found [1, 2, 3]"));
     let both = AttributeProto { ints: vec![0], ..of_integer("axis", 99) };
     assert!(refusal(graph(vec![node("Any", &["x"], "y", vec![both])])).ends_with("found 99"));
     for (name, value) in [("axis", 99), ("axis", -9), ("group", 0), ("blocksize", -2)] {

@@ -60,6 +60,10 @@ fn check_values(
         let (name, first, last) = (&attribute.name, range.start(), range.end());
         return Err(in_node(node, format!("{name} from {first} to {last}"), value.to_string()));
     }
+    if attribute.name == "perm" && !is_permutation(&attribute.ints) {
+        let found = format!("{:?}", attribute.ints);
+        return Err(in_node(node, "perm with every axis once".to_owned(), found));
+    }
     let taps = attribute.ints.iter().fold(1_i64, |taps, &size| taps.saturating_mul(size));
     if attribute.name == "kernel_shape" && taps > MAX_WINDOW {
         return Err(in_node(
@@ -69,4 +73,9 @@ fn check_values(
         ));
     }
     Ok(())
+}
+
+/// Whether `axes` are 0 up to their number, in any order. tract never ends at others.
+fn is_permutation(axes: &[i64]) -> bool {
+    (0..axes.len() as i64).all(|axis| axes.contains(&axis))
 }
