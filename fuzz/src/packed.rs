@@ -42,7 +42,9 @@ pub(crate) fn unpack<const N: usize>(mut packed: &[u8]) -> [Option<Vec<u8>>; N] 
         if bytes.is_empty() {
             continue;
         }
-        files[usize::from(*index) % N] = Some(bytes.iter().copied().cycle().take(length).collect());
+        let mut file = bytes.repeat(length.div_ceil(bytes.len()));
+        file.truncate(length);
+        files[usize::from(*index) % N] = Some(file);
     }
     files
 }
