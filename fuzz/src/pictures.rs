@@ -90,7 +90,7 @@ const WRITTEN: [ImageFormat; 4] =
     [ImageFormat::Bmp, ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Png];
 
 /// Less than a program allows, so that what is allowed is decoded in less than a second.
-const LIMITS: Limits = Limits { pixels: 1_000_000, bytes: 64 << 20, scanned_pixels: 10_000_000 };
+const LIMITS: Limits = Limits { pixels: 1_000_000, bytes: 64 << 20, scanned_samples: 10_000_000 };
 
 fn jpeg_files() -> Seeds {
     let names = [

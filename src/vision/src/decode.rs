@@ -25,14 +25,15 @@ pub struct Limits {
     pub pixels: u64,
     /// Maximum number of bytes of the file, and of the memory that decoding takes beside it.
     pub bytes: u64,
-    /// Maximum of width × height × scans of a JPEG with more than three of them: the work of decoding it.
-    pub scanned_pixels: u64,
+    /// Maximum of width × height × components of all scans of a JPEG, the work of decoding it, though every component may
+    /// be scanned once.
+    pub scanned_samples: u64,
 }
 
 impl Default for Limits {
-    /// 100 megapixels, 1 GiB, 2 gigapixels scanned.
+    /// 100 megapixels, 1 GiB, 2 billion samples scanned.
     fn default() -> Self {
-        Self { pixels: 100_000_000, bytes: 1 << 30, scanned_pixels: 2_000_000_000 }
+        Self { pixels: 100_000_000, bytes: 1 << 30, scanned_samples: 2_000_000_000 }
     }
 }
 
@@ -145,7 +146,7 @@ pub fn decode(bytes: &[u8], limits: &Limits, detail: Detail) -> Result<Image<'st
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
 
     if format == ImageFormat::Jpeg {
-        jpeg::check_work(bytes, pixels, limits.scanned_pixels)?;
+        jpeg::check_work(bytes, pixels, limits.scanned_samples)?;
         let scale = scale_for(detail, (width, height), orientation);
         if scale > 1 {
             let scaled = pixels / u64::from(scale * scale);

@@ -322,7 +322,7 @@ fn sound_files() -> Vec<Vec<u8>> {
 }
 
 /// No file this small needs more.
-const SMALL: Limits = Limits { pixels: 1 << 20, bytes: 4 << 20, scanned_pixels: 1 << 22 };
+const SMALL: Limits = Limits { pixels: 1 << 20, bytes: 4 << 20, scanned_samples: 1 << 22 };
 
 #[test]
 fn a_truncated_file_ends_in_a_picture_or_an_error() {

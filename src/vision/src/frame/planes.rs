@@ -12,7 +12,8 @@ use crate::{
 const LIMITS: Limits = Limits {
     pixels: MAX_FRAME_PIXELS as u64,
     bytes: 3 * MAX_FRAME_PIXELS as u64,
-    scanned_pixels: 2 * MAX_FRAME_PIXELS as u64,
+    // A progressive frame of five megapixels. A Zen 4 core decodes them in 0.22 s.
+    scanned_samples: 75_000_000,
 };
 
 /// The planes of a frame; those of chroma may be smaller.

@@ -5,31 +5,35 @@
 
 use crate::Error;
 
-/// Most scans: a progressive file has about ten, hand-made scripts a few dozen.
+/// Most components of a picture: those of CMYK.
+const MAX_COMPONENTS: u64 = 4;
+/// Most scans of a progressive file: such files have about ten, hand-made scripts a few dozen.
 const MAX_SCANS: u64 = 100;
 /// Most Huffman and quantisation tables for each scan, and for the file.
 const MAX_TABLES_PER_SCAN: u64 = 8;
 
-/// Makes sure that a file of `pixels` pixels has no more scans than `max_scanned` pixels in all of them allow, though
-/// one is always allowed, and no more tables than they can use.
+/// Makes sure that a file of `pixels` pixels has no more scans than files of its kind have, that their components are no
+/// more than `max_scanned` samples in all allow, though each may be there once, and no more tables than they can use.
 pub(crate) fn check(file: &[u8], pixels: u64, max_scanned: u64) -> Result<(), Error> {
-    let Work { scans, tables } = Work::of(file);
-    let limit = (max_scanned / pixels.max(1)).clamp(1, MAX_SCANS);
-    // Three components of a baseline file may have a scan each.
-    let limit = limit.max(3);
-    if scans > limit {
-        return Err(Error::TooMuchWork { what: "scans", found: scans, limit });
-    }
-    let limit = MAX_TABLES_PER_SCAN * (scans + 1);
-    if tables > limit {
-        return Err(Error::TooMuchWork { what: "tables", found: tables, limit });
-    }
-    Ok(())
+    let Work { is_progressive, scans, components, tables } = Work::of(file);
+    // A component of a sequential file stands in one scan.
+    let max_scans = if is_progressive { MAX_SCANS } else { MAX_COMPONENTS };
+    at_most("scans", max_scans, scans)?;
+    let max_components = (max_scanned / pixels.max(1)).max(MAX_COMPONENTS);
+    at_most("components of scans", max_components, components)?;
+    at_most("tables", MAX_TABLES_PER_SCAN * (scans + 1), tables)
+}
+
+fn at_most(what: &'static str, limit: u64, found: u64) -> Result<(), Error> {
+    if found > limit { Err(Error::TooMuchWork { what, found, limit }) } else { Ok(()) }
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Work {
+    is_progressive: bool,
     scans: u64,
+    /// Components of all scans together.
+    components: u64,
     tables: u64,
 }
 
@@ -54,7 +58,11 @@ impl Work {
             let (segment, behind) = rest.split_at_checked(1 + length).unwrap_or((rest, &[]));
             let content = segment.get(3..).unwrap_or_default();
             match marker {
-                0xDA => work.scans += 1,
+                0xC2 | 0xC6 | 0xCA | 0xCE => work.is_progressive = true,
+                0xDA => {
+                    work.scans += 1;
+                    work.components += content.first().copied().map_or(0, u64::from);
+                }
                 0xC4 => work.tables += huffman_tables(content),
                 0xDB => work.tables += (content.len() as u64).div_ceil(65),
                 _ => {}
@@ -87,9 +95,13 @@ mod tests {
 
     #[test]
     fn scans_and_tables_of_sound_files_are_counted_and_allowed() {
-        for (name, scans) in [("420.jpg", 1), ("restarts.jpg", 1), ("progressive.jpg", 10)] {
+        for (name, scans, components) in
+            [("420.jpg", 1, 3), ("restarts.jpg", 1, 3), ("progressive.jpg", 10, 14)]
+        {
             let file = golden(name);
-            assert_eq!(Work::of(&file).scans, scans, "{name}");
+            let work = Work::of(&file);
+            assert_eq!((work.scans, work.components), (scans, components), "{name}");
+            assert_eq!(work.is_progressive, name == "progressive.jpg");
             assert!(check(&file, 97 * 61, u64::MAX).is_ok(), "{name}");
         }
     }
@@ -108,10 +120,21 @@ mod tests {
     #[test]
     fn a_large_picture_may_have_fewer_scans_than_a_small_one() {
         let file = golden("progressive.jpg");
-        assert!(check(&file, 1_000_000, 10_000_000).is_ok());
+        assert!(check(&file, 1_000_000, 14_000_000).is_ok());
         assert!(matches!(
-            check(&file, 1_000_000, 9_000_000),
-            Err(Error::TooMuchWork { what: "scans", found: 10, limit: 9 })
+            check(&file, 1_000_000, 13_000_000),
+            Err(Error::TooMuchWork { what: "components of scans", found: 14, limit: 13 })
+        ));
+    }
+
+    #[test]
+    fn a_sequential_file_has_no_more_scans_than_components() {
+        let scan = [0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 63, 0];
+        let file = |scans| [&[0xFF, 0xD8][..], &scan.repeat(scans)].concat();
+        assert!(check(&file(4), 1, u64::MAX).is_ok());
+        assert!(matches!(
+            check(&file(5), 1, u64::MAX),
+            Err(Error::TooMuchWork { what: "scans", found: 5, limit: 4 })
         ));
     }
 }
