@@ -1,6 +1,6 @@
 //! Whole models, opened and used, and label tables.
 
-use std::{collections::BTreeMap, error::Error, fs, path::Path, sync::LazyLock};
+use std::{cell::RefCell, collections::BTreeMap, error::Error, fs, path::Path, sync::LazyLock};
 
 use coca_model::{
     CaptionOptions, Coca, Embedding, Labels, Teacher, bundle::Fingerprint, tasks::Method,
@@ -9,6 +9,7 @@ use image::RgbImage;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 use crate::{
     Seeds, Target,
@@ -109,30 +110,65 @@ fn models() -> Seeds {
     Ok(small_models()?.iter().map(packed).collect())
 }
 
+/// A folder with the files of one input after the other.
+struct Folder {
+    folder: TempDir,
+    /// Content and SHA-256 of the files but coca.json: most inputs change few of them.
+    files: [Option<(Vec<u8>, String)>; FILES.len()],
+}
+
+thread_local! {
+    static FOLDER: RefCell<Option<Folder>> = const { RefCell::new(None) };
+}
+
 /// Writes the files of an input to a folder and makes coca.json agree with them, as whoever can change a model does.
 fn in_folder(
     bytes: &[u8],
     work: impl FnOnce(&Path) -> Result<(), Box<dyn Error>>,
 ) -> Result<(), Box<dyn Error>> {
-    let folder = tempfile::tempdir()?;
-    let mut files: [Option<Vec<u8>>; 9] = unpack(bytes);
-    let config = files[0].take().unwrap_or_default();
-    let mut entries = serde_json::Map::new();
-    for (name, file) in FILES.iter().zip(&files) {
-        let Some(file) = file else { continue };
-        fs::write(folder.path().join(name), file)?;
-        let sha256: String = Sha256::digest(file).iter().map(|b| format!("{b:02x}")).collect();
-        entries.insert((*name).to_owned(), json!({ "bytes": file.len(), "sha256": sha256 }));
-    }
-    let config = match serde_json::from_slice::<Value>(&config) {
-        Ok(Value::Object(mut config)) => {
-            config.insert("files".to_owned(), entries.into());
-            Value::Object(config).to_string().into_bytes()
+    FOLDER.with_borrow_mut(|folder| {
+        let folder = match folder {
+            Some(folder) => folder,
+            None => folder.insert(Folder { folder: TempDir::new()?, files: Default::default() }),
+        };
+        folder.write(bytes)?;
+        work(folder.folder.path())
+    })
+}
+
+impl Folder {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
+        let mut files: [Option<Vec<u8>>; FILES.len()] = unpack(bytes);
+        let config = files[0].take().unwrap_or_default();
+        let mut entries = serde_json::Map::new();
+        for ((name, file), written) in FILES.iter().zip(files).zip(&mut self.files) {
+            let path = self.folder.path().join(name);
+            let Some(file) = file else {
+                if written.take().is_some() {
+                    fs::remove_file(path)?;
+                }
+                continue;
+            };
+            let written = match written {
+                Some(written) if written.0 == file => written,
+                _ => {
+                    fs::write(path, &file)?;
+                    let sha256 = Sha256::digest(&file).iter().map(|b| format!("{b:02x}")).collect();
+                    written.insert((file, sha256))
+                }
+            };
+            let entry = json!({ "bytes": written.0.len(), "sha256": written.1 });
+            entries.insert((*name).to_owned(), entry);
         }
-        _ => config,
-    };
-    fs::write(folder.path().join("coca.json"), config)?;
-    work(folder.path())
+        let config = match serde_json::from_slice::<Value>(&config) {
+            Ok(Value::Object(mut config)) => {
+                config.insert("files".to_owned(), entries.into());
+                Value::Object(config).to_string().into_bytes()
+            }
+            _ => config,
+        };
+        Ok(fs::write(self.folder.path().join(FILES[0]), config)?)
+    }
 }
 
 /// Labels and a caption.
