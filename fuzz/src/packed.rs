@@ -1,7 +1,7 @@
 //! Several files in one input.
 
-/// Longest file.
-const MAX_BYTES: usize = 4 << 20;
+/// Longest file: three times the longest of the seeds.
+const MAX_BYTES: usize = 1 << 20;
 
 /// A file of a list: which one, and the bytes that it begins with.
 pub(crate) struct Part<'a> {
