@@ -111,14 +111,14 @@ fn models() -> Seeds {
 }
 
 /// A folder with the files of one input after the other.
-struct Folder {
-    folder: TempDir,
+struct InputFolder {
+    root: TempDir,
     /// Content and SHA-256 of the files but coca.json: most inputs change few of them.
     files: [Option<(Vec<u8>, String)>; FILES.len()],
 }
 
 thread_local! {
-    static FOLDER: RefCell<Option<Folder>> = const { RefCell::new(None) };
+    static FOLDER: RefCell<Option<InputFolder>> = const { RefCell::new(None) };
 }
 
 /// Writes the files of an input to a folder and makes coca.json agree with them, as whoever can change a model does.
@@ -129,20 +129,20 @@ fn in_folder(
     FOLDER.with_borrow_mut(|folder| {
         let folder = match folder {
             Some(folder) => folder,
-            None => folder.insert(Folder { folder: TempDir::new()?, files: Default::default() }),
+            None => folder.insert(InputFolder { root: TempDir::new()?, files: Default::default() }),
         };
         folder.write(bytes)?;
-        work(folder.folder.path())
+        work(folder.root.path())
     })
 }
 
-impl Folder {
+impl InputFolder {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
         let mut files: [Option<Vec<u8>>; FILES.len()] = unpack(bytes);
         let config = files[0].take().unwrap_or_default();
         let mut entries = serde_json::Map::new();
         for ((name, file), written) in FILES.iter().zip(files).zip(&mut self.files) {
-            let path = self.folder.path().join(name);
+            let path = self.root.path().join(name);
             let Some(file) = file else {
                 if written.take().is_some() {
                     fs::remove_file(path)?;
@@ -160,14 +160,18 @@ impl Folder {
             let entry = json!({ "bytes": written.0.len(), "sha256": written.1 });
             entries.insert((*name).to_owned(), entry);
         }
-        let config = match serde_json::from_slice::<Value>(&config) {
-            Ok(Value::Object(mut config)) => {
-                config.insert("files".to_owned(), entries.into());
-                Value::Object(config).to_string().into_bytes()
-            }
-            _ => config,
-        };
-        Ok(fs::write(self.folder.path().join(FILES[0]), config)?)
+        Ok(fs::write(self.root.path().join(FILES[0]), with_entries(config, entries))?)
+    }
+}
+
+/// A coca.json that says `entries` of the model's files; as it is, if it is no JSON.
+fn with_entries(config: Vec<u8>, entries: serde_json::Map<String, Value>) -> Vec<u8> {
+    match serde_json::from_slice::<Value>(&config) {
+        Ok(Value::Object(mut config)) => {
+            config.insert("files".to_owned(), entries.into());
+            Value::Object(config).to_string().into_bytes()
+        }
+        _ => config,
     }
 }
 
