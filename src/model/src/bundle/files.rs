@@ -33,8 +33,9 @@ const HASHED_AT_ONCE: usize = 1 << 22;
 #[derive(Debug)]
 pub(super) enum Files {
     Folder(PathBuf),
+    /// Inside the program: the bytes of a file by its name. A program that opens no such bundle is linked without them.
     #[cfg(feature = "pocket")]
-    Embedded,
+    Embedded(fn(&str) -> Option<&'static [u8]>),
 }
 
 impl Files {
@@ -47,7 +48,7 @@ impl Files {
         match self {
             Self::Folder(folder) => folder,
             #[cfg(feature = "pocket")]
-            Self::Embedded => Path::new("embedded model"),
+            Self::Embedded(_) => Path::new("embedded model"),
         }
     }
 
@@ -67,7 +68,7 @@ impl Files {
                 Ok(Arc::new(bytes))
             }
             #[cfg(feature = "pocket")]
-            Self::Embedded => self.embedded(name, 0),
+            Self::Embedded(file) => self.embedded(file(name), name, 0),
         }
     }
 
@@ -84,14 +85,18 @@ impl Files {
                 Ok(Arc::new(MappedFile::open(&path).map_err(failed)?))
             }
             #[cfg(feature = "pocket")]
-            Self::Embedded => self.embedded(name, bytes),
+            Self::Embedded(file) => self.embedded(file(name), name, bytes),
         }
     }
 
     #[cfg(feature = "pocket")]
-    fn embedded(&self, name: &str, bytes: u64) -> Result<CheckedBytes, Error> {
-        coca_pocket::file(name)
-            .map(|bytes| Arc::new(bytes) as CheckedBytes)
+    fn embedded(
+        &self,
+        file: Option<&'static [u8]>,
+        name: &str,
+        bytes: u64,
+    ) -> Result<CheckedBytes, Error> {
+        file.map(|file| Arc::new(file) as CheckedBytes)
             .ok_or_else(|| Error::Missing { path: self.path(name), bytes })
     }
 }

@@ -80,7 +80,7 @@ impl Bundle {
     /// None in a program whose build passed its tests; the signature is that of [`Bundle::open`].
     #[cfg(feature = "pocket")]
     pub fn pocket() -> Result<Self, Error> {
-        Self::from_files(Files::Embedded)
+        Self::from_files(Files::Embedded(coca_pocket::file))
     }
 
     fn from_files(files: Files) -> Result<Self, Error> {
