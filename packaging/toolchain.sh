@@ -5,7 +5,8 @@
 # Needs Debian, Rust and a network; root, where packages are missing: libclang-dev, python3-venv and, for arm64,
 # a cross compiler and qemu-user-static. CARGO_TARGET_DIR and TOOLS say where programs and tools are kept.
 folder=${CARGO_TARGET_DIR:-$PWD/target}
-tools=${TOOLS:-$folder/packaging}
+# Not below this folder: zig would name its headers relative to it, and bindgen runs elsewhere.
+tools=${TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/coca-packaging}
 
 case $architecture in
   arm64) target=aarch64-unknown-linux-gnu emulator=qemu-aarch64-static ;;
