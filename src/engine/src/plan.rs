@@ -113,11 +113,28 @@ fn prepare(
     }
     let model = model.into_typed()?;
     check_sizes(&model)?;
+    check_constants(&model)?;
     let mut model = model.into_optimized()?;
     if engine.rules() == Rules::On {
         TopK::put_into(&mut model);
     }
     model.into_runnable()
+}
+
+/// Refuses to compute with constants that have no elements: tract reads the first of them. `Resize` may leave its regions empty.
+fn check_constants(model: &TypedModel) -> TractResult<()> {
+    for output in model.nodes().iter().flat_map(|node| &node.outputs) {
+        let Some(constant) = &output.fact.konst else { continue };
+        if constant.len() > 0 || !constant.datum_type().is_float() {
+            continue;
+        }
+        let successors = output.successors.iter().map(|successor| &model.nodes()[successor.node]);
+        if let Some(node) = successors.into_iter().find(|node| node.op.name() != "Resize") {
+            let title = format!("the node {} ({})", node.name, node.op.name());
+            return Err(TractError::msg(format!("{title} takes a constant without elements")));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses tensors of sizes that no memory holds. Sizes that a run decides count as 1.

@@ -142,6 +142,21 @@ fn a_tensor_that_no_memory_holds_is_refused_with_its_node() {
     assert!(message.ends_with("more than 4294967296 bytes"), "{message}");
 }
 
+/// tract reads the first element of a divisor in front of `Erf`.
+#[test]
+fn a_constant_without_elements_is_refused_with_the_node_that_takes_it() {
+    let mut maker = Maker::new();
+    let x = maker.graph.input_f32("x", &[1.into(), 1.into()]);
+    let none = maker.graph.weight(&f32_tensor("none", &[0], &[]));
+    let divided = maker.graph.op("Div", &[&x, &none]);
+    let error = maker.graph.op("Erf", &[&divided]);
+    let model = maker.finish(&error);
+    for rules in [Rules::On, Rules::Off] {
+        let Err(error) = prepare(&model, rules) else { panic!("it is prepared") };
+        assert!(error.to_string().contains("a constant without elements"), "{error}");
+    }
+}
+
 #[test]
 fn what_the_parser_refuses_is_told_with_the_part() {
     let refusal = |nodes: Vec<NodeProto>| {
