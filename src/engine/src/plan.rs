@@ -4,7 +4,7 @@ use std::{cell::Cell, collections::HashMap, sync::Arc};
 
 use coca_host::catch_panic;
 use coca_onnx::pb::{ModelProto, NodeProto};
-use tract_core::plan::eval;
+use tract_core::{model::TypedNode, plan::eval};
 use tract_onnx::{
     prelude::{
         Framework, InferenceModelExt, IntoRunnable, TValue, TVec, TractError, TractResult,
@@ -74,7 +74,7 @@ impl Plan {
         };
         catch_panic(run).unwrap_or_else(|panic| {
             let node = at.get().and_then(|at| self.0.model().nodes().get(at));
-            let title = node.map(|node| format!("the node {} ({})", node.name, node.op.name()));
+            let title = node.map(typed_title);
             Err(TractError::msg(panicked(title.as_deref().unwrap_or("the graph"), &panic)))
         })
     }
@@ -128,9 +128,9 @@ fn check_constants(model: &TypedModel) -> TractResult<()> {
         if constant.len() > 0 || !constant.datum_type().is_float() {
             continue;
         }
-        let successors = output.successors.iter().map(|successor| &model.nodes()[successor.node]);
-        if let Some(node) = successors.into_iter().find(|node| node.op.name() != "Resize") {
-            let title = format!("the node {} ({})", node.name, node.op.name());
+        let mut successors = output.successors.iter().map(|inlet| &model.nodes()[inlet.node]);
+        if let Some(node) = successors.find(|node| node.op.name() != "Resize") {
+            let title = typed_title(node);
             return Err(TractError::msg(format!("{title} takes a constant without elements")));
         }
     }
@@ -146,16 +146,19 @@ fn check_sizes(model: &TypedModel) -> TractResult<()> {
                 bytes.saturating_mul(size.unsigned_abs())
             });
             if bytes > MAX_TENSOR_BYTES {
+                let (title, shape) = (typed_title(node), &output.fact.shape);
                 return Err(TractError::msg(format!(
-                    "the node {} ({}) makes {:?}, more than {MAX_TENSOR_BYTES} bytes",
-                    node.name,
-                    node.op.name(),
-                    output.fact.shape
+                    "{title} makes {shape:?}, more than {MAX_TENSOR_BYTES} bytes"
                 )));
             }
         }
     }
     Ok(())
+}
+
+/// A node of tract's graph, for messages.
+fn typed_title(node: &TypedNode) -> String {
+    format!("the node {} ({})", node.name, node.op.name())
 }
 
 fn title(node: &NodeProto, operators: &Operators) -> String {
