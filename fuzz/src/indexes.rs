@@ -14,7 +14,7 @@ use crate::{
 
 pub(crate) const TARGETS: &[Target] = &[Target {
     name: "index",
-    run: |bytes| drop(search(bytes)),
+    run: |bytes| drop(search_and_add(bytes)),
     seeds: indexes,
     words: &[
         "rows=",
@@ -68,7 +68,7 @@ fn indexes() -> Seeds {
 }
 
 /// Writes the files of an input to a folder, searches there and adds a picture.
-fn search(bytes: &[u8]) -> Result<(), Box<dyn Error>> {
+fn search_and_add(bytes: &[u8]) -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let files: [Option<Vec<u8>>; 5] = unpack(bytes);
     for (name, file) in FILES.iter().zip(&files) {
