@@ -1,9 +1,11 @@
 //! The metadata of an index: a redb database that one process writes while others read.
 
+mod bounded_file;
 mod renumbering;
+mod view;
 
 use std::{
-    collections::BTreeSet,
+    fs::{File, OpenOptions},
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -12,18 +14,16 @@ use std::{
 use coca_host::catch_panic;
 use coca_model::bundle::Fingerprint;
 use redb::{
-    AccessGuard, Builder, ConcurrencyMode, DatabaseError, MultimapTableDefinition,
-    ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable, StorageError,
-    TableDefinition, WriteTransaction,
+    AccessGuard, Builder, ConcurrencyMode, DatabaseError, ReadOnlyDatabase, ReadableDatabase,
+    ReadableTable, StorageError, TableDefinition, WriteTransaction,
 };
 
+use self::bounded_file::BoundedFile;
+pub(crate) use self::view::View;
 use crate::{Error, Picture, memory::Memory};
 
 /// The format that this version reads and writes.
-const FORMAT: &str = "coca-index-2";
-/// Most elements of an embedding, and most rows: a quarter of a billion pictures.
-const MAX_WIDTH: u64 = 1 << 16;
-const MAX_ROWS: u64 = 1 << 28;
+const FORMAT: &str = "coca-index-3";
 /// Bytes of the database that are kept in memory.
 const CACHE: usize = 8 << 20;
 /// Attempts to open a database that another process mends, and the time between them.
@@ -36,8 +36,8 @@ const FACTS: TableDefinition<'_, &str, &str> = TableDefinition::new("facts");
 const PICTURES: TableDefinition<'_, u64, Columns<'_>> = TableDefinition::new("pictures");
 /// Path → row.
 const PATHS: TableDefinition<'_, &str, u64> = TableDefinition::new("paths");
-/// Hash of a file's content → rows.
-const CONTENTS: MultimapTableDefinition<'_, u128, u64> = MultimapTableDefinition::new("contents");
+/// Hash of a file's content, and a row that has it.
+const CONTENTS: TableDefinition<'_, (u128, u64), ()> = TableDefinition::new("contents");
 /// Rows of pictures that are gone.
 const HOLES: TableDefinition<'_, u64, ()> = TableDefinition::new("holes");
 
@@ -83,12 +83,6 @@ enum Opened {
     Closed,
 }
 
-/// The contents of a database at one moment.
-pub(crate) struct View {
-    path: PathBuf,
-    transaction: ReadTransaction,
-}
-
 fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE).set_concurrency_mode(ConcurrencyMode::SingleWriter);
@@ -122,7 +116,10 @@ impl Database {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let opened = match builder().open_read_only(path) {
+            let file = File::open(path).map_err(StorageError::from).map_err(failed(path))?;
+            let opened =
+                BoundedFile::new(file).and_then(|file| builder().open_read_only_with_backend(file));
+            let opened = match opened {
                 Err(DatabaseError::RepairAborted) => match Self::try_open_for_writing(path) {
                     Err(Error::Busy { .. }) if attempts < ATTEMPTS => {
                         thread::sleep(PAUSE);
@@ -160,7 +157,11 @@ impl Database {
         let mut builder = builder();
         // In the middle of a commit redb would panic at a damaged page where nothing can catch it.
         builder.set_check_integrity_on_open(true);
-        let opened = guarded(path, || match builder.open(path) {
+        let open = || {
+            let file = OpenOptions::new().read(true).write(true).open(path);
+            builder.create_with_backend(BoundedFile::new(file.map_err(StorageError::from)?)?)
+        };
+        let opened = guarded(path, || match open() {
             Err(DatabaseError::DatabaseAlreadyOpen) => {
                 Err(Error::Busy { path: path.to_path_buf() })
             }
@@ -184,7 +185,7 @@ impl Database {
             Opened::Closed => Err(StorageError::DatabaseClosed.into()),
         };
         let transaction = guarded(&self.path, || begin().map_err(failed(&self.path)))?;
-        Ok(View { path: self.path.clone(), transaction })
+        Ok(View::new(&self.path, transaction))
     }
 
     /// Writes the database of a new index to `path`, unless another process has by then.
@@ -197,7 +198,7 @@ impl Database {
         database.write(|transaction| {
             transaction.open_table(PICTURES)?;
             transaction.open_table(PATHS)?;
-            transaction.open_multimap_table(CONTENTS)?;
+            transaction.open_table(CONTENTS)?;
             transaction.open_table(HOLES)?;
             write_facts(transaction, facts)
         })?;
@@ -289,7 +290,7 @@ fn insert(transaction: &WriteTransaction, row: u64, picture: &Picture) -> Result
     );
     transaction.open_table(PICTURES)?.insert(row, columns)?;
     transaction.open_table(PATHS)?.insert(picture.path.as_str(), row)?;
-    transaction.open_multimap_table(CONTENTS)?.insert(picture.content, row)?;
+    transaction.open_table(CONTENTS)?.insert((picture.content, row), ())?;
     Ok(())
 }
 
@@ -298,7 +299,7 @@ fn forget(transaction: &WriteTransaction, row: u64) -> Result<(), redb::Error> {
     let mut pictures = transaction.open_table(PICTURES)?;
     let Some(old) = pictures.remove(row)?.map(|old| picture(&old)) else { return Ok(()) };
     transaction.open_table(PATHS)?.remove(old.path.as_str())?;
-    transaction.open_multimap_table(CONTENTS)?.remove(old.content, row)?;
+    transaction.open_table(CONTENTS)?.remove((old.content, row))?;
     Ok(())
 }
 
@@ -321,116 +322,4 @@ fn picture(columns: &AccessGuard<'_, Columns<'static>>) -> Picture {
         labels: labels.lines().map(str::to_owned).collect(),
         caption: present(caption),
     }
-}
-
-impl View {
-    fn read<T>(
-        &self,
-        work: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
-    ) -> Result<T, Error> {
-        guarded(&self.path, || work(&self.transaction).map_err(failed(&self.path)))
-    }
-
-    pub(crate) fn facts(&self) -> Result<Facts, Error> {
-        guarded(&self.path, || self.read_facts())
-    }
-
-    fn read_facts(&self) -> Result<Facts, Error> {
-        let table = match self.transaction.open_table(FACTS) {
-            Err(redb::TableError::TableDoesNotExist(_)) => {
-                return Err(self.damaged("format", FORMAT, ""));
-            }
-            table => table.map_err(failed(&self.path))?,
-        };
-        let text = |key: &str| -> Result<String, Error> {
-            let value = table.get(key).map_err(failed(&self.path))?;
-            let value = value.map(|value| value.value().to_owned());
-            value.ok_or_else(|| self.damaged(key, "an entry", ""))
-        };
-        let number = |key: &str, max: u64| {
-            let text = text(key)?;
-            let number = text.parse().ok().filter(|number| *number <= max);
-            number.ok_or_else(|| self.damaged(key, &format!("a number up to {max}"), &text))
-        };
-        let format = text("format")?;
-        if format != FORMAT {
-            return Err(self.damaged("format", FORMAT, &format));
-        }
-        let model = text("model")?;
-        Ok(Facts {
-            model: fingerprint(&model)
-                .ok_or_else(|| self.damaged("model", "64 hexadecimal digits", &model))?,
-            model_name: text("model_name")?,
-            width: number("width", MAX_WIDTH)? as usize,
-            rows: number("rows", MAX_ROWS)?,
-            generation: number("generation", u64::MAX)?,
-        })
-    }
-
-    fn damaged(&self, key: &str, expected: &str, found: &str) -> Error {
-        Error::Damaged {
-            path: self.path.clone(),
-            key: key.to_owned(),
-            expected: expected.to_owned(),
-            found: format!("{found:?}"),
-        }
-    }
-
-    /// The picture of a row; `None` if it is gone.
-    pub(crate) fn picture(&self, row: u64) -> Result<Option<Picture>, Error> {
-        self.read(|transaction| {
-            Ok(transaction.open_table(PICTURES)?.get(row)?.map(|found| picture(&found)))
-        })
-    }
-
-    /// The picture at a path, and its row.
-    pub(crate) fn at_path(&self, path: &str) -> Result<Option<(u64, Picture)>, Error> {
-        let row = self.read(|transaction| {
-            Ok(transaction.open_table(PATHS)?.get(path)?.map(|row| row.value()))
-        })?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(self.picture(row)?.map(|picture| (row, picture)))
-    }
-
-    /// The rows of files with this content.
-    pub(crate) fn with_content(&self, content: u128) -> Result<Vec<u64>, Error> {
-        self.read(|transaction| {
-            let table = transaction.open_multimap_table(CONTENTS)?;
-            let rows: Result<Vec<_>, _> =
-                table.get(content)?.map(|row| row.map(|row| row.value())).collect();
-            Ok(rows?)
-        })
-    }
-
-    /// Calls `visit` with every picture and its row, in the order of rows.
-    pub(crate) fn for_each(&self, mut visit: impl FnMut(u64, Picture)) -> Result<(), Error> {
-        self.read(|transaction| {
-            for entry in transaction.open_table(PICTURES)?.iter()? {
-                let (row, columns) = entry?;
-                visit(row.value(), picture(&columns));
-            }
-            Ok(())
-        })
-    }
-
-    /// The rows of pictures that are gone.
-    pub(crate) fn holes(&self) -> Result<BTreeSet<u64>, Error> {
-        self.read(|transaction| {
-            let table = transaction.open_table(HOLES)?;
-            let rows: Result<BTreeSet<u64>, _> =
-                table.iter()?.map(|entry| entry.map(|(row, _)| row.value())).collect();
-            Ok(rows?)
-        })
-    }
-}
-
-fn fingerprint(text: &str) -> Option<Fingerprint> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (i, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()?;
-    }
-    Some(Fingerprint(bytes))
 }

@@ -1,9 +1,6 @@
 //! New rows for all pictures, once the embeddings were written anew without those of pictures that are gone.
 
-use redb::{
-    MultimapTableDefinition, ReadableMultimapTable, ReadableTable, ReadableTableMetadata,
-    TableDefinition, WriteTransaction,
-};
+use redb::{ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 
 use super::{CONTENTS, Columns, Database, Facts, HOLES, PATHS, PICTURES, View, write_facts};
 use crate::{
@@ -14,8 +11,7 @@ use crate::{
 // The tables while they are written.
 const NEW_PICTURES: TableDefinition<'_, u64, Columns<'_>> = TableDefinition::new("new pictures");
 const NEW_PATHS: TableDefinition<'_, &str, u64> = TableDefinition::new("new paths");
-const NEW_CONTENTS: MultimapTableDefinition<'_, u128, u64> =
-    MultimapTableDefinition::new("new contents");
+const NEW_CONTENTS: TableDefinition<'_, (u128, u64), ()> = TableDefinition::new("new contents");
 
 impl View {
     /// The number of rows of pictures that are gone.
@@ -93,16 +89,14 @@ fn renumber_contents(
     rows: &Renumbering,
 ) -> Result<(), redb::Error> {
     {
-        let mut new = transaction.open_multimap_table(NEW_CONTENTS)?;
-        for entry in transaction.open_multimap_table(CONTENTS)?.iter()? {
-            let (content, with_content) = entry?;
-            for row in with_content {
-                if let Some(row) = rows.new_row(row?.value()) {
-                    new.insert(content.value(), row)?;
-                }
+        let mut new = transaction.open_table(NEW_CONTENTS)?;
+        for entry in transaction.open_table(CONTENTS)?.iter()? {
+            let (content, row) = entry?.0.value();
+            if let Some(row) = rows.new_row(row) {
+                new.insert((content, row), ())?;
             }
         }
     }
-    transaction.delete_multimap_table(CONTENTS)?;
-    Ok(transaction.rename_multimap_table(NEW_CONTENTS, CONTENTS)?)
+    transaction.delete_table(CONTENTS)?;
+    Ok(transaction.rename_table(NEW_CONTENTS, CONTENTS)?)
 }
