@@ -123,7 +123,9 @@ impl Pointer {
     /// Bytes of the file in front of the page, in regions of so many pages behind their headers.
     fn offset(self, region_header: u64, region: u64) -> u64 {
         let (in_region, number) = (self.0 & (0xF_FFFF >> self.order()), self.0 >> 20 & 0xF_FFFF);
-        PAGE * (1 + number * (region_header + region) + region_header) + in_region * self.length()
+        let pages = 1 + number * (region_header + region) + region_header;
+        // Past every file, where the header says that regions are longer than they can be.
+        PAGE.saturating_mul(pages).saturating_add(in_region * self.length())
     }
 }
 

@@ -17,7 +17,7 @@ use redb::{
     StorageBackend,
 };
 
-use super::{BoundedFile, PAGE};
+use super::{BRANCH, BoundedFile, PAGE};
 use crate::{
     Picture,
     database::{CONTENTS, Change, Database, FACTS, Facts, PATHS, PICTURES},
@@ -105,6 +105,7 @@ fn however_long_pages_claim_to_be_no_read_is_longer_than_the_file() {
     let path = folder.path().join("index.redb");
     database(&path);
     let whole = fs::read(&path).unwrap();
+    assert!(whole.chunks(PAGE as usize).any(|page| page.first() == Some(&BRANCH)));
     let longest = Arc::new(AtomicU64::new(0));
     read_all(&path, &longest).unwrap();
     let mut refused = 0;
