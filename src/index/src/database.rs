@@ -5,7 +5,7 @@ mod renumbering;
 mod view;
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::OpenOptions,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -116,10 +116,8 @@ impl Database {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let file = File::open(path).map_err(StorageError::from).map_err(failed(path))?;
-            let opened =
-                BoundedFile::new(file).and_then(|file| builder().open_read_only_with_backend(file));
-            let opened = match opened {
+            let file = BoundedFile::open(path, OpenOptions::new().read(true));
+            let opened = match file.and_then(|file| builder().open_read_only_with_backend(file)) {
                 Err(DatabaseError::RepairAborted) => match Self::try_open_for_writing(path) {
                     Err(Error::Busy { .. }) if attempts < ATTEMPTS => {
                         thread::sleep(PAUSE);
@@ -158,8 +156,8 @@ impl Database {
         // In the middle of a commit redb would panic at a damaged page where nothing can catch it.
         builder.set_check_integrity_on_open(true);
         let open = || {
-            let file = OpenOptions::new().read(true).write(true).open(path);
-            builder.create_with_backend(BoundedFile::new(file.map_err(StorageError::from)?)?)
+            let file = BoundedFile::open(path, OpenOptions::new().read(true).write(true))?;
+            builder.create_with_backend(file)
         };
         let opened = guarded(path, || match open() {
             Err(DatabaseError::DatabaseAlreadyOpen) => {

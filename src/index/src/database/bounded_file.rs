@@ -7,9 +7,10 @@
 
 use std::{
     collections::HashSet,
-    fs::File,
+    fs::OpenOptions,
     io,
     ops::Bound,
+    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -24,6 +25,8 @@ const REGION_HEADER_PAGES: usize = 16;
 const REGION_PAGES: usize = 20;
 const SLOTS: [usize; 2] = [64, 192];
 const ROOTS: [(usize, usize); 2] = [(1, 8), (2, 40)];
+/// The same positions in the definition of a table.
+const TABLE_ROOT: (usize, usize) = (9, 10);
 /// A table of the kind whose values are trees.
 const MULTIMAP: u8 = 4;
 const SAVEPOINTS: &[u8] = b"persistent_savepoints";
@@ -32,15 +35,16 @@ const SAVEPOINTS: &[u8] = b"persistent_savepoints";
 #[derive(Debug)]
 pub(super) struct BoundedFile {
     file: FileBackend,
-    /// Where the roots of the trees of tables stand, which the header names.
+    /// Offsets of the roots of the trees of tables, which the header names.
     roots: Mutex<HashSet<u64>>,
 }
 
 impl BoundedFile {
-    /// Takes a file that is not empty: redb would make a database of an empty one.
-    pub(super) fn new(file: File) -> Result<Self, DatabaseError> {
-        if file.metadata().map_err(redb::StorageError::from)?.len() == 0 {
-            return Err(redb::StorageError::from(damaged("the file is empty".to_owned())).into());
+    /// Opens a file that is not empty: redb would make a database of an empty one.
+    pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Self, DatabaseError> {
+        let file = options.open(path)?;
+        if file.metadata()?.len() == 0 {
+            return Err(damaged("the file is empty".to_owned()).into());
         }
         Ok(Self { file: FileBackend::new(file)?, roots: Mutex::default() })
     }
@@ -81,11 +85,9 @@ impl BoundedFile {
         };
         let mut offsets = HashSet::new();
         for slot in SLOTS.iter().filter_map(|slot| header.get(*slot..)) {
-            for (present, root) in ROOTS {
-                if let Some(root) = present_pointer(slot, present, root) {
-                    self.check_length(root)?;
-                    offsets.insert(root.offset(region_header, region));
-                }
+            for root in ROOTS.iter().filter_map(|root| present_pointer(slot, *root)) {
+                self.check_length(root)?;
+                offsets.insert(root.offset(region_header, region));
             }
         }
         *self.roots() = offsets;
@@ -106,7 +108,7 @@ impl BoundedFile {
     }
 }
 
-/// Where a page stands and how long it is, as redb writes it.
+/// The place and length of a page, as redb writes them.
 #[derive(Debug, Clone, Copy)]
 struct Pointer(u64);
 
@@ -154,12 +156,12 @@ fn tables(leaf: &[u8]) -> impl Iterator<Item = Table<'_>> {
         Some(Table {
             name: leaf.get(end(table)?..end(table + 1)?)?,
             kind: *definition.first()?,
-            root: present_pointer(definition, 9, 10),
+            root: present_pointer(definition, TABLE_ROOT),
         })
     })
 }
 
-fn present_pointer(bytes: &[u8], present: usize, at: usize) -> Option<Pointer> {
+fn present_pointer(bytes: &[u8], (present, at): (usize, usize)) -> Option<Pointer> {
     if *bytes.get(present)? == 0 { None } else { pointer_at(bytes, at) }
 }
 

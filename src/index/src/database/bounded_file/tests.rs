@@ -13,8 +13,8 @@ use std::{
 use coca_host::catch_panic;
 use coca_model::bundle::Fingerprint;
 use redb::{
-    Builder, DatabaseError, MultimapTableDefinition, ReadableDatabase, ReadableTable,
-    StorageBackend,
+    Builder, DatabaseError, Key, MultimapTableDefinition, ReadTransaction, ReadableDatabase,
+    ReadableTable, StorageBackend, TableDefinition, Value,
 };
 
 use super::{BRANCH, BoundedFile, PAGE};
@@ -72,30 +72,33 @@ fn database(path: &Path) {
     Database::open_for_writing(path).unwrap().apply(&facts, &changes).unwrap();
 }
 
+fn read<K: Key, V: Value>(
+    transaction: &ReadTransaction,
+    table: TableDefinition<'_, K, V>,
+) -> Result<(), redb::Error> {
+    for entry in transaction.open_table(table)?.iter()? {
+        entry?;
+    }
+    Ok(())
+}
+
 /// Reads every table, and whatever redb looks at when it checks a database.
 fn read_all(path: &Path, longest: &Arc<AtomicU64>) -> Result<(), redb::Error> {
-    let noted = |file| {
-        Ok::<_, DatabaseError>(Noted { file: BoundedFile::new(file)?, longest: longest.clone() })
+    let noted = |options: &OpenOptions| {
+        let file = BoundedFile::open(path, options)?;
+        Ok::<_, DatabaseError>(Noted { file, longest: longest.clone() })
     };
-    let database = Builder::new().open_read_only_with_backend(noted(File::open(path)?)?)?;
+    let file = noted(OpenOptions::new().read(true))?;
+    let database = Builder::new().open_read_only_with_backend(file)?;
     let transaction = database.begin_read()?;
-    for entry in transaction.open_table(FACTS)?.iter()? {
-        entry?;
-    }
-    for entry in transaction.open_table(PICTURES)?.iter()? {
-        entry?;
-    }
-    for entry in transaction.open_table(PATHS)?.iter()? {
-        entry?;
-    }
-    for entry in transaction.open_table(CONTENTS)?.iter()? {
-        entry?;
-    }
+    read(&transaction, FACTS)?;
+    read(&transaction, PICTURES)?;
+    read(&transaction, PATHS)?;
+    read(&transaction, CONTENTS)?;
     transaction.close()?;
     drop(database);
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
-    let mut builder = Builder::new();
-    builder.set_check_integrity_on_open(true).create_with_backend(noted(file)?)?;
+    let file = noted(OpenOptions::new().read(true).write(true))?;
+    Builder::new().set_check_integrity_on_open(true).create_with_backend(file)?;
     Ok(())
 }
 
