@@ -6,10 +6,10 @@ use std::{
 };
 
 use coca_model::bundle::Fingerprint;
-use redb::{ReadTransaction, ReadableTable};
+use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 
 use super::{CONTENTS, FACTS, FORMAT, Facts, HOLES, PATHS, PICTURES, failed, guarded, picture};
-use crate::{Error, Picture};
+use crate::{Error, Picture, rows::RowSet};
 
 /// Most elements of an embedding, and most rows: a quarter of a billion pictures.
 const MAX_WIDTH: u64 = 1 << 16;
@@ -26,7 +26,7 @@ impl View {
         Self { path: path.to_path_buf(), transaction }
     }
 
-    pub(super) fn read<T>(
+    fn read<T>(
         &self,
         work: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, Error> {
@@ -69,7 +69,7 @@ impl View {
         })
     }
 
-    pub(super) fn damaged(&self, key: &str, expected: &str, found: &str) -> Error {
+    fn damaged(&self, key: &str, expected: &str, found: &str) -> Error {
         Error::Damaged {
             path: self.path.clone(),
             key: key.to_owned(),
@@ -124,6 +124,28 @@ impl View {
                 table.iter()?.map(|entry| entry.map(|(row, _)| row.value())).collect();
             Ok(rows?)
         })
+    }
+
+    /// The number of rows of pictures that are gone.
+    pub(crate) fn hole_count(&self) -> Result<u64, Error> {
+        self.read(|transaction| Ok(transaction.open_table(HOLES)?.len()?))
+    }
+
+    /// The rows of pictures, out of `rows`.
+    pub(crate) fn picture_rows(&self, rows: usize) -> Result<RowSet, Error> {
+        let mut found = RowSet::none(rows);
+        let beyond = self.read(|transaction| {
+            for entry in transaction.open_table(PICTURES)?.iter()? {
+                let row = entry?.0.value();
+                match usize::try_from(row).ok().filter(|row| *row < rows) {
+                    Some(row) => found.insert(row),
+                    None => return Ok(Some(row)),
+                }
+            }
+            Ok(None)
+        })?;
+        let Some(row) = beyond else { return Ok(found) };
+        Err(self.damaged("pictures", &format!("rows below {rows}"), &row.to_string()))
     }
 }
 
